@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The descriptors that are part of the program. helper/core/module.c looks here before it looks for
+ * a file.
+ */
+#include <pullkey/backend.h>
+
+extern const struct pullkey_backend env_backend;
+extern const struct pullkey_backend exec_backend;
+extern const struct pullkey_backend file_backend;
+#ifdef PULLKEY_WITH_CMS
+extern const struct pullkey_codec cms_codec;
+#endif
+#ifdef PULLKEY_WITH_PROBE
+extern const struct pullkey_probe probe_module;
+#endif
+
+extern const struct pullkey_module *const module_builtin_table[];
+const struct pullkey_module *const module_builtin_table[] = {
+    &env_backend.module,
+    &exec_backend.module,
+    &file_backend.module,
+#ifdef PULLKEY_WITH_CMS
+    &cms_codec.module,
+#endif
+#ifdef PULLKEY_WITH_PROBE
+    &probe_module.module,
+#endif
+    NULL,
+};

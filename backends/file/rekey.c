@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rekey.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/secret.h"
+#include "key.h"
+
+/* The stores that exist, each once, and locked. */
+struct run {
+    struct rekey_done done;
+    struct lock locks[REKEY_STORES_MAX];
+    struct lock key_lock;
+    const char *key_path;
+    char next_path[FILE_PATH_MAX];
+};
+
+static void run_done(struct run *run)
+{
+    for (size_t i = 0; i < run->done.count; i++)
+        lock_drop(&run->locks[i]);
+    lock_drop(&run->key_lock);
+}
+
+#define cleanup_run __attribute__((cleanup(run_done)))
+
+static bool is_known(const struct run *run, const struct store *store)
+{
+    for (size_t i = 0; i < run->done.count; i++)
+        if (strcmp(run->done.stores[i]->paths[0], store->paths[0]) == 0)
+            return true;
+    return false;
+}
+
+static int start(struct run *run, const struct store *const *stores, size_t count,
+                 int64_t deadline_ms, struct pullkey_error *error)
+{
+    int locked = key_lock(stores[0]->key_path, deadline_ms, &run->key_lock, error);
+
+    if (locked < 0)
+        return locked;
+    for (size_t i = 0; i < count; i++) {
+        cleanup_json struct json document = { 0 };
+        int r;
+
+        if (is_known(run, stores[i]))
+            continue;
+        r = store_load(stores[i], 0, &document, error);
+        if (r == -PULLKEY_NOT_FOUND)
+            continue;
+        if (r == 0)
+            r = store_lock(stores[i], deadline_ms, &run->locks[run->done.count], error);
+        if (r < 0)
+            return r;
+        run->done.stores[run->done.count++] = stores[i];
+    }
+    if (run->done.count == 0)
+        return error_set(error, PULLKEY_NOT_FOUND, "nothing is stored");
+    run->key_path = run->done.stores[0]->key_path;
+    return key_next(run->key_path, run->next_path, error);
+}
+
+/* True if a run that was stopped has sealed a store already: then its key must not be lost. */
+static bool was_stopped(const struct run *run)
+{
+    struct pullkey_error ignored;
+
+    for (size_t i = 0; i < run->done.count; i++)
+        if (store_try_key(run->done.stores[i], run->key_path, &ignored) < 0 &&
+            store_try_key(run->done.stores[i], run->next_path, &ignored) == 0)
+            return true;
+    return false;
+}
+
+static int seal_store(const struct run *run, const struct store *store,
+                      const struct pullkey_secret *key, struct pullkey_error *error)
+{
+    cleanup_json struct json document = { 0 };
+    struct pullkey_error ignored;
+    int r;
+
+    if (store_try_key(store, run->next_path, &ignored) == 0)
+        return 0;
+    r = store_load(store, 0, &document, error);
+    if (r == 0)
+        r = store_save_with(store, &document, key, error);
+    return r < 0 ? r : store_try_key(store, run->next_path, error);
+}
+
+int rekey_stores(const struct store *const *stores, size_t count, int64_t deadline_ms,
+                 struct rekey_done *ret, struct pullkey_error *error)
+{
+    cleanup_run struct run run = { .key_lock = LOCK_INIT };
+    cleanup_secret struct pullkey_secret key = { 0 };
+    int r = start(&run, stores, count, deadline_ms, error);
+
+    if (r < 0)
+        return r;
+    if (was_stopped(&run))
+        r = key_read(run.next_path, &key, error);
+    else
+        r = key_make(run.next_path, &key, error);
+    /* From here on the new key stays, whatever happens: a store may need it. */
+    for (size_t i = 0; r == 0 && i < run.done.count; i++)
+        r = seal_store(&run, run.done.stores[i], &key, error);
+    if (r < 0)
+        return error_wrap(error, "the key was not replaced; everything can be read as before");
+    r = key_adopt(run.next_path, run.key_path, error);
+    if (r == 0)
+        *ret = run.done;
+    return r;
+}

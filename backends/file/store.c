@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/secret.h"
+#include "key.h"
+
+#define SOURCE "file"
+#define OTHERS_MAY_READ (S_IRGRP | S_IROTH)
+/* What sealing adds to the document is less than this. */
+#define SEAL_ROOM 512
+#define LOAD_TRIES 3
+
+static bool exists(const char *path)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0;
+}
+
+static int refuse_plain(const char *path, struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_INVALID,
+                     "%s is not encrypted, and this store is configured to be: run "
+                     "mv %s %s.old && pullkey store import --from %s.old && rm %s.old",
+                     path, path, path, path, path);
+}
+
+static int refuse_sealed(const char *path, struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_INVALID,
+                     "%s is encrypted, and this store is configured not to be: set "
+                     "\"encryption\": \"cms\" for it, or move the file away",
+                     path);
+}
+
+/* A DER SEQUENCE begins with 0x30, which is the digit 0; JSON of ours begins with a brace. */
+static bool looks_like_json(const struct buffer *content)
+{
+    size_t blank = content->length > 0 ? strspn(content->data, " \t\r\n") : 0;
+
+    return blank < content->length && content->data[blank] == '{';
+}
+
+static bool looks_sealed(const struct buffer *content)
+{
+    return content->length > 1 && content->data[0] == 0x30 && (unsigned char)content->data[1] > 127;
+}
+
+static int unseal_with(const struct store *store, const char *key_path,
+                       const struct buffer *content, struct buffer *ret,
+                       struct pullkey_error *error)
+{
+    const struct pullkey_host *host = store->host;
+    const struct pullkey_secret sealed = { .bytes = content->data, .length = content->length };
+    const char *path = store->paths[0];
+    cleanup_secret struct pullkey_secret key = { 0 };
+    struct pullkey_secret plain;
+    const struct pullkey_codec *codec;
+    int r;
+
+    r = key_read(key_path, &key, error);
+    if (r == -PULLKEY_NOT_FOUND)
+        return error_set(error, PULLKEY_INVALID,
+                         "%s cannot be opened because its key %s is missing: bring the key back "
+                         "from a backup, or move the store away and log in again",
+                         path, key_path);
+    if (r == 0)
+        r = host->codec("cms", &codec, error);
+    if (r < 0)
+        return error_wrap(error, "%s cannot be opened", path);
+    r = codec->unseal(host, &key, &sealed, &plain, error);
+    if (r < 0)
+        return error_wrap(error, "%s cannot be opened with the key %s", path, key_path);
+    buffer_append(ret, plain.bytes, plain.length);
+    host->release(plain.bytes);
+    return buffer_check(ret, error);
+}
+
+/* With the key, or with the one that a change of keys (rekey.h) is about to put in its place. */
+static int unseal(const struct store *store, const struct buffer *content, struct buffer *ret,
+                  struct pullkey_error *error)
+{
+    char next[FILE_PATH_MAX];
+    struct pullkey_error ignored;
+    int r = unseal_with(store, store->key_path, content, ret, error);
+
+    if (r != -PULLKEY_INVALID || key_next(store->key_path, next, &ignored) < 0 || !exists(next))
+        return r;
+    return unseal_with(store, next, content, ret, &ignored) == 0 ? 0 : r;
+}
+
+static int read_content(const struct store *store, const char *path, struct buffer *ret,
+                        struct pullkey_error *error)
+{
+    enum file_trust trust = store->read_only ? FILE_INPUT : FILE_OURS;
+    mode_t mode;
+    int r = file_read(path, trust, 0, ret, &mode, error);
+
+    if (r == -PULLKEY_INVALID && ret->state == BUFFER_FULL)
+        return error_set(error, PULLKEY_INVALID, "%s is larger than %d bytes", path,
+                         STORE_SIZE_MAX);
+    if (r < 0)
+        return r;
+    if (trust == FILE_OURS && (mode & OTHERS_MAY_READ))
+        store->host->log(SOURCE, "%s has mode %04o: others may read it, run chmod 0600 on it", path,
+                         (unsigned int)mode);
+    return 0;
+}
+
+/* A store that is not there, unless it is there in the other form. */
+static int missing(const struct store *store, const char *path, struct pullkey_error *error)
+{
+    if (store->credential)
+        return error_set(error, PULLKEY_NO_IDENTITY,
+                         "there is no %s: the service needs LoadCredentialEncrypted= or "
+                         "LoadCredential= for it",
+                         path);
+    if (store->other_path && exists(store->other_path))
+        return store->key_path ? refuse_plain(store->other_path, error)
+                               : refuse_sealed(store->other_path, error);
+    return error_set(error, PULLKEY_NOT_FOUND, "there is no %s", path);
+}
+
+static int parse(const char *path, const struct buffer *text, struct json *ret,
+                 struct pullkey_error *error)
+{
+    cleanup_json struct json json = { 0 };
+    int r = json_parse(&json, path, text->data, text->length, 0, error);
+
+    if (r == 0)
+        r = json_keep_numbers(&json, error);
+    if (r < 0)
+        return r;
+    *ret = json;
+    json = (struct json){ 0 };
+    return 0;
+}
+
+static int load_once(const struct store *store, size_t index, struct json *ret,
+                     struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer content = BUFFER_INIT(STORE_SIZE_MAX);
+    cleanup_buffer struct buffer plain = BUFFER_INIT(STORE_SIZE_MAX);
+    const char *path = store->paths[index];
+    const struct buffer *text = &content;
+    int r = read_content(store, path, &content, error);
+
+    if (r == -PULLKEY_NOT_FOUND)
+        return missing(store, path, error);
+    if (r < 0)
+        return r;
+    if (store->key_path && looks_like_json(&content))
+        return refuse_plain(path, error);
+    if (!store->key_path && looks_sealed(&content))
+        return refuse_sealed(path, error);
+    if (store->key_path) {
+        r = unseal(store, &content, &plain, error);
+        if (r < 0)
+            return r;
+        text = &plain;
+    }
+    return parse(path, text, ret, error);
+}
+
+int store_load(const struct store *store, size_t index, struct json *ret,
+               struct pullkey_error *error)
+{
+    int r = load_once(store, index, ret, error);
+
+    /* A reader holds no lock: store and key may be from before and after a change of keys. */
+    for (int tries = 1; r == -PULLKEY_INVALID && store->key_path && tries < LOAD_TRIES; tries++)
+        r = load_once(store, index, ret, error);
+    return r;
+}
+
+int store_try_key(const struct store *store, const char *key_path, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer content = BUFFER_INIT(STORE_SIZE_MAX);
+    cleanup_buffer struct buffer plain = BUFFER_INIT(STORE_SIZE_MAX);
+    int r = read_content(store, store->paths[0], &content, error);
+
+    return r < 0 ? r : unseal_with(store, key_path, &content, &plain, error);
+}
+
+int store_lock(const struct store *store, int64_t deadline_ms, struct lock *ret,
+               struct pullkey_error *error)
+{
+    char path[FILE_PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%s.lock", store->paths[0]) >= (int)sizeof(path))
+        return error_set(error, PULLKEY_INVALID, "%s: the path is too long", store->paths[0]);
+    return lock_take(path, deadline_ms, ret, error);
+}
+
+/* The textual check of the options misses links and "..". */
+static int check_key_is_away(const struct store *store, struct pullkey_error *error)
+{
+    const char *paths[2] = { store->paths[0], store->key_path };
+    struct stat status[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        char directory[FILE_PATH_MAX];
+        size_t length = (size_t)(strrchr(paths[i], '/') - paths[i]);
+
+        memcpy(mempcpy(directory, paths[i], length), "/", 2);
+        if (stat(directory, &status[i]) < 0)
+            return 0; /* the key's directory is yet to be made, so it is another one */
+    }
+    if (status[0].st_dev == status[1].st_dev && status[0].st_ino == status[1].st_ino)
+        return error_set(error, PULLKEY_INVALID,
+                         "the key %s would lie beside the store %s: put it into another directory",
+                         store->key_path, store->paths[0]);
+    return 0;
+}
+
+static int find_key(const struct store *store, bool is_new, int64_t deadline_ms,
+                    struct lock *ret_lock, struct pullkey_secret *ret, struct pullkey_error *error)
+{
+    int r;
+
+    if (!is_new)
+        return key_read(store->key_path, ret, error);
+    r = check_key_is_away(store, error);
+    return r < 0 ? r : key_obtain(store->key_path, deadline_ms, ret_lock, ret, error);
+}
+
+static int write_document(const struct store *store, const struct json *document,
+                          struct buffer *text, struct pullkey_error *error)
+{
+    int r = json_write_tree(text, document->root, true, error);
+
+    buffer_append_text(text, "\n");
+    if (r == 0)
+        r = buffer_check(text, error);
+    if (r == -PULLKEY_INVALID)
+        return error_set(error, PULLKEY_INVALID,
+                         "%s would become larger than %d bytes: remove entries that are not "
+                         "needed with \"pullkey logout\"",
+                         store->paths[0], STORE_SIZE_MAX - SEAL_ROOM);
+    return r;
+}
+
+int store_save_with(const struct store *store, const struct json *document,
+                    const struct pullkey_secret *key, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(STORE_SIZE_MAX - SEAL_ROOM);
+    struct pullkey_secret sealed = { 0 };
+    const struct pullkey_codec *codec;
+    int r = write_document(store, document, &text, error);
+
+    if (r < 0)
+        return r;
+    r = store->host->codec("cms", &codec, error);
+    if (r < 0)
+        return error_wrap(error, "the store cannot be encrypted");
+    r = codec->seal(store->host, key,
+                    &(struct pullkey_secret){ .bytes = text.data, .length = text.length }, &sealed,
+                    error);
+    if (r == 0)
+        r = file_replace(store->paths[0], sealed.bytes, sealed.length, 0600, error);
+    store->host->release(sealed.bytes);
+    return r;
+}
+
+int store_save(const struct store *store, const struct json *document, bool is_new,
+               int64_t deadline_ms, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(STORE_SIZE_MAX - SEAL_ROOM);
+    cleanup_secret struct pullkey_secret key = { 0 };
+    cleanup_lock struct lock lock = LOCK_INIT; /* of the key */
+    const struct pullkey_codec *codec;
+    int r;
+
+    if (!store->key_path) {
+        r = write_document(store, document, &text, error);
+        return r < 0 ? r : file_replace(store->paths[0], text.data, text.length, 0600, error);
+    }
+    /* No key is made for a store that could not be written. */
+    r = store->host->codec("cms", &codec, error);
+    if (r < 0)
+        return error_wrap(error, "the store cannot be encrypted");
+    r = find_key(store, is_new, deadline_ms, &lock, &key, error);
+    return r < 0 ? r : store_save_with(store, document, &key, error);
+}

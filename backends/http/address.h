@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What kind of place an IP address is: decides whether a name that a server chose may be connected
+ * to. */
+#ifndef PULLKEY_HTTP_ADDRESS_H
+#define PULLKEY_HTTP_ADDRESS_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+/*
+ * False for every special block of the IANA registries that leads to this machine, this link, a
+ * private or carrier network, or nowhere (RFC 6890, RFC 6598), for multicast, and for IPv4-mapped
+ * and IPv4-compatible IPv6. An IPv4 address inside 64:ff9b::/96 (RFC 6052) or 2002::/16 (RFC 3056)
+ * is judged as that address. False for other families.
+ */
+bool address_is_public(const struct sockaddr *address);
+
+/* 127.0.0.0/8 and ::1. */
+bool address_is_loopback(const struct sockaddr *address);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "curl-memory.h"
+
+#include "base/error.h"
+#include "base/secret.h"
+
+#include <curl/curl.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* realloc has to know what it copies, and secret_alloc keeps its size to itself. */
+struct block {
+    _Alignas(max_align_t) size_t size;
+};
+
+/* The resolver of libcurl allocates in a thread of its own. */
+static atomic_bool ran_out;
+
+static void *memory_alloc(size_t size)
+{
+    struct block *block =
+        size < SIZE_MAX - sizeof(*block) ? secret_alloc(sizeof(*block) + size) : NULL;
+
+    if (!block) {
+        atomic_store(&ran_out, true);
+        return NULL;
+    }
+    block->size = size;
+    return block + 1;
+}
+
+static void memory_free(void *memory)
+{
+    if (memory)
+        secret_release((struct block *)memory - 1);
+}
+
+static void *memory_realloc(void *memory, size_t size)
+{
+    size_t old = memory ? ((struct block *)memory - 1)->size : 0;
+    void *copy = memory_alloc(size);
+
+    if (!copy)
+        return NULL;
+    if (memory)
+        memcpy(copy, memory, old < size ? old : size);
+    memory_free(memory);
+    return copy;
+}
+
+static char *memory_strdup(const char *text)
+{
+    size_t length = strlen(text);
+    char *copy = memory_alloc(length + 1);
+
+    if (copy)
+        memcpy(copy, text, length);
+    return copy;
+}
+
+static void *memory_calloc(size_t count, size_t size)
+{
+    if (size != 0 && count > SIZE_MAX / size)
+        return NULL;
+    return memory_alloc(count * size);
+}
+
+int curl_memory_start(struct pullkey_error *error)
+{
+    static bool started;
+
+    if (started)
+        return 0;
+    if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, memory_alloc, memory_free, memory_realloc,
+                             memory_strdup, memory_calloc) != CURLE_OK)
+        return error_set(error, PULLKEY_INTERNAL, "libcurl cannot be initialised");
+    started = true;
+    return 0;
+}
+
+bool curl_memory_ran_out(void)
+{
+    return atomic_exchange(&ran_out, false);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The HTTP client of all modules: libcurl, with everything off that could send a credential where
+ * it does not belong.
+ *
+ * https with TLS 1.2 or newer and full verification, always; plain http to the loopback only, and
+ * only if a request says so. No redirects, no cookies, no .netrc, no decompression; a proxy as
+ * proxy.h says. One libcurl handle for each server, so that nothing of one is ever sent to another;
+ * credentials are set for each request and wiped after it.
+ *
+ * Limits: HTTP_BODY_MAX and HTTP_HEADERS_MAX, HTTP_CONNECT_MS for each connection, the deadline for
+ * everything with all retries. The log gets one line for each attempt: method, server, path, status
+ * and time. Never query, credential, headers or body.
+ */
+#ifndef PULLKEY_HTTP_HTTP_H
+#define PULLKEY_HTTP_HTTP_H
+
+#include "base/buffer.h"
+#include "url.h"
+
+#define HTTP_BODY_MAX (1024 * 1024)
+#define HTTP_HEADERS_MAX (64 * 1024) /* all header lines of a reply, interim replies included */
+#define HTTP_QUERY_MAX 8192
+#define HTTP_CONNECT_MS 5000
+#define HTTP_SERVERS_MAX 4 /* of one client */
+
+struct http_options {
+    const char *source;  /* begins the log lines */
+    const char *ca_file; /* PEM: these authorities instead of the system's; NULL: the system's */
+    const char *ca_dir;  /* the same, as a directory of hashed names */
+    int64_t deadline_ms; /* on the clock of the host */
+    /* Waits until a time on that clock; NULL: really waits. */
+    void (*wait_until)(int64_t ms);
+};
+
+enum http_scheme { HTTP_NO_AUTH, HTTP_BASIC, HTTP_BEARER };
+
+struct http_request {
+    const struct url *url;
+    const char *query; /* made by http_query_add; follows the target; NULL: none */
+    enum http_scheme scheme;
+    const char *username;                /* for HTTP_BASIC: without a colon */
+    const struct pullkey_secret *secret; /* the password, or the token */
+    const struct pullkey_secret *form;   /* made by http_query_add: POST; NULL: GET */
+    bool allow_http;                     /* plain http, to the loopback */
+    bool public_only; /* refuse addresses that are not public (address.h); a proxy hides them */
+};
+
+struct http_response {
+    long status;
+    struct buffer headers; /* lines of the final reply, each with its CRLF */
+    struct buffer body;
+};
+
+struct http;
+
+/* The host table and the options must outlive the client. */
+int http_open(const struct pullkey_host *host, const struct http_options *options,
+              struct http **ret, struct pullkey_error *error);
+void http_close(struct http *http);
+
+/*
+ * Sends a request, again where retry.h says so, and returns the reply; release it with
+ * http_response_done.
+ *
+ * Not a reply but an error: 3xx (-PULLKEY_INVALID), and 408, 429, 500, 502, 503 and 504 after the
+ * last attempt (-PULLKEY_UNREACHABLE). A server that cannot be reached, or not in time, is
+ * -PULLKEY_UNREACHABLE; one whose certificate or reply is wrong -PULLKEY_INVALID; one at an address
+ * that public_only forbids -PULLKEY_DENIED. Messages name the host.
+ */
+int http_send(struct http *http, const struct http_request *request, struct http_response *ret,
+              struct pullkey_error *error);
+void http_response_done(struct http_response *response);
+
+/*
+ * The value of the next header of that name (lower case), without outer blanks. *at begins as 0 and
+ * walks through the headers. False if there is no other.
+ */
+bool http_header(const struct http_response *response, const char *name, size_t *at,
+                 const char **ret_value, size_t *ret_length);
+
+/* Adds "name=value" to a query or form, '&' before it if it is not the first; encodes the value. */
+void http_query_add(struct buffer *query, const char *name, const char *value, size_t length);
+
+#define cleanup_response __attribute__((cleanup(http_response_done)))
+
+#endif

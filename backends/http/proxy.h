@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which proxy serves a host. libcurl could decide it, but does not say what it decided, and two
+ * rules depend on that. */
+#ifndef PULLKEY_HTTP_PROXY_H
+#define PULLKEY_HTTP_PROXY_H
+
+#include "url.h"
+
+/*
+ * The proxy for a server, as the environment has it (https_proxy, HTTPS_PROXY, all_proxy,
+ * ALL_PROXY), or NULL. None for plain http, for the loopback, for link-local addresses, and for
+ * what no_proxy (NO_PROXY) lists: "*", or names, each of which covers the names below it, addresses
+ * and address/bits, each with an optional :port, between commas or blanks.
+ */
+const char *proxy_for(const struct url *url);
+
+/* True if a list in the form of no_proxy covers the server. */
+bool proxy_is_excluded(const struct url *url, const char *list);
+
+#endif

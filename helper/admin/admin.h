@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pullkey, the command that people type: what main.c and the subcommands share. Each subcommand is
+ * one file with one function that reads its options from struct admin_call and returns 0,
+ * ADMIN_USAGE, ADMIN_PROBLEM or the negative of an error class with *error filled. main.c turns
+ * that into a message and an exit status; output.c prints everything else.
+ */
+#ifndef PULLKEY_ADMIN_ADMIN_H
+#define PULLKEY_ADMIN_ADMIN_H
+
+#include "core/config.h"
+#include "core/resolve.h"
+
+#define ADMIN_ARGUMENTS_MAX 2
+
+/* Beside the negative error classes. */
+enum {
+    ADMIN_USAGE = -100,   /* *error says what is wrong with the command line; exit 2 */
+    ADMIN_PROBLEM = -101, /* everything is said already; exit 1 */
+};
+
+/* Every option of every command; a command lists those that it takes. */
+enum admin_option {
+    ADMIN_SYSTEM,
+    ADMIN_JSON,
+    ADMIN_HELP,
+    ADMIN_USERNAME,
+    ADMIN_PASSWORD_STDIN,
+    ADMIN_IDENTITY_TOKEN,
+    ADMIN_NO_VERIFY,
+    ADMIN_CA_FILE,
+    ADMIN_REALM,
+    ADMIN_PLAIN_HTTP,
+    ADMIN_FROM,
+    ADMIN_OPTION_MAX,
+};
+
+struct admin_option_text {
+    const char *name;  /* "--username" */
+    char letter;       /* 'u', or 0 */
+    const char *value; /* "USER", or NULL for an option without a value */
+    const char *help;
+};
+
+extern const struct admin_option_text admin_options[ADMIN_OPTION_MAX];
+
+/* What login and logout mean without an argument. */
+#define ADMIN_DEFAULT_REGISTRY "docker.io"
+
+struct admin_call {
+    const char *values[ADMIN_OPTION_MAX]; /* NULL: not given; "" for an option without a value */
+    const char *arguments[ADMIN_ARGUMENTS_MAX];
+    size_t argument_count;
+};
+
+struct admin_command {
+    const char *name;      /* "login", or two words: "config check" */
+    const char *arguments; /* for the usage line: "[REGISTRY]" or "" */
+    size_t at_least, at_most;
+    unsigned int options; /* bits 1 << ADMIN_... */
+    int (*run)(const struct admin_call *call, struct pullkey_error *error);
+    const char *summary; /* one line of at most 54 columns */
+    const char *details; /* for `help COMMAND`: lines of at most 80 columns with their line ends */
+};
+
+extern const struct admin_command admin_commands[];
+extern const size_t admin_command_count;
+
+/* ADMIN_USAGE, with *error filled. */
+int admin_usage(struct pullkey_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * The whole help, or that of the commands named `words` or beginning with that word. False: there
+ * is none.
+ */
+bool admin_help(const char *words, struct buffer *text);
+
+/*
+ * What may follow these words: one candidate a line, "WORD<TAB>DESCRIPTION". For the shells'
+ * completion.
+ */
+void admin_complete(int count, char **words, struct buffer *text);
+
+/* Loads the caller's configuration, or with --system the system's. */
+int admin_load(const struct admin_call *call, struct config *ret, struct pullkey_error *error);
+
+/* A request as a docker client makes it, with a fresh deadline. */
+struct resolve admin_resolve(const struct config *config);
+
+/* Parses an argument; an empty one is refused too. */
+int admin_reference(const char *text, struct registry_reference *ret, struct pullkey_error *error);
+
+int admin_login(const struct admin_call *call, struct pullkey_error *error);
+int admin_logout(const struct admin_call *call, struct pullkey_error *error);
+int admin_list(const struct admin_call *call, struct pullkey_error *error);
+int admin_config_check(const struct admin_call *call, struct pullkey_error *error);
+int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
+int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
+int admin_store_import(const struct admin_call *call, struct pullkey_error *error);
+int admin_version(const struct admin_call *call, struct pullkey_error *error);
+int admin_show_help(const struct admin_call *call, struct pullkey_error *error);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "instances.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/secret.h"
+#include "base/text.h"
+
+static bool is_known(const struct instances *instances, const struct config_instance *instance)
+{
+    for (size_t i = 0; i < instances->count; i++)
+        if (instances->items[i].options == instance->options &&
+            strcmp(instances->items[i].name, instance->name) == 0)
+            return true;
+    return false;
+}
+
+static void add(struct instances *instances, const struct config_instance *instance)
+{
+    if (!is_known(instances, instance))
+        instances->items[instances->count++] = *instance;
+}
+
+/* A declaration that a nearer file replaces is no instance. */
+static bool is_replaced(const struct config *config, size_t document, const char *name)
+{
+    for (size_t i = 0; i < document; i++)
+        if (json_member(json_member(config->documents[i].root, "backends"), name))
+            return true;
+    return false;
+}
+
+static void add_declared(const struct config *config, struct instances *instances)
+{
+    for (size_t i = 0; i < config->document_count; i++) {
+        const struct json *document = &config->documents[i];
+        const cJSON *backends = json_member(document->root, "backends");
+
+        for (const cJSON *item = backends ? backends->child : NULL; item; item = item->next) {
+            const struct config_instance instance = {
+                .name = item->string,
+                .type = cJSON_GetStringValue(json_member(item, "type")),
+                .document = document,
+                .options = item,
+            };
+
+            /* Keys that begin with "x-" declare nothing, and have whatever value they like. */
+            if (instance.type && strncmp(item->string, "x-", 2) != 0 &&
+                !is_replaced(config, i, item->string))
+                add(instances, &instance);
+        }
+    }
+}
+
+int instances_collect(const struct config *config, struct instances *ret,
+                      struct pullkey_error *error)
+{
+    struct instances instances = { 0 };
+    size_t room = config->default_count;
+
+    for (size_t i = 0; i < config->document_count; i++)
+        room += (size_t)cJSON_GetArraySize(json_member(config->documents[i].root, "backends"));
+    for (size_t i = 0; i < config->rule_count; i++)
+        room += config->rules[i].chain_count;
+    instances.items = secret_alloc((room + 1) * sizeof(*instances.items));
+    if (!instances.items)
+        return error_memory(error);
+    add_declared(config, &instances);
+    for (size_t i = 0; i < config->rule_count; i++)
+        for (size_t j = 0; j < config->rules[i].chain_count; j++)
+            add(&instances, &config->rules[i].chain[j]);
+    for (size_t i = 0; i < config->default_count; i++)
+        add(&instances, &config->default_chain[i]);
+    *ret = instances;
+    return 0;
+}
+
+void instances_done(struct instances *instances)
+{
+    secret_release(instances->items);
+    *instances = (struct instances){ 0 };
+}
+
+void instances_where(const struct json *document, const cJSON *item, struct buffer *ret)
+{
+    if (document && item)
+        buffer_printf(ret, "%s:%zu", document->name, json_line(document, item));
+    else
+        buffer_append_text(ret, "built in");
+}
+
+static bool contains_any_case(const char *text, const char *word)
+{
+    for (; *text != '\0'; text++) {
+        size_t i = 0;
+
+        while (word[i] != '\0' && text_lower(text[i]) == word[i])
+            i++;
+        if (word[i] == '\0')
+            return true;
+    }
+    return false;
+}
+
+/* The env backend's "password" is the name of a variable, which is worth seeing. */
+static bool is_variable_name(const char *value)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+    return strchr(value, '_') && value[strspn(value, allowed)] == '\0';
+}
+
+/*
+ * No option of ours holds a secret. This is for the password that somebody wrote into the wrong
+ * place.
+ */
+static bool mask(cJSON *tree)
+{
+    for (cJSON *item = tree->child; item; item = item->next) {
+        if (item->child && !mask(item))
+            return false;
+        if (!cJSON_IsString(item) || !item->string || is_variable_name(item->valuestring))
+            continue;
+        if ((contains_any_case(item->string, "password") ||
+             contains_any_case(item->string, "token")) &&
+            !cJSON_SetValuestring(item, "***"))
+            return false;
+    }
+    return true;
+}
+
+static void delete_tree(cJSON **tree)
+{
+    cJSON_Delete(*tree);
+}
+
+int instances_options(const struct config_instance *instance, struct buffer *ret,
+                      struct pullkey_error *error)
+{
+    static const char *const own[] = { "type", "on_error" };
+    __attribute__((cleanup(delete_tree))) cJSON *copy = NULL;
+
+    if (!instance->options) {
+        buffer_append_text(ret, "{}");
+        return buffer_check(ret, error);
+    }
+    copy = cJSON_Duplicate(instance->options, true);
+    if (!copy)
+        return error_memory(error);
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(copy, own[i]);
+    if (!mask(copy))
+        return error_memory(error);
+    return json_write_tree(ret, copy, false, error);
+}

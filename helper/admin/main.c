@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pullkey: reads the command line, runs the command, turns its error into one line and an exit
+ * status.
+ */
+#include "admin.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "output.h"
+#include "pullkey-build.h"
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+#define WORDS_MAX (ADMIN_ARGUMENTS_MAX + 2)
+#define COMMAND_NAME_MAX 31
+
+/* A command line, before it is known which command it names. */
+struct line {
+    struct admin_call call;
+    unsigned int given;
+    const char *words[WORDS_MAX];
+    size_t word_count;
+    bool too_many;
+};
+
+int admin_usage(struct pullkey_error *error, const char *format, ...)
+{
+    char message[PULLKEY_ERROR_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    if (vsnprintf(message, sizeof(message), format, arguments) < 0)
+        message[0] = '\0';
+    va_end(arguments);
+    (void)error_set(error, PULLKEY_INVALID, "%s", message);
+    return ADMIN_USAGE;
+}
+
+int admin_load(const struct admin_call *call, struct config *ret, struct pullkey_error *error)
+{
+    struct config_source source;
+    int r = config_source_default(call->values[ADMIN_SYSTEM] != NULL, &source, error);
+
+    return r < 0 ? r : config_load(&source, ret, error);
+}
+
+struct resolve admin_resolve(const struct config *config)
+{
+    return (struct resolve){
+        .config = config,
+        .asker = { .caller = CONFIG_DOCKER },
+        .deadline_ms = clock_monotonic_ms() + RESOLVE_DEADLINE_MS,
+    };
+}
+
+int admin_reference(const char *text, struct registry_reference *ret, struct pullkey_error *error)
+{
+    int r;
+
+    if (text[strspn(text, " \t\r\n")] == '\0')
+        return admin_usage(error, "the name of the registry is empty");
+    r = registry_parse(text, strlen(text), ret, error);
+    return r < 0 ? error_wrap(error, "not the name of a registry") : 0;
+}
+
+static int find_option(const char *text, size_t length)
+{
+    for (int i = 0; i < ADMIN_OPTION_MAX; i++)
+        if (strlen(admin_options[i].name) == length &&
+            memcmp(admin_options[i].name, text, length) == 0)
+            return i;
+    return -1;
+}
+
+static int find_letter(char letter)
+{
+    for (int i = 0; i < ADMIN_OPTION_MAX; i++)
+        if (letter != '\0' && admin_options[i].letter == letter)
+            return i;
+    return -1;
+}
+
+/*
+ * Takes the option at argv[*at], and its value. A value is never repeated in a message: it may be a
+ * password.
+ */
+static int take_option(char **argv, int *at, struct line *line, struct pullkey_error *error)
+{
+    const char *text = argv[*at];
+    bool is_long = text[1] == '-';
+    size_t length = is_long ? strcspn(text, "=") : 2;
+    int option = is_long ? find_option(text, length) : find_letter(text[1]);
+    const char *rest = text + length;
+    const char *value = "";
+
+    if ((is_long && length == 10 && memcmp(text, "--password", 10) == 0) ||
+        (!is_long && text[1] == 'p'))
+        return admin_usage(error, "a password in a command line can be read by others; "
+                                  "use --password-stdin");
+    if (option < 0)
+        return admin_usage(error, "there is no option %.*s; run \"pullkey help\"", (int)length,
+                           text);
+    if (admin_options[option].value) {
+        value = rest[0] == '=' ? rest + 1 : rest;
+        if (rest[0] == '\0') {
+            value = argv[*at + 1];
+            if (!value || strncmp(value, "--", 2) == 0)
+                return admin_usage(error, "%s needs a value", admin_options[option].name);
+            ++*at;
+        }
+        if (value[0] == '\0')
+            return admin_usage(error, "the value of %s is empty", admin_options[option].name);
+    } else if (rest[0] != '\0') {
+        return admin_usage(error, "%s takes no value", admin_options[option].name);
+    }
+    if (line->given & (1u << option))
+        return admin_usage(error, "%s is given twice", admin_options[option].name);
+    line->given |= 1u << option;
+    line->call.values[option] = value;
+    return 0;
+}
+
+/* Options may stand anywhere; what follows "--" is no option. */
+static int read_line(int argc, char **argv, struct line *line, struct pullkey_error *error)
+{
+    bool only_words = false;
+
+    for (int i = 1; i < argc; i++) {
+        int r = 0;
+
+        if (!only_words && strcmp(argv[i], "--") == 0) {
+            only_words = true;
+        } else if (!only_words && argv[i][0] == '-' && argv[i][1] != '\0') {
+            r = take_option(argv, &i, line, error);
+        } else if (line->word_count == WORDS_MAX) {
+            line->too_many = true;
+        } else {
+            line->words[line->word_count++] = argv[i];
+        }
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The command that the first word, or the first two, name. */
+static const struct admin_command *find_command(const struct line *line, size_t *ret_words)
+{
+    for (size_t i = 0; i < admin_command_count; i++) {
+        const char *name = admin_commands[i].name;
+        size_t length = strcspn(name, " ");
+        bool two = name[length] == ' ';
+
+        if (line->word_count < (two ? 2 : 1) || strlen(line->words[0]) != length ||
+            memcmp(line->words[0], name, length) != 0 ||
+            (two && strcmp(line->words[1], name + length + 1) != 0))
+            continue;
+        *ret_words = two ? 2 : 1;
+        return &admin_commands[i];
+    }
+    return NULL;
+}
+
+static bool is_known_word(const char *word)
+{
+    size_t length = strlen(word);
+
+    for (size_t i = 0; i < admin_command_count; i++)
+        if (strncmp(admin_commands[i].name, word, length) == 0 &&
+            strchr(" ", admin_commands[i].name[length]))
+            return true;
+    return false;
+}
+
+/*
+ * "pullkey NAME ..." for a command that is a program of its own, as `hosts` is: its arguments are
+ * ours without NAME. Returns only if there is no such program.
+ */
+static int run_program(int argc, char **argv, struct pullkey_error *error)
+{
+    char path[FILE_PATH_MAX];
+    const char *name;
+    int at = 1;
+
+    while (at < argc && (strcmp(argv[at], "--system") == 0 || strcmp(argv[at], "--json") == 0))
+        at++;
+    if (at == argc || !text_is_name(argv[at], COMMAND_NAME_MAX) || is_known_word(argv[at]))
+        return 0;
+    name = argv[at];
+    if (snprintf(path, sizeof(path), "%s/pullkey-%s", PULLKEY_LIBEXECDIR, name) >=
+            (int)sizeof(path) ||
+        access(path, F_OK) < 0)
+        return 0;
+    memmove(argv + 1, argv, (size_t)at * sizeof(*argv));
+    argv[1] = path;
+    /* The handler that process_harden set would be inherited as "ignore". */
+    (void)signal(SIGPIPE, SIG_DFL);
+    (void)execv(path, argv + 1);
+    return error_errno(error, errno, "cannot run %s", path);
+}
+
+static int check_line(const struct line *line, const struct admin_command *command, size_t words,
+                      struct pullkey_error *error)
+{
+    unsigned int foreign = line->given & ~command->options;
+    size_t count = line->word_count - words;
+
+    for (int i = 0; i < ADMIN_OPTION_MAX; i++)
+        if (foreign & (1u << i))
+            return admin_usage(error, "\"%s\" takes no %s; run \"pullkey help %s\"", command->name,
+                               admin_options[i].name, command->name);
+    if (count < command->at_least)
+        return admin_usage(error, "\"%s\" needs %s; run \"pullkey help %s\"", command->name,
+                           command->arguments, command->name);
+    if (line->too_many || count > command->at_most)
+        return admin_usage(error, "too many arguments for \"%s\"; run \"pullkey help %s\"",
+                           command->name, command->name);
+    return 0;
+}
+
+static int print_help(const struct line *line, size_t words, struct pullkey_error *error)
+{
+    struct admin_call call = { .argument_count = words };
+
+    for (size_t i = 0; i < words; i++)
+        call.arguments[i] = line->words[i];
+    return admin_show_help(&call, error);
+}
+
+static int run_line(struct line *line, struct pullkey_error *error)
+{
+    const struct admin_command *command;
+    size_t words = 0;
+    int r;
+
+    command = find_command(line, &words);
+    if (line->given & (1u << ADMIN_HELP)) {
+        if (!command && line->word_count > 0)
+            words = 1;
+        return print_help(line, words, error);
+    }
+    if (line->word_count == 0)
+        return admin_usage(error, "there is no command; run \"pullkey help\"");
+    if (!command && is_known_word(line->words[0]))
+        return admin_usage(error, "\"%s\" needs a second word; run \"pullkey help %s\"",
+                           line->words[0], line->words[0]);
+    if (!command)
+        return admin_usage(error, "there is no command \"%s\"; run \"pullkey help\"",
+                           line->words[0]);
+    r = check_line(line, command, words, error);
+    if (r < 0)
+        return r;
+    while (words < line->word_count)
+        line->call.arguments[line->call.argument_count++] = line->words[words++];
+    return command->run(&line->call, error);
+}
+
+static int run(int argc, char **argv, struct pullkey_error *error)
+{
+    struct line line = { 0 };
+    int r;
+
+    if (argc >= 2 && strcmp(argv[1], "--complete") == 0) {
+        cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
+
+        admin_complete(argc - 2, argv + 2, &text);
+        return output_buffer(&text, error);
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return admin_version(&line.call, error);
+    r = run_program(argc, argv, error);
+    if (r == 0)
+        r = read_line(argc, argv, &line, error);
+    return r < 0 ? r : run_line(&line, error);
+}
+
+int main(int argc, char **argv)
+{
+    struct pullkey_error error = { 0 };
+    int r;
+
+    r = process_harden(&error);
+    if (r == 0) {
+        json_start();
+        log_start("pullkey", secure_getenv("PULLKEY_LOG"));
+        (void)umask(077);
+        r = run(argc, argv, &error);
+    }
+    if (r < 0 && r != ADMIN_PROBLEM)
+        output_error(error.message);
+    if (!output_finish()) {
+        output_error("cannot write to stdout");
+        return EXIT_FAILED;
+    }
+    if (r == ADMIN_USAGE)
+        return EXIT_USAGE;
+    return r < 0 ? EXIT_FAILED : EXIT_FINE;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "output.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define LINE_LIMIT 16384
+
+static const char *const level_names[] = {
+    [OUTPUT_ERROR] = "error",
+    [OUTPUT_WARNING] = "warning",
+    [OUTPUT_NOTE] = "note",
+};
+
+/* Control characters of ASCII and, as UTF-8 has them (C2 80 to C2 9F), of Latin-1. */
+static void make_harmless(char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char byte = (unsigned char)*text;
+        unsigned char next = (unsigned char)text[1];
+
+        if (byte < 0x20 || byte == 0x7f) {
+            *text = '?';
+        } else if (byte == 0xc2 && next >= 0x80 && next <= 0x9f) {
+            text[0] = '?';
+            text[1] = '?';
+        }
+    }
+}
+
+__attribute__((format(printf, 2, 0))) static void print_line(FILE *file, const char *format,
+                                                             va_list arguments)
+{
+    char line[LINE_LIMIT];
+
+    if (vsnprintf(line, sizeof(line), format, arguments) < 0)
+        return;
+    make_harmless(line);
+    (void)fprintf(file, "%s\n", line);
+}
+
+void output_line(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    print_line(stdout, format, arguments);
+    va_end(arguments);
+}
+
+void output_note(const char *format, ...)
+{
+    va_list arguments;
+
+    (void)fflush(stdout);
+    va_start(arguments, format);
+    print_line(stderr, format, arguments);
+    va_end(arguments);
+}
+
+void output_progress(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!isatty(STDERR_FILENO))
+        return;
+    (void)fflush(stdout);
+    va_start(arguments, format);
+    print_line(stderr, format, arguments);
+    va_end(arguments);
+}
+
+static bool has_colour(int fd)
+{
+    const char *none = secure_getenv("NO_COLOR");
+    const char *terminal = secure_getenv("TERM");
+
+    if (!isatty(fd) || (none && none[0] != '\0'))
+        return false;
+    return terminal && strcmp(terminal, "dumb") != 0;
+}
+
+void output_error(const char *text)
+{
+    (void)fflush(stdout);
+    output_note("pullkey: %s", text);
+}
+
+const char *output_level_name(enum output_level level)
+{
+    return level_names[level];
+}
+
+void output_finding(enum output_level level, const char *text)
+{
+    static const char *const colours[] = {
+        [OUTPUT_ERROR] = "\033[31m",
+        [OUTPUT_WARNING] = "\033[33m",
+        [OUTPUT_NOTE] = "\033[36m",
+    };
+
+    /* Colour is written apart: output_line would take the escape characters out. */
+    if (has_colour(STDOUT_FILENO)) {
+        (void)fprintf(stdout, "%s%s:\033[0m ", colours[level], level_names[level]);
+        output_line("%s", text);
+    } else {
+        output_line("%s: %s", level_names[level], text);
+    }
+}
+
+/* Characters, not bytes. */
+static size_t width_of(const char *text)
+{
+    size_t width = 0;
+
+    for (; *text != '\0'; text++)
+        if (((unsigned char)*text & 0xc0) != 0x80)
+            width++;
+    return width;
+}
+
+static size_t width_of_column(const char *const *cells, size_t columns, size_t rows, size_t column)
+{
+    size_t widest = 0;
+
+    for (size_t row = 0; row < rows; row++) {
+        size_t width = width_of(cells[row * columns + column]);
+
+        widest = width > widest ? width : widest;
+    }
+    return widest;
+}
+
+void output_table(const char *const *cells, size_t columns, size_t rows)
+{
+    size_t widths[TABLE_COLUMNS_MAX];
+
+    for (size_t column = 0; column < columns; column++)
+        widths[column] = width_of_column(cells, columns, rows, column);
+    for (size_t row = 0; row < rows; row++) {
+        struct buffer line = BUFFER_INIT(LINE_LIMIT - 1);
+
+        for (size_t column = 0; column < columns; column++) {
+            const char *cell = cells[row * columns + column];
+
+            buffer_append_text(&line, cell);
+            if (column < columns - 1)
+                buffer_printf(&line, "%*s", (int)(widths[column] - width_of(cell) + 2), "");
+        }
+        output_line("%s", line.data ? line.data : "");
+        buffer_done(&line);
+    }
+}
+
+int output_buffer(const struct buffer *buffer, struct pullkey_error *error)
+{
+    int r = buffer_check(buffer, error);
+
+    if (r < 0)
+        return r;
+    if (buffer->length > 0)
+        (void)fwrite(buffer->data, 1, buffer->length, stdout);
+    return 0;
+}
+
+bool output_is_terminal(void)
+{
+    return isatty(STDOUT_FILENO);
+}
+
+bool output_finish(void)
+{
+    return fflush(stdout) == 0 && !ferror(stdout);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything that pullkey prints. Text that comes from stores and files loses its control
+ * characters, so that it cannot drive the terminal. Colour is used on a terminal only, and not
+ * where NO_COLOR is set (no-color.org) or TERM is "dumb".
+ */
+#ifndef PULLKEY_ADMIN_OUTPUT_H
+#define PULLKEY_ADMIN_OUTPUT_H
+
+#include "base/buffer.h"
+
+/* One line to stdout; the line end is added. */
+void output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Bytes as they are: help and JSON. The error of the buffer, if it has one. */
+int output_buffer(const struct buffer *buffer, struct pullkey_error *error);
+
+/* One line to stderr: what the user should know beside the result. */
+void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* One line to stderr, if that is a terminal: what is taking its time. */
+void output_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* "pullkey: TEXT" to stderr. */
+void output_error(const char *text);
+
+/* A finding on stdout, "LEVEL: TEXT" with a coloured level. */
+enum output_level { OUTPUT_ERROR, OUTPUT_WARNING, OUTPUT_NOTE };
+const char *output_level_name(enum output_level level);
+void output_finding(enum output_level level, const char *text);
+
+#define TABLE_COLUMNS_MAX 8
+
+/* Rows of `columns` cells (TABLE_COLUMNS_MAX at most), the first row being the heads; columns are
+ * aligned. */
+void output_table(const char *const *cells, size_t columns, size_t rows);
+
+bool output_is_terminal(void);
+
+/* False if anything could not be written to stdout (a full disk, a closed pipe). */
+bool output_finish(void);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "auths/auths.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/secret.h"
+#include "core/module.h"
+#include "core/resolve-chain.h"
+#include "output.h"
+
+struct tally {
+    size_t changed;
+    size_t unchanged;
+    size_t empty;   /* entries without a secret */
+    size_t refused; /* by their rule */
+    bool helpers;   /* the file names helpers, whose credentials stay where they are */
+};
+
+static int read_document(const char *path, struct json *ret, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
+    bool is_stdin = strcmp(path, "-") == 0;
+    int r;
+
+    if (is_stdin)
+        r = buffer_read(&text, STDIN_FILENO, error);
+    else
+        r = file_read(path, FILE_INPUT, 0, &text, NULL, error);
+    if (r == -PULLKEY_NOT_FOUND)
+        return error_set(error, PULLKEY_INVALID, "--from: there is no file %s", path);
+    if (r < 0)
+        return error_wrap(error, "--from");
+    r = json_parse(ret, is_stdin ? "stdin" : path, text.data ? text.data : "", text.length, 0,
+                   error);
+    return r < 0 ? error_wrap(error, "--from") : 0;
+}
+
+/* File instances with one of these options only read. */
+static bool only_reads(const struct config_instance *instance)
+{
+    return strcmp(instance->type, "file") == 0 && (json_member(instance->options, "sources") ||
+                                                   json_member(instance->options, "credential"));
+}
+
+/*
+ * True if the store has this key or an alias of it: an answer alone might be that of a shorter
+ * path.
+ */
+static bool has_key(const struct resolve_opened *opened, const struct pullkey_request *request)
+{
+    cleanup_list struct pullkey_list list = { 0 };
+    struct pullkey_error ignored;
+
+    if (!(opened->backend->module.capabilities & PULLKEY_CAN_LIST))
+        return true;
+    if (opened->backend->list(opened->state, request->deadline_ms, &list, &ignored) < 0)
+        return false;
+    for (size_t i = 0; i < list.count; i++)
+        if (registry_is_alias(request, list.entries[i].server))
+            return true;
+    return false;
+}
+
+/*
+ * True if the instance that a login writes to holds the credential. What a read-only instance in
+ * front of it answers does not count: the file that it reads may be the one that is imported, and
+ * be removed afterwards.
+ */
+static bool is_stored(const struct resolve *resolve, const struct registry_reference *reference,
+                      const struct pullkey_credential *credential)
+{
+    struct registry_request request;
+    struct resolve_chain chain;
+
+    registry_request(reference, resolve->deadline_ms, &request);
+    resolve_chain_find(resolve, reference, &chain);
+    for (size_t i = 0; i < chain.count; i++) {
+        cleanup_opened struct resolve_opened opened = { 0 };
+        cleanup_credential struct pullkey_credential stored = { 0 };
+        struct pullkey_error why;
+
+        if (only_reads(chain.items[i]) ||
+            resolve_open(resolve, chain.items[i], &opened, &why) < 0 ||
+            !(opened.backend->module.capabilities & PULLKEY_CAN_STORE))
+            continue;
+        /* What is wrong with it, storing will tell. */
+        return opened.backend->get(opened.state, &request.request, &stored, &why) == 0 &&
+               strcmp(stored.username, credential->username) == 0 &&
+               secret_equal(&stored.secret, &credential->secret) &&
+               has_key(&opened, &request.request);
+    }
+    return false;
+}
+
+static int import_entry(const struct config *config, const struct json *document,
+                        const cJSON *entry, struct tally *tally, struct pullkey_error *error)
+{
+    const struct resolve resolve = admin_resolve(config);
+    cleanup_credential struct pullkey_credential credential = { 0 };
+    char source[RESOLVE_SOURCE_MAX] = "";
+    struct registry_reference reference;
+    int r;
+
+    if (auths_is_absent(&module_host, entry)) {
+        tally->empty++;
+        return 0;
+    }
+    r = registry_parse(entry->string, strlen(entry->string), &reference, error);
+    if (r < 0)
+        return json_error(document, entry, error, "%s", error->message);
+    r = auths_read(&module_host, document, entry, &credential, error);
+    if (r < 0)
+        return r;
+    if (is_stored(&resolve, &reference, &credential)) {
+        tally->unchanged++;
+        return 0;
+    }
+    r = resolve_store(&resolve, &reference, &credential, source, error);
+    if (r == -PULLKEY_UNSUPPORTED) {
+        /* One registry that needs no login must not keep the others out. */
+        output_note("%s is not stored: %s", reference.text, error->message);
+        tally->refused++;
+        return 0;
+    }
+    if (r < 0)
+        return error_wrap(error, "%s", reference.text);
+    if (source[0] == '\0') {
+        output_note("%s is not stored: its rule ignores logins", reference.text);
+        return 0;
+    }
+    tally->changed++;
+    return 0;
+}
+
+static int import_all(const struct config *config, const struct json *document, struct tally *tally,
+                      struct pullkey_error *error)
+{
+    cJSON *map;
+    int r = auths_map(document, &map, error);
+
+    if (r == 0 && !map && !json_member(document->root, "credHelpers") &&
+        !json_member(document->root, "credsStore"))
+        return json_error(document, document->root, error,
+                          "there is no \"auths\": this is no file of docker or podman");
+    tally->helpers = json_member(document->root, "credHelpers") != NULL ||
+                     json_member(document->root, "credsStore") != NULL;
+    for (const cJSON *entry = map ? map->child : NULL; r == 0 && entry; entry = entry->next)
+        r = import_entry(config, document, entry, tally, error);
+    return r;
+}
+
+static int report(const struct admin_call *call, const struct tally *tally,
+                  struct pullkey_error *error)
+{
+    const char *from = call->values[ADMIN_FROM];
+    cleanup_buffer struct buffer json = BUFFER_INIT(JSON_SIZE_MAX);
+
+    if (call->values[ADMIN_JSON]) {
+        buffer_printf(&json, "{\"changed\":%zu,\"unchanged\":%zu}\n", tally->changed,
+                      tally->unchanged);
+        return output_buffer(&json, error);
+    }
+    output_line("%zu changed, %zu unchanged", tally->changed, tally->unchanged);
+    if (tally->empty > 0)
+        output_note("%zu %s no secret", tally->empty,
+                    tally->empty == 1 ? "entry has" : "entries have");
+    if (tally->helpers)
+        output_note("The file names credential helpers; what they hold was not imported");
+    if (strcmp(from, "-") != 0 && tally->changed + tally->unchanged > 0)
+        output_note("The secrets are still in %s: remove its \"auths\", or the file", from);
+    return 0;
+}
+
+int admin_store_import(const struct admin_call *call, struct pullkey_error *error)
+{
+    cleanup_config struct config config = { 0 };
+    cleanup_json struct json document = { 0 };
+    struct tally tally = { 0 };
+    int r;
+
+    if (!call->values[ADMIN_FROM])
+        return admin_usage(error, "\"store import\" needs --from FILE (or --from - for stdin)");
+    if (strcmp(call->values[ADMIN_FROM], "-") == 0 && isatty(STDIN_FILENO))
+        return admin_usage(error, "--from - reads stdin, which is a terminal here");
+    r = admin_load(call, &config, error);
+    if (r == 0)
+        r = read_document(call->values[ADMIN_FROM], &document, error);
+    if (r == 0)
+        r = import_all(&config, &document, &tally, error);
+    if (r < 0 && tally.changed > 0)
+        return error_wrap(error, "stopped after %zu entries were stored", tally.changed);
+    if (r == 0)
+        r = report(call, &tally, error);
+    if (r < 0)
+        return r;
+    return tally.refused > 0 ? ADMIN_PROBLEM : 0;
+}

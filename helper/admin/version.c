@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin.h"
+
+#include <string.h>
+
+#include "core/module.h"
+#include "output.h"
+#include "pullkey-build.h"
+
+/*
+ * What pullkey knows by name; others may be installed, and are used when a configuration names
+ * them.
+ */
+static const struct part {
+    const char *name;
+    enum pullkey_kind kind;
+    const char *purpose;
+} parts[] = {
+    { "file", PULLKEY_KIND_BACKEND, "credentials in a file" },
+    { "env", PULLKEY_KIND_BACKEND, "credentials in the environment" },
+    { "exec", PULLKEY_KIND_BACKEND, "other credential helpers" },
+    { "cms", PULLKEY_KIND_CODEC, "encryption of the file" },
+    { "probe", PULLKEY_KIND_PROBE, "asks a registry at login" },
+};
+#define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
+
+#if PULLKEY_BUILTIN
+#define LINKAGE "builtin"
+#else
+#define LINKAGE "modules"
+#endif
+
+static const char *state_of(const struct part *part, struct pullkey_error *error)
+{
+    const struct pullkey_backend *backend;
+    const struct pullkey_codec *codec;
+    const struct pullkey_probe *probe;
+    int r;
+
+    if (part->kind == PULLKEY_KIND_CODEC)
+        r = module_find_codec(part->name, &codec, error);
+    else if (part->kind == PULLKEY_KIND_PROBE)
+        r = module_find_probe(part->name, &probe, error);
+    else
+        r = module_find_backend(part->name, &backend, error);
+    if (r == 0)
+        return "present";
+    return r == -PULLKEY_UNSUPPORTED ? "absent" : "broken";
+}
+
+static int print_json(struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer json = BUFFER_INIT(JSON_SIZE_MAX);
+
+    buffer_append_text(&json, "{\"version\":\"" PULLKEY_VERSION "\",\"linkage\":\"" LINKAGE
+                              "\",\"parts\":{");
+    for (size_t i = 0; i < PART_COUNT; i++) {
+        struct pullkey_error ignored;
+
+        buffer_printf(&json, "%s\"%s\":\"%s\"", i > 0 ? "," : "", parts[i].name,
+                      state_of(&parts[i], &ignored));
+    }
+    buffer_append_text(&json, "}}\n");
+    return output_buffer(&json, error);
+}
+
+int admin_version(const struct admin_call *call, struct pullkey_error *error)
+{
+    if (call->values[ADMIN_JSON])
+        return print_json(error);
+    output_line("pullkey " PULLKEY_VERSION " (" LINKAGE ")");
+    for (size_t i = 0; i < PART_COUNT; i++) {
+        struct pullkey_error why;
+        const char *state = state_of(&parts[i], &why);
+
+        output_line("  %-6s  %-8s %s", parts[i].name, state,
+                    strcmp(state, "broken") == 0 ? why.message : parts[i].purpose);
+    }
+    return 0;
+}

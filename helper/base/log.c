@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "log.h"
+#include "text.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 1200
+
+static const char *log_program = "pullkey";
+static const char *log_path;
+
+void log_start(const char *program, const char *path)
+{
+    log_program = program;
+    log_path = path && path[0] != '\0' ? path : NULL;
+}
+
+static void write_line(const char *line, size_t length)
+{
+    struct stat status;
+    int fd =
+        open(log_path,
+             O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
+
+    if (fd < 0)
+        return;
+    /* One write keeps the lines of parallel processes whole. */
+    if (fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISCHR(status.st_mode)) &&
+        write(fd, line, length) < 0) {
+        /* Ignored: see the header. */
+    }
+    (void)close(fd);
+}
+
+void log_line(const char *source, const char *format, ...)
+{
+    char line[LINE_MAX_BYTES];
+    struct timespec now;
+    struct tm utc;
+    size_t used;
+    va_list arguments;
+
+    if (!log_path)
+        return;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (!gmtime_r(&now.tv_sec, &utc))
+        return;
+    used = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%SZ ", &utc);
+    used += (size_t)snprintf(line + used, sizeof(line) - used, "%.40s[%d] %.40s: ", log_program,
+                             (int)getpid(), source);
+    va_start(arguments, format);
+    (void)vsnprintf(line + used, sizeof(line) - used - 1, format, arguments);
+    va_end(arguments);
+    text_make_printable(line);
+    used = strlen(line);
+    line[used++] = '\n';
+    write_line(line, used);
+}

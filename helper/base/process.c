@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process.h"
+#include "error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A name ending in '*' stands for all that begin so. */
+static const char *const hostile[] = {
+    "LD_*",          "OPENSSL_*",        "SSLKEYLOGFILE", "GCONV_PATH",
+    "GETCONF_DIR",   "HOSTALIASES",      "LOCALDOMAIN",   "LOCPATH",
+    "MALLOC_*",      "NIS_PATH",         "NLSPATH",       "RESOLV_HOST_CONF",
+    "RES_OPTIONS",   "GLIBC_TUNABLES",   "GIO_*",         "GTK_MODULES",
+    "GSETTINGS_*",   "G_MESSAGES_DEBUG", "G_DEBUG",       "P11_KIT_*",
+    "SOFTHSM2_CONF", "QLOGDIR",          "NETRC",
+};
+
+bool process_is_hostile(const char *variable)
+{
+    size_t name = strcspn(variable, "=");
+
+    for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+        size_t length = strlen(hostile[i]);
+
+        if (hostile[i][length - 1] == '*') {
+            if (name >= length - 1 && memcmp(variable, hostile[i], length - 1) == 0)
+                return true;
+        } else if (name == length && memcmp(variable, hostile[i], length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void clean_environment(void)
+{
+    char **to = environ;
+
+    if (!environ)
+        return;
+    for (char **from = environ; *from; from++)
+        if (!process_is_hostile(*from))
+            *to++ = *from;
+    *to = NULL;
+}
+
+/* Descriptors 0 to 2 must be taken, or the next file that is opened becomes somebody's output. */
+static int settle_descriptors(struct pullkey_error *error)
+{
+    struct pollfd standard[] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
+
+    if (poll(standard, 3, 0) < 0)
+        return error_errno(error, errno, "cannot examine the standard descriptors");
+    for (int fd = 0; fd <= 2; fd++) {
+        if (!(standard[fd].revents & POLLNVAL))
+            continue;
+        /* Opened the wrong way round, so that using it fails rather than works. */
+        if (open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+            return error_errno(error, errno, "cannot open /dev/null");
+    }
+    if (close_range(3, ~0U, 0) < 0) {
+        struct rlimit limit;
+
+        /* Before Linux 5.9. */
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+            return error_errno(error, errno, "cannot close inherited descriptors");
+        for (rlim_t fd = 3; fd < limit.rlim_cur && fd < 65536; fd++)
+            (void)close((int)fd);
+    }
+    return 0;
+}
+
+int process_harden(struct pullkey_error *error)
+{
+    const struct rlimit no_core = { 0, 0 };
+
+    /* A kernel that refuses one of these is no reason to serve nobody. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    (void)signal(SIGPIPE, SIG_IGN);
+    /* Whatever the caller's is: what is made here is for its owner, who can use it. */
+    (void)umask(077);
+    clean_environment();
+    return settle_descriptors(error);
+}

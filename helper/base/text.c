@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "text.h"
+#include "error.h"
+
+#include <string.h>
+
+/* The length of one UTF-8 sequence, 0 if it is not one. */
+static size_t sequence_length(const unsigned char *bytes, size_t length)
+{
+    unsigned char first = bytes[0];
+    unsigned char low = 0x80, high = 0xbf; /* allowed for the second byte */
+    size_t count;
+
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xc2 && first <= 0xdf)
+        count = 2;
+    else if (first >= 0xe0 && first <= 0xef)
+        count = 3;
+    else if (first >= 0xf0 && first <= 0xf4)
+        count = 4;
+    else
+        return 0;
+    if (first == 0xe0)
+        low = 0xa0;
+    else if (first == 0xed)
+        high = 0x9f;
+    else if (first == 0xf0)
+        low = 0x90;
+    else if (first == 0xf4)
+        high = 0x8f;
+    if (count > length || bytes[1] < low || bytes[1] > high)
+        return 0;
+    for (size_t i = 2; i < count; i++)
+        if (bytes[i] < 0x80 || bytes[i] > 0xbf)
+            return 0;
+    return count;
+}
+
+bool text_is_utf8(const char *bytes, size_t length)
+{
+    size_t at = 0;
+
+    while (at < length) {
+        size_t step = sequence_length((const unsigned char *)bytes + at, length - at);
+
+        if (step == 0)
+            return false;
+        at += step;
+    }
+    return true;
+}
+
+/* One well-formed character: is it a control, or does it end a line? */
+static bool is_unprintable(const unsigned char *bytes, size_t length)
+{
+    if (length == 1)
+        return bytes[0] < 0x20 || bytes[0] == 0x7f;
+    if (length == 2)
+        return bytes[0] == 0xc2 && bytes[1] < 0xa0;
+    return length == 3 && bytes[0] == 0xe2 && bytes[1] == 0x80 && (bytes[2] & 0xfe) == 0xa8;
+}
+
+void text_make_printable(char *text)
+{
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        const unsigned char *bytes = (const unsigned char *)text;
+        size_t step = sequence_length(bytes, left);
+
+        if (step == 0 || is_unprintable(bytes, step)) {
+            step = step > 0 ? step : 1;
+            memset(text, '?', step);
+        }
+        text += step;
+        left -= step;
+    }
+}
+
+bool text_is_name(const char *text, size_t limit)
+{
+    size_t length = strnlen(text, limit + 1);
+
+    if (length == 0 || length > limit || text[0] == '-' || text[0] == '_')
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        char c = text[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
+            return false;
+    }
+    return true;
+}
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void text_base64_encode(struct buffer *buffer, const char *bytes, size_t length)
+{
+    const unsigned char *in = (const unsigned char *)bytes;
+
+    for (size_t i = 0; i < length; i += 3) {
+        uint32_t group = (uint32_t)in[i] << 16;
+        char out[4];
+
+        if (i + 1 < length)
+            group |= (uint32_t)in[i + 1] << 8;
+        if (i + 2 < length)
+            group |= in[i + 2];
+        out[0] = alphabet[group >> 18];
+        out[1] = alphabet[(group >> 12) & 63];
+        out[2] = i + 1 < length ? alphabet[(group >> 6) & 63] : '=';
+        out[3] = i + 2 < length ? alphabet[group & 63] : '=';
+        buffer_append(buffer, out, sizeof(out));
+    }
+}
+
+static int digit_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '+')
+        return 62;
+    return c == '/' ? 63 : -1;
+}
+
+int text_base64_decode(const char *text, size_t length, struct buffer *buffer,
+                       struct pullkey_error *error)
+{
+    uint32_t group = 0;
+    size_t digits = 0;
+    size_t end = length;
+
+    if (end % 4 == 0 && end > 0 && text[end - 1] == '=')
+        end -= text[end - 2] == '=' ? 2 : 1;
+    if (end % 4 == 1)
+        return error_set(error, PULLKEY_INVALID, "not base64: the text is cut short");
+    for (size_t i = 0; i < end; i++) {
+        int value = digit_value(text[i]);
+
+        if (value < 0)
+            return error_set(error, PULLKEY_INVALID, "not base64: byte %zu is not allowed", i + 1);
+        group = (group << 6) | (uint32_t)value;
+        if (++digits == 4) {
+            char out[3] = { (char)(group >> 16), (char)(group >> 8), (char)group };
+
+            buffer_append(buffer, out, sizeof(out));
+            group = 0;
+            digits = 0;
+        }
+    }
+    if (digits == 2) {
+        char out = (char)(group >> 4);
+
+        buffer_append(buffer, &out, 1);
+    } else if (digits == 3) {
+        char out[2] = { (char)(group >> 10), (char)(group >> 2) };
+
+        buffer_append(buffer, out, sizeof(out));
+    }
+    return buffer_check(buffer, error);
+}
+
+char text_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool text_equal_any_case(const char *a, const char *b)
+{
+    while (*a != '\0' && text_lower(*a) == text_lower(*b)) {
+        a++;
+        b++;
+    }
+    return text_lower(*a) == text_lower(*b);
+}

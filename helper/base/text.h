@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text: UTF-8, base64 and a few tests on strings. ASCII only where case matters; no locale is ever
+ * asked. */
+#ifndef PULLKEY_BASE_TEXT_H
+#define PULLKEY_BASE_TEXT_H
+
+#include "buffer.h"
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+bool text_is_utf8(const char *bytes, size_t length);
+
+/*
+ * Makes text fit for one line of a terminal or a log, and for JSON: control characters (C0, C1,
+ * DEL), line and paragraph separators and what is not UTF-8 become '?', byte by byte.
+ */
+void text_make_printable(char *text);
+
+/* Lower-case letters, digits, '-' and '_', 1 to `limit` bytes, beginning with a letter or digit. */
+bool text_is_name(const char *text, size_t limit);
+
+/* RFC 4648 section 4, with padding. */
+void text_base64_encode(struct buffer *buffer, const char *bytes, size_t length);
+
+/* Accepts missing padding, refuses everything else that is not canonical alphabet:
+ * -PULLKEY_INVALID. */
+int text_base64_decode(const char *text, size_t length, struct buffer *buffer,
+                       struct pullkey_error *error);
+
+/* ASCII: equality without case, and lowering. */
+bool text_equal_any_case(const char *a, const char *b);
+char text_lower(char c);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/secret.h"
+#include "core/config-parts.h"
+
+int config_load(const struct config_source *source, struct config *ret, struct pullkey_error *error)
+{
+    struct config config = { .system = source->system };
+    int r;
+
+    config.documents = secret_alloc(CONFIG_DOCUMENTS_MAX * sizeof(*config.documents));
+    if (!config.documents)
+        return error_memory(error);
+    r = config_read(source, &config, error);
+    if (r == 0)
+        r = config_merge(source, &config, error);
+    if (r < 0) {
+        config_done(&config);
+        /* "Not found" would read as "no credential" to a caller. */
+        if (error->code == PULLKEY_NOT_FOUND)
+            error->code = PULLKEY_INVALID;
+        return -(int)error->code;
+    }
+    *ret = config;
+    return 0;
+}
+
+void config_done(struct config *config)
+{
+    for (size_t i = 0; i < config->document_count; i++)
+        json_done(&config->documents[i]);
+    secret_release(config->documents);
+    secret_release(config->rules);
+    *config = (struct config){ 0 };
+}
+
+static bool matches_reference(const cJSON *match, const struct registry_reference *reference)
+{
+    for (const cJSON *item = config_first(match); item; item = config_next(match, item))
+        if (registry_pattern_matches(item->valuestring, reference))
+            return true;
+    return false;
+}
+
+/* `names` NULL: any name, and none, will do. */
+static bool contains(const cJSON *names, const char *name)
+{
+    if (!names)
+        return true;
+    for (const cJSON *item = config_first(names); name && item; item = config_next(names, item))
+        if (strcmp(item->valuestring, name) == 0)
+            return true;
+    return false;
+}
+
+const struct config_rule *config_find_rule(const struct config *config,
+                                           const struct registry_reference *reference,
+                                           const struct config_asker *asker)
+{
+    for (size_t i = 0; i < config->rule_count; i++) {
+        const struct config_rule *rule = &config->rules[i];
+
+        if ((rule->callers & asker->caller) && contains(rule->namespaces, asker->namespace_name) &&
+            contains(rule->service_accounts, asker->service_account) &&
+            matches_reference(rule->match, reference))
+            return rule;
+    }
+    return NULL;
+}
+
+void config_rule_name(const struct config_rule *rule, char ret[CONFIG_RULE_NAME_MAX])
+{
+    if (rule)
+        (void)snprintf(ret, CONFIG_RULE_NAME_MAX, "rule %zu of %s", rule->number + 1,
+                       rule->document->name);
+    else
+        (void)snprintf(ret, CONFIG_RULE_NAME_MAX, "the default chain");
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration: which backends exist, and which are asked for which registry. DESIGN: JSON
+ * with comments; pullkey.conf(5) is the manual.
+ *
+ * Files, nearest first: $XDG_CONFIG_HOME/pullkey/config.json, /etc/pullkey/config.d/NAME.json (last
+ * name first), /etc/pullkey/config.json. PULLKEY_CONFIG names one file instead of all of them,
+ * PULLKEY_CONFIG_JSON holds the text itself. System mode leaves the user's file and
+ * PULLKEY_CONFIG_JSON out. A backend of the same name is replaced whole by the nearer file, rules
+ * are tried in the order of the files, of scalars the nearest wins.
+ *
+ * The tree of JSON documents stays in memory: what the structures below point to lives until
+ * config_done.
+ */
+#ifndef PULLKEY_CORE_CONFIG_H
+#define PULLKEY_CORE_CONFIG_H
+
+#include "base/json.h"
+#include "core/registry.h"
+
+#define CONFIG_FILE_MAX (256 * 1024)
+#define CONFIG_DOCUMENTS_MAX 64
+#define CONFIG_CHAIN_MAX 16 /* instances in one "use" */
+
+enum config_caller {
+    CONFIG_DOCKER = 1 << 0,
+    CONFIG_HOSTS = 1 << 1,
+    CONFIG_KUBELET = 1 << 2,
+};
+
+/* Where the configuration is read from; config_source_default fills it from the environment. Points
+ * into itself: do not copy. */
+struct config_source {
+    bool system;
+    bool session_bus;             /* a keyring may run: the built-in default chain asks it first */
+    const char *user_directory;   /* NULL: there is none */
+    const char *system_directory; /* PULLKEY_SYSCONFDIR: /etc/pullkey as distributions build it */
+    const char *only_file;        /* PULLKEY_CONFIG, or NULL; must be absolute and exist */
+    const char *text;             /* PULLKEY_CONFIG_JSON, or NULL; wins over only_file */
+    char user_directory_path[4096];
+};
+
+/* One use of a backend. */
+struct config_instance {
+    const char *name; /* as the configuration names it; an inline instance has its type here */
+    const char *type;
+    const struct json *document; /* for positions in errors; NULL for one that no file declares */
+    const cJSON *options;        /* the whole object, core's keys included; NULL: no options */
+    bool implicit;               /* no configuration names it */
+    bool on_error_next;          /* "on_error": "next" */
+};
+
+struct config_rule {
+    const struct json *document;
+    const cJSON *item;
+    size_t number;                 /* within its document, from 0; messages count from 1 */
+    const cJSON *match;            /* a string or a list of strings */
+    unsigned int callers;          /* of enum config_caller */
+    const cJSON *namespaces;       /* NULL: any */
+    const cJSON *service_accounts; /* NULL: any */
+    struct config_instance chain[CONFIG_CHAIN_MAX];
+    size_t chain_count; /* 0: nobody is asked */
+    bool ignore_store;  /* "on_store": "ignore" */
+};
+
+struct config {
+    struct json *documents; /* nearest first */
+    size_t document_count;
+    struct config_rule *rules;
+    size_t rule_count;
+    struct config_instance default_chain[CONFIG_CHAIN_MAX];
+    size_t default_count; /* 0: nobody is asked */
+    const char
+        *store; /* the name, in the default chain, where login writes; NULL: not configured */
+    bool system;
+};
+
+/* Who asks, for rules with "when". */
+struct config_asker {
+    enum config_caller caller;
+    const char *namespace_name; /* NULL unless the kubelet asks */
+    const char *service_account;
+};
+
+/*
+ * Empty variables count as unset. session_bus is a guess that never holds for root or in system
+ * mode. -PULLKEY_NOT_FOUND cannot happen: a missing user directory is simply not used.
+ */
+int config_source_default(bool system, struct config_source *ret, struct pullkey_error *error);
+
+/*
+ * Reads and checks everything that can be checked without loading a module: structure, names,
+ * patterns, references between rules and backends. No file at all is a valid configuration. Errors
+ * name file, line and key; never -PULLKEY_NOT_FOUND.
+ *
+ * Without a "default" in any file the chain is: keyring (if source->session_bus, or if "store"
+ * names it), then file; they are implicit unless declared or named by "store". A "store" that is
+ * not in the default chain is an error, except where it stands in a file farther than the one that
+ * replaced the chain: then it is not used.
+ */
+int config_load(const struct config_source *source, struct config *ret,
+                struct pullkey_error *error);
+void config_done(struct config *config);
+
+/* The first rule that matches, or NULL: then the default chain serves. */
+const struct config_rule *config_find_rule(const struct config *config,
+                                           const struct registry_reference *reference,
+                                           const struct config_asker *asker);
+
+/*
+ * The options of an instance for its backend: a JSON object without core's own keys (type,
+ * on_error, x-...), checked against the descriptor's table, or unchecked if `module` is NULL (for
+ * the key of a cached token). Appended to `ret`. -PULLKEY_INVALID names file, line and key.
+ */
+int config_instance_options(const struct config_instance *instance,
+                            const struct pullkey_module *module, struct buffer *ret,
+                            struct pullkey_error *error);
+
+/* "rule 3 of /etc/pullkey/config.json" or (rule is NULL) "the default chain": for messages. */
+#define CONFIG_RULE_NAME_MAX (PULLKEY_ERROR_SIZE / 2)
+void config_rule_name(const struct config_rule *rule, char ret[CONFIG_RULE_NAME_MAX]);
+
+/* Walk over "a string or a list of strings"; a missing value is an empty list. */
+const cJSON *config_first(const cJSON *value);
+const cJSON *config_next(const cJSON *value, const cJSON *item);
+
+#define cleanup_config __attribute__((cleanup(config_done)))
+
+#endif

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "module.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "core/credential.h"
+#include "core/registry.h"
+#include "pullkey-build.h"
+
+#if !PULLKEY_BUILTIN
+#include <dlfcn.h>
+#endif
+
+#define TYPE_MAX 31
+
+/* What is linked in; ends with NULL. Stands in backends/builtin.c. */
+extern const struct pullkey_module *const module_builtin_table[];
+
+const struct pullkey_host module_host = {
+    .size = sizeof(module_host),
+    .alloc = secret_alloc,
+    .release = secret_release,
+    .log = log_line,
+    .wall_seconds = clock_wall_seconds,
+    .monotonic_ms = clock_monotonic_ms,
+    .match = registry_match,
+    .list_add = list_add,
+    .codec = module_find_codec,
+};
+
+static const struct pullkey_module *find_builtin(const char *type)
+{
+    for (size_t i = 0; module_builtin_table[i]; i++)
+        if (strcmp(module_builtin_table[i]->type, type) == 0)
+            return module_builtin_table[i];
+    return NULL;
+}
+
+#if PULLKEY_BUILTIN
+static int load(const char *type, const struct pullkey_module **ret, struct pullkey_error *error)
+{
+    (void)ret;
+    return error_set(error, PULLKEY_UNSUPPORTED, "this build of pullkey has no \"%s\"", type);
+}
+
+static int read_inputs(const char *type, struct buffer *ret, struct pullkey_error *error)
+{
+    (void)type;
+    (void)ret;
+    (void)error;
+    return 0;
+}
+#else
+static int installed_path(char *ret, const char *type, const char *suffix,
+                          struct pullkey_error *error)
+{
+    char name[TYPE_MAX + 16];
+
+    memcpy(mempcpy(name, type, strlen(type)), suffix, strlen(suffix) + 1);
+    return file_join(ret, PULLKEY_MODULE_DIR, name, error);
+}
+
+static int check_head(const struct pullkey_module *module, const char *type, const char *path,
+                      struct pullkey_error *error)
+{
+    if (module->abi_major != PULLKEY_ABI_MAJOR)
+        return error_set(error, PULLKEY_INVALID,
+                         "%s has ABI %u and this pullkey has ABI %u: install the two from the same "
+                         "release",
+                         path, module->abi_major, PULLKEY_ABI_MAJOR);
+    if (module->size < sizeof(*module) || strnlen(module->type, TYPE_MAX + 1) > TYPE_MAX ||
+        strcmp(module->type, type) != 0)
+        return error_set(error, PULLKEY_INVALID,
+                         "%s does not describe itself as \"%s\": install it again", path, type);
+    return 0;
+}
+
+static int load(const char *type, const struct pullkey_module **ret, struct pullkey_error *error)
+{
+    const struct pullkey_module *const *symbol;
+    char path[FILE_PATH_MAX];
+    void *object;
+    int r = installed_path(path, type, ".so", error);
+
+    if (r < 0)
+        return r;
+    r = file_check(path, FILE_LINKED, error);
+    if (r == -PULLKEY_NOT_FOUND)
+        return error_set(error, PULLKEY_UNSUPPORTED,
+                         "the module \"%s\" is not installed: there is no %s", type, path);
+    if (r < 0)
+        return error_wrap(error, "the module \"%s\" is refused", type);
+    object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!object)
+        return error_set(error, PULLKEY_INVALID, "the module \"%s\" cannot be loaded: %s", type,
+                         dlerror());
+    symbol = dlsym(object, "pullkey_module");
+    if (!symbol || !*symbol)
+        return error_set(error, PULLKEY_INVALID, "%s is not a module of pullkey", path);
+    r = check_head(*symbol, type, path, error);
+    if (r == 0)
+        *ret = *symbol;
+    return r;
+}
+
+static int read_inputs(const char *type, struct buffer *ret, struct pullkey_error *error)
+{
+    char path[FILE_PATH_MAX];
+    int r = installed_path(path, type, ".inputs", error);
+
+    if (r == 0)
+        r = file_read(path, FILE_OURS, FILE_LINKED, ret, NULL, error);
+    return r == -PULLKEY_NOT_FOUND ? 0 : r;
+}
+#endif
+
+static int check_type(const char *type, struct pullkey_error *error)
+{
+    if (!text_is_name(type, TYPE_MAX) || strchr(type, '_'))
+        return error_set(error, PULLKEY_INVALID, "\"%s\" is no name of a backend", type);
+    return 0;
+}
+
+static int find(const char *type, enum pullkey_kind kind, size_t size,
+                const struct pullkey_module **ret, struct pullkey_error *error)
+{
+    const struct pullkey_module *module;
+    int r = check_type(type, error);
+
+    if (r < 0)
+        return r;
+    module = find_builtin(type);
+    if (!module) {
+        r = load(type, &module, error);
+        if (r < 0)
+            return r;
+    }
+    if (module->kind != kind)
+        return error_set(error, PULLKEY_INVALID, "\"%s\" cannot be used for this purpose", type);
+    if (module->size < size)
+        return error_set(error, PULLKEY_INVALID,
+                         "the module \"%s\" is older than its ABI: install it again", type);
+    *ret = module;
+    return 0;
+}
+
+/* What the capabilities promise must be there. */
+static bool has_operations(const struct pullkey_backend *backend)
+{
+    uint32_t can = backend->module.capabilities;
+
+    if (!backend->open || !backend->close || !backend->get)
+        return false;
+    if ((can & PULLKEY_CAN_STORE) && (!backend->store || !backend->erase))
+        return false;
+    return !(can & PULLKEY_CAN_LIST) || backend->list;
+}
+
+/* A descriptor begins with its head, so the head's address is the descriptor's. */
+int module_find_backend(const char *type, const struct pullkey_backend **ret,
+                        struct pullkey_error *error)
+{
+    const struct pullkey_module *module;
+    const struct pullkey_backend *backend;
+    int r = find(type, PULLKEY_KIND_BACKEND, sizeof(**ret), &module, error);
+
+    if (r < 0)
+        return r;
+    backend = (const struct pullkey_backend *)(const void *)module;
+    if (!has_operations(backend))
+        return error_set(error, PULLKEY_INVALID,
+                         "the module \"%s\" lacks an operation that it declares: report it to its "
+                         "makers",
+                         type);
+    *ret = backend;
+    return 0;
+}
+
+int module_find_codec(const char *type, const struct pullkey_codec **ret,
+                      struct pullkey_error *error)
+{
+    const struct pullkey_module *module;
+    int r = find(type, PULLKEY_KIND_CODEC, sizeof(**ret), &module, error);
+
+    if (r == 0)
+        *ret = (const struct pullkey_codec *)(const void *)module;
+    return r;
+}
+
+int module_find_probe(const char *type, const struct pullkey_probe **ret,
+                      struct pullkey_error *error)
+{
+    const struct pullkey_module *module;
+    int r = find(type, PULLKEY_KIND_PROBE, sizeof(**ret), &module, error);
+
+    if (r == 0)
+        *ret = (const struct pullkey_probe *)(const void *)module;
+    return r;
+}
+
+int module_inputs(const char *type, struct buffer *ret, struct pullkey_error *error)
+{
+    const struct pullkey_module *module;
+    int r = check_type(type, error);
+
+    if (r < 0)
+        return r;
+    module = find_builtin(type);
+    if (!module)
+        return read_inputs(type, ret, error);
+    if (module->inputs && (module->capabilities & PULLKEY_EXPIRES))
+        buffer_append_text(ret, module->inputs);
+    return buffer_check(ret, error);
+}

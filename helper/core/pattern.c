@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "registry.h"
+
+/* A pattern, parsed: a reference whose host may hold '*'. */
+struct pattern {
+    struct registry_reference reference;
+    bool glob;
+};
+
+static int parse(const char *text, struct pattern *ret, struct pullkey_error *error)
+{
+    char plain[PULLKEY_KEY_MAX + 1];
+    size_t length = strnlen(text, sizeof(plain));
+    const char *authority = strncmp(text, "http://", 7) == 0 ? text + 7 : text;
+    size_t from = (size_t)(authority - text);
+    size_t host_end = from + strcspn(authority, "/:");
+    int r;
+
+    if (length == sizeof(plain))
+        return error_set(error, PULLKEY_INVALID, "the pattern is longer than %d bytes",
+                         PULLKEY_KEY_MAX);
+    memcpy(plain, text, length + 1);
+    ret->glob = false;
+    for (size_t i = from; i < host_end; i++) {
+        if (plain[i] != '*')
+            continue;
+        /* A letter that makes no name of Docker Hub ("inde*.docker.io"): those become docker.io. */
+        plain[i] = 'q';
+        ret->glob = true;
+    }
+    if (strchr(plain, '*'))
+        return error_set(error, PULLKEY_INVALID,
+                         "'*' stands for a part of one label of the host, not of a port or path");
+    r = registry_parse(plain, length, &ret->reference, error);
+    if (r < 0)
+        return error_wrap(error, "not a pattern");
+    if (ret->reference.opaque || strncasecmp(text, "https:", 6) == 0)
+        return error_set(error, PULLKEY_INVALID,
+                         "a pattern is host[:port][/path], without a scheme");
+    if (strcmp(ret->reference.text, plain) != 0)
+        return error_set(error, PULLKEY_INVALID, "a pattern has no blanks around it");
+    if (ret->glob) {
+        /* Put the stars back; the host has as many characters as before, in lower case. */
+        for (size_t i = from; i < host_end; i++)
+            if (text[i] == '*')
+                ret->reference.host[i - from] = '*';
+    }
+    return 0;
+}
+
+int registry_pattern_check(const char *pattern, struct pullkey_error *error)
+{
+    struct pattern ignored;
+
+    if (strcmp(pattern, "**") == 0)
+        return 0;
+    return parse(pattern, &ignored, error);
+}
+
+/* '*' takes any characters but dots. Patterns are short, so trying again from the last star is
+ * cheap enough. */
+static bool glob_matches(const char *pattern, const char *host)
+{
+    const char *star = NULL, *resume = NULL;
+
+    while (*host != '\0') {
+        if (*pattern == '*') {
+            star = pattern++;
+            resume = host;
+        } else if (*pattern == *host) {
+            pattern++;
+            host++;
+        } else if (star && *resume != '.') {
+            pattern = star + 1;
+            host = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+bool registry_pattern_matches(const char *pattern, const struct registry_reference *reference)
+{
+    struct pattern parsed;
+    struct pullkey_error ignored;
+    size_t length;
+
+    if (strcmp(pattern, "**") == 0)
+        return true;
+    if (reference->host[0] == '\0' || parse(pattern, &parsed, &ignored) < 0)
+        return false;
+    if (parsed.reference.http != reference->http || parsed.reference.port != reference->port)
+        return false;
+    if (parsed.glob
+            ? reference->host[0] == '[' || !glob_matches(parsed.reference.host, reference->host)
+            : strcmp(parsed.reference.host, reference->host) != 0)
+        return false;
+    length = strlen(parsed.reference.path);
+    if (length == 0)
+        return true;
+    return strncmp(reference->path, parsed.reference.path, length) == 0 &&
+           (reference->path[length] == '\0' || reference->path[length] == '/');
+}

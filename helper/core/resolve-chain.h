@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of resolve share: which instances serve a reference, and how one is opened. */
+#ifndef PULLKEY_CORE_RESOLVE_CHAIN_H
+#define PULLKEY_CORE_RESOLVE_CHAIN_H
+
+#include "resolve.h"
+
+/* The instances to ask, in order. */
+struct resolve_chain {
+    const struct config_instance *items[CONFIG_CHAIN_MAX];
+    size_t count;
+    const struct config_rule *rule; /* NULL: the default chain */
+};
+
+void resolve_chain_find(const struct resolve *resolve, const struct registry_reference *reference,
+                        struct resolve_chain *ret);
+
+struct resolve_opened {
+    const struct pullkey_backend *backend;
+    void *state;
+};
+
+int resolve_open(const struct resolve *resolve, const struct config_instance *instance,
+                 struct resolve_opened *ret, struct pullkey_error *error);
+void resolve_opened_done(struct resolve_opened *opened);
+
+#define cleanup_opened __attribute__((cleanup(resolve_opened_done)))
+
+/*
+ * What an instance's result means for the request: -PULLKEY_NOT_FOUND goes on to the next. An
+ * implicit instance that cannot work on this machine is no instance, and "on_error": "next"
+ * forgives; the cause goes to the log. Other errors get the instance's name.
+ */
+int resolve_judge(const struct config_instance *instance, int r, struct pullkey_error *error);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request through the program: the rule, its instances in order, cache and backend. Both
+ * protocols and the command that people type call these four functions and nothing else.
+ */
+#ifndef PULLKEY_CORE_RESOLVE_H
+#define PULLKEY_CORE_RESOLVE_H
+
+#include "core/config.h"
+#include "core/credential.h"
+
+#define RESOLVE_DEADLINE_MS 20000
+
+struct resolve {
+    const struct config *config;
+    struct config_asker asker;
+    int64_t deadline_ms; /* absolute, monotonic */
+    uint32_t depth;      /* exec backends above this process */
+};
+
+#define RESOLVE_SOURCE_MAX 256
+
+/* Asks in order. -PULLKEY_NOT_FOUND where nobody has one. `ret_source`, if not NULL, names the
+ * instance that answered. */
+int resolve_get(const struct resolve *resolve, const struct registry_reference *reference,
+                struct pullkey_credential *ret, char ret_source[RESOLVE_SOURCE_MAX],
+                struct pullkey_error *error);
+
+/* Writes to the instance that DESIGN 4.2 says, then clears the others of the chain and what was
+ * derived from them. */
+int resolve_store(const struct resolve *resolve, const struct registry_reference *reference,
+                  const struct pullkey_credential *credential, char ret_source[RESOLVE_SOURCE_MAX],
+                  struct pullkey_error *error);
+
+/* Clears every writable instance of the chain. -PULLKEY_NOT_FOUND where none had it; any other
+ * error means that one may stay. */
+int resolve_erase(const struct resolve *resolve, const struct registry_reference *reference,
+                  struct pullkey_error *error);
+
+struct resolve_entry {
+    char *server; /* a key that get and erase accept */
+    char *username;
+    const struct config_instance *instance;
+    size_t rank; /* order of the instance */
+};
+
+struct resolve_list {
+    struct resolve_entry *entries; /* sorted by server, each once */
+    size_t count;
+};
+
+/* Every key that a get would find, of every instance that can list; of equal keys the first
+ * instance's. */
+int resolve_list(const struct resolve *resolve, struct resolve_list *ret,
+                 struct pullkey_error *error);
+void resolve_list_done(struct resolve_list *list);
+
+#define cleanup_resolve_list __attribute__((cleanup(resolve_list_done)))
+
+#endif
