@@ -1,0 +1,439 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pullkey's other commands: help, list, logout, config, version, and the command line itself."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from home import Home
+from tap import Skip, case, check, equal, run
+from terminal import Terminal
+
+MARKER = "marker-c04d77"
+CONFIG = ".config/pullkey/config.json"
+COMMANDS = [
+    "login",
+    "logout",
+    "list",
+    "config check",
+    "config show",
+    "store rekey",
+    "store import",
+    "version",
+    "help",
+]
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+
+def pullkey(home, *arguments, text="", env=None):
+    return home.run([home.pullkey, *arguments], text, env)
+
+
+def login(home, server, user="alice"):
+    home.login(server, user, MARKER, "--no-verify").check_returncode()
+
+
+def usage_error(home, *arguments):
+    done = pullkey(home, *arguments)
+    equal((done.returncode, done.stdout), (2, ""), f"{arguments}: {done.stderr}")
+    equal(done.stderr.count("\n"), 1, done.stderr)
+    check(done.stderr.startswith("pullkey: "), done.stderr)
+    return done.stderr
+
+
+@case("help fits a terminal of 80 columns and 24 lines, and names every command and option")
+def helps():
+    with Home() as home:
+        overview = pullkey(home, "help").stdout
+        for words in [""] + COMMANDS:
+            text = home.succeed([home.pullkey, "help", *words.split()])
+            equal(text, home.succeed([home.pullkey, *words.split(), "--help"]), words)
+            equal(text, home.succeed([home.pullkey, "-h", *words.split()]), words)
+            lines = text.splitlines()
+            check(len(lines) <= 24, f"{words}: {len(lines)} lines")
+            check(max(map(len, lines)) <= 80, f"{words}: {max(map(len, lines))} columns")
+            check(lines[0].startswith(f"Usage: pullkey {words}".rstrip()), lines[0])
+            check(f"\n  {words}" in overview, f"{words} is not in the overview")
+        check("config check" in pullkey(home, "help", "config").stdout, "a first word is enough")
+        check("config show" in pullkey(home, "config", "--help").stdout, "with --help too")
+
+
+@case("a wrong command line: one line, exit 2")
+def usage():
+    with Home() as home:
+        for arguments, word in (
+            ([], "no command"),
+            (["frobnicate"], "frobnicate"),
+            (["help", "frobnicate"], "frobnicate"),
+            (["--help", "frobnicate"], "frobnicate"),
+            (["config"], "second word"),
+            (["config", "frobnicate"], "second word"),
+            (["list", "x"], "too many"),
+            (["logout", "a", "b"], "too many"),
+            (["logout", ""], "empty"),
+            (["list", "-u", "x"], "--username"),
+            (["list", "-x"], "-x"),
+            (["version", "--jso"], "--jso"),
+            (["store", "rekey", "--from", "x"], "--from"),
+            (["../hosts"], "../hosts"),
+            (["--version", "x"], "--version"),
+        ):
+            check(word in usage_error(home, *arguments), arguments)
+
+
+@case("options stand before or behind the command")
+def order():
+    with Home() as home:
+        equal(pullkey(home, "--json", "list").stdout, "[]\n")
+        equal(pullkey(home, "list", "--json").stdout, "[]\n")
+        equal(pullkey(home, "logout", "--", "-x").returncode, 1)
+
+
+@case("version")
+def version():
+    with Home() as home:
+        text = pullkey(home, "--version").stdout
+        equal(text, pullkey(home, "version").stdout)
+        check(re.match(r"pullkey \d+\.\d+\.\d+ \((modules|builtin)\)\n", text), text)
+        found = json.loads(pullkey(home, "version", "--json").stdout)
+        equal(found["parts"]["file"], "present")
+        for part, state in found["parts"].items():
+            check(re.search(rf"^  {part} +{state}", text, re.M), f"{part} {state}: {text}")
+            module = os.path.join(os.environ["PULLKEY_MODULES"], part + ".so")
+            if found["linkage"] == "modules" and part not in ("file", "env", "exec"):
+                equal(state, "present" if os.path.exists(module) else "absent", part)
+
+
+@case("list: registry, user and source, no secret")
+def lists():
+    with Home() as home:
+        equal((pullkey(home, "list").returncode, pullkey(home, "list").stdout), (0, ""))
+        equal(pullkey(home, "list", "--json").stdout, "[]\n")
+        login(home, "registry.example.com")
+        login(home, "a.example.com:5000", "b\u00f6b")
+        equal(
+            pullkey(home, "list").stdout,
+            "REGISTRY              USER   SOURCE\n"
+            "a.example.com:5000    b\u00f6b    file\n"
+            "registry.example.com  alice  file\n",
+        )
+        equal(
+            json.loads(pullkey(home, "list", "--json").stdout),
+            [
+                {"registry": "a.example.com:5000", "username": "b\u00f6b", "source": "file"},
+                {"registry": "registry.example.com", "username": "alice", "source": "file"},
+            ],
+        )
+
+
+@case("list: an empty list says so on a terminal")
+def empty():
+    with Home() as home, Terminal([home.pullkey, "list"], home.env) as terminal:
+        equal(terminal.wait(), 0)
+        check("Nothing is stored" in terminal.output, terminal.output)
+
+
+@case("list: names from a file cannot drive the terminal")
+def harmless():
+    with Home() as home:
+        path = home.write(
+            "docker.json",
+            json.dumps(
+                {
+                    "auths": {
+                        "r.example.com": {"username": "a\u001b[2J\u009b\nx", "password": MARKER}
+                    }
+                }
+            ),
+        )
+        config = {"version": 1, "default": [{"type": "file", "sources": [path]}]}
+        home.write(CONFIG, json.dumps(config))
+        text = pullkey(home, "list").stdout
+        equal(text.splitlines()[1:], ["r.example.com  a?[2J???x  file"])
+
+
+@case("logout: of one registry, of one that is not there, of a store that fails")
+def logout():
+    with Home() as home:
+        login(home, "registry.example.com")
+        login(home, "other.example.com")
+        done = pullkey(home, "logout", "https://registry.example.com/v2/")
+        equal(done.returncode, 0, done.stderr)
+        equal(done.stdout, "Removed the credential for https://registry.example.com/v2/\n")
+        equal(home.list(), {"other.example.com": "alice"})
+        done = pullkey(home, "logout", "registry.example.com")
+        equal((done.returncode, done.stderr), (0, ""))
+        check("There was no credential" in done.stdout, done.stdout)
+        equal(
+            json.loads(pullkey(home, "logout", "other.example.com", "--json").stdout),
+            {"registry": "other.example.com", "removed": True},
+        )
+        login(home, "docker.io")
+        equal(pullkey(home, "logout").stdout, "Removed the credential for docker.io\n")
+        home.write(".config/pullkey/auth.cms", "rubbish")
+        done = pullkey(home, "logout", "other.example.com")
+        equal((done.returncode, done.stdout), (1, ""))
+        equal(home.read(".config/pullkey/auth.cms"), "rubbish")
+
+
+RULES = """{
+  "version": 1,
+  "backends": {
+    "ci": { "type": "env", "username": "CI_USER", "password": "CI_PASSWORD", "x-note": 1 }
+  },
+  "rules": [
+    { "match": "*.example.com", "use": ["ci", "file"] },
+    { "match": ["good.example.org", "a.example.com"], "use": "file" },
+    { "match": "b.example.com", "when": { "caller": "kubelet" }, "use": "file" },
+    { "match": "registry.example.net/team", "use": "file" }
+  ],
+  "default": ["file"]
+}
+"""
+
+
+@case("config check: rules that are never reached, and paths that docker never sends")
+def check_rules():
+    with Home() as home:
+        path = home.write(CONFIG, RULES)
+        done = pullkey(home, "config", "check")
+        equal((done.returncode, done.stderr), (1, ""))
+        equal(
+            done.stdout,
+            f'warning: {path}:8: "a.example.com" is never reached: the rule at {path}:7 '
+            "comes first\n"
+            f'note: {path}:10: "registry.example.net/team" has a path: docker, podman, nerdctl '
+            "and containerd never send one, crane, cosign and kaniko do\n",
+        )
+        found = json.loads(pullkey(home, "config", "check", "--json").stdout)
+        equal(found["files"], [path])
+        equal([f["level"] for f in found["findings"]], ["warning", "note"])
+
+
+@case("config check: nothing to say, and notes alone, are fine")
+def check_fine():
+    with Home() as home:
+        done = pullkey(home, "config", "check")
+        equal(done.returncode, 0, done.stdout)
+        check("No problem found in 0 files" in done.stdout, done.stdout)
+        home.write(CONFIG, '{"version": 1, "rules": [{"match": "a.b.cd/e", "use": "file"}]}')
+        done = pullkey(home, "config", "check")
+        equal(done.returncode, 0, done.stdout)
+        check("note: " in done.stdout, done.stdout)
+
+
+@case("config check: after \"**\" nothing is reached, and a pattern covers what it matches")
+def check_shadow():
+    with Home() as home:
+        for first, second, hidden in (
+            ("**", "*.example.com", True),
+            ("*.example.com", "*.example.com", True),
+            ("*.example.com", "x.example.com", True),
+            ("*.example.com", "x.example.com/team", True),
+            ("x.example.com/team", "x.example.com", False),
+            ("x.example.com", "x.example.com:5000", False),
+            ("x.example.com", "*.example.com", False),
+        ):
+            rules = [{"match": first, "use": "file"}, {"match": second, "use": "file"}]
+            home.write(CONFIG, json.dumps({"version": 1, "rules": rules}))
+            done = pullkey(home, "config", "check")
+            equal("never reached" in done.stdout, hidden, f"{first} before {second}")
+            equal(done.returncode, 1 if hidden else 0, f"{first} before {second}")
+
+
+@case("config check: what cannot work is named with its place")
+def check_errors():
+    with Home() as home:
+        for text, words in (
+            ('{"version": 1,\n"frob": 1}', [":2: frob"]),
+            ('{"version": 1, "backends": {\n"x": {"type": "nothere"}}}', [":2: x: ", "nothere"]),
+            ('{"version": 1, "backends": {"x":\n{"type": "env", "frob": 1}}}', [":2: ", "frob"]),
+            ('{"version": 1, "default": [\n{"type": "file", "path": 7}]}', [":2: ", "string"]),
+            ('{"version": 1, "backends": {"x": {"type": "file", "key": "k"}}}', ["absolute"]),
+        ):
+            path = home.write(CONFIG, text)
+            done = pullkey(home, "config", "check")
+            equal(done.returncode, 1, done.stdout)
+            check(done.stdout.startswith(f"error: {path}:"), done.stdout)
+            equal(done.stdout.count("\n"), 1, done.stdout)
+            for word in words:
+                check(word in done.stdout, f"{word!r} is not in {done.stdout!r}")
+        os.chmod(path, 0o666)
+        check("chmod go-w" in pullkey(home, "config", "check").stdout, "a mode is named")
+
+
+@case("config check: a store that does not open")
+def check_store():
+    with Home() as home:
+        login(home, "registry.example.com")
+        key = os.path.join(home.path, ".local/state/pullkey/store.key")
+        os.chmod(key, 0o644)
+        done = pullkey(home, "config", "check")
+        equal(done.returncode, 1, done.stdout)
+        check(key in done.stdout and "chmod 0400" in done.stdout, done.stdout)
+
+
+@case("config show: every part with its place, secrets masked")
+def show():
+    with Home() as home:
+        path = home.write(
+            CONFIG,
+            RULES.replace('"x-note": 1', f'"x-password": "{MARKER}", "x-Token": "{MARKER}"'),
+        )
+        text = home.succeed([home.pullkey, "config", "show"])
+        for word in (path, "ci (env, ", ":4)", "CI_PASSWORD", "*.example.com", "***"):
+            check(word in text, f"{word!r} is not in {text!r}")
+        shown = home.succeed([home.pullkey, "config", "show", "--json"])
+        check(MARKER not in text + shown, "a secret is shown")
+        found = json.loads(shown)
+        equal(found["files"], [path])
+        equal(found["backends"][0]["options"]["password"], "CI_PASSWORD")
+        equal(found["rules"][2]["when"], {"caller": "kubelet"})
+        equal([use["name"] for use in found["rules"][0]["use"]], ["ci", "file"])
+        equal(found["default"]["from"], f"{path}:12")
+
+
+@case("config show REGISTRY: the rule that matches, and who is asked")
+def show_registry():
+    with Home() as home:
+        path = home.write(CONFIG, RULES)
+        text = home.succeed([home.pullkey, "config", "show", "https://b.example.com/v2/"])
+        equal(
+            text,
+            f"b.example.com: rule 1 of {path} ({path}:7)\n"
+            f"  1. ci (env, {path}:4)\n"
+            "  2. file (file, built in)\n",
+        )
+        found = json.loads(
+            home.succeed([home.pullkey, "config", "show", "quay.io", "--json"])
+        )
+        equal((found["rule"], found["from"]), ("the default chain", f"{path}:12"))
+        equal([use["name"] for use in found["use"]], ["file"])
+
+
+@case("--system leaves the user's configuration out")
+def system():
+    with Home() as home:
+        home.write(CONFIG, RULES)
+        shown = pullkey(home, "config", "show", "--system", "--json")
+        if shown.returncode != 0:
+            raise Skip(f"the system's own configuration is broken: {shown.stderr}")
+        found = json.loads(shown.stdout)
+        equal(found["system"], True)
+        check(not any(home.path in name for name in found["files"]), found["files"])
+
+
+@case("an unknown command is a program beside the modules, if there is one")
+def program():
+    with Home() as home:
+        libexec = os.path.join(os.environ["PULLKEY_PREFIX"], "libexec/pullkey")
+        path = os.path.join(libexec, "pullkey-testing")
+        try:
+            os.makedirs(libexec, exist_ok=True)
+            with open(path, "w", encoding="ascii") as file:
+                file.write('#!/bin/sh\necho "$@"; exit 7\n')
+        except PermissionError:
+            raise Skip(f"{libexec} is not ours to write to")
+        try:
+            os.chmod(path, 0o755)
+            done = pullkey(home, "--json", "testing", "a", "-x", "--help")
+            equal((done.returncode, done.stdout), (7, "--json a -x --help\n"), done.stderr)
+            check("../pullkey" in usage_error(home, "../pullkey/pullkey-testing"), "a path")
+        finally:
+            os.unlink(path)
+        usage_error(home, "testing")
+
+
+@case("no colour without a terminal, with NO_COLOR, or on a dumb terminal")
+def colour():
+    with Home() as home:
+        home.write(CONFIG, RULES)
+        check("\033" not in pullkey(home, "config", "check").stdout, "into a pipe")
+        for env, coloured in (
+            ({"TERM": "xterm"}, True),
+            ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+            ({"TERM": "dumb"}, False),
+            ({}, False),
+        ):
+            with Terminal([home.pullkey, "config", "check"], {**home.env, **env}) as terminal:
+                equal(terminal.wait(), 1)
+                equal("\033[33mwarning:" in terminal.output, coloured, env)
+
+
+@case("a result that cannot be written is a failure")
+def full():
+    with Home() as home, open("/dev/full", "w", encoding="ascii") as sink:
+        done = subprocess.run(
+            [home.pullkey, "help"], env=home.env, stdout=sink, stderr=subprocess.PIPE, text=True
+        )
+        equal(done.returncode, 1)
+        check("stdout" in done.stderr, done.stderr)
+
+
+@case("no secret in any output or log")
+def quiet():
+    with Home() as home:
+        log = os.path.join(home.path, "log")
+        home.env["PULLKEY_LOG"] = log
+        texts = [home.login("r.example.com", "alice", MARKER, "--no-verify")]
+        for words in COMMANDS + ["config show r.example.com", "logout r.example.com"]:
+            for option in ([], ["--json"]):
+                texts.append(pullkey(home, *words.split(), *option))
+        output = "".join(done.stdout + done.stderr for done in texts)
+        check(MARKER not in output + home.read("log"), "the secret is there")
+
+
+@case("completion: what the help names, in every shell")
+def completion():
+    with Home() as home:
+        words = [line.split("\t")[0] for line in pullkey(home, "--complete").stdout.splitlines()]
+        equal(
+            words,
+            ["login", "logout", "list", "config", "store", "version", "help"]
+            + ["--system", "--json", "--help"],
+        )
+        for command in COMMANDS:
+            text = pullkey(home, "--complete", *command.split()).stdout
+            help_text = pullkey(home, "help", *command.split()).stdout
+            shown = re.findall(r"^  (?:-., |    )(--[a-z-]+)", help_text, re.M)
+            if command != "help":
+                equal(sorted(line.split("\t")[0] for line in text.splitlines()), sorted(shown))
+        script = os.path.join(ROOT, "packaging/completions/pullkey.bash")
+        for typed, expected in (
+            ("pullkey lo", ["login", "logout"]),
+            ("pullkey config ", ["check", "show"]),
+            ("pullkey --system store im", ["import"]),
+            ("pullkey login --no", ["--no-verify"]),
+        ):
+            line = typed.split(" ")
+            quoted = " ".join(f"'{word}'" for word in line)
+            text = home.succeed(
+                ["bash", "-c", f". {script}; COMP_WORDS=({quoted}); COMP_CWORD={len(line) - 1};"
+                 " _pullkey; printf '%s\\n' \"${COMPREPLY[@]}\""]
+            )
+            equal(text.split(), expected, typed)
+
+
+@case("completion: the scripts of zsh and fish are well-formed")
+def shells():
+    missing = []
+    for shell, option, name in (
+        ("zsh", "-n", "_pullkey"),
+        ("fish", "--no-execute", "pullkey.fish"),
+    ):
+        path = os.path.join(ROOT, "packaging/completions", name)
+        check("pullkey --complete" in open(path, encoding="ascii").read(), path)
+        if not shutil.which(shell):
+            missing.append(shell)
+            continue
+        subprocess.run([shell, option, path], check=True, timeout=30)
+    if missing:
+        raise Skip(f"{' and '.join(missing)} not installed")
+
+
+if __name__ == "__main__":
+    sys.exit(run())

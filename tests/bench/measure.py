@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be measured about one program: time, memory, system calls, instructions, size.
+
+Subjects are set up with equal data: one credential for SERVER, answered by `get`.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+SERVER = "https://registry.example.com"
+USER = "bench"
+SECRET = "a token of a common length, " + "x" * 100
+TIMEOUT = 60
+
+
+class Unavailable(Exception):
+    """A subject that cannot be measured here; the text says why."""
+
+
+class Subject:
+    """A program with its arguments, its input, and the variables it needs besides a clean few."""
+
+    def __init__(self, name, argv, input="", variables=None):
+        self.name = name
+        self.argv = argv
+        self.input = input
+        self.variables = variables or {}
+
+    def environment(self):
+        return {"PATH": "/usr/bin:/bin", **self.variables}
+
+    def run(self, argv=None, input=None):
+        return subprocess.run(
+            argv or self.argv,
+            input=self.input if input is None else input,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+        )
+
+
+def credential():
+    return json.dumps({"ServerURL": SERVER, "Username": USER, "Secret": SECRET})
+
+
+def helper_subject(name, program, variables, verb="get"):
+    """Stores the credential with the program itself and checks that it comes back."""
+    subject = Subject(name, [program, verb], SERVER, variables)
+    for words, input in (([program, "store"], credential()), ([program, "get"], SERVER)):
+        done = subject.run(words, input)
+        if done.returncode:
+            raise Unavailable(f"{words[1]} failed: {done.stdout.strip()} {done.stderr.strip()}")
+    if json.loads(done.stdout)["Secret"] != SECRET:
+        raise Unavailable("get answered another secret")
+    return subject
+
+
+def home(directory, name):
+    """Fresh directories for one subject, as environment variables."""
+    variables = {}
+    for variable, part in (
+        ("HOME", "home"),
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_RUNTIME_DIR", "run"),
+    ):
+        path = os.path.join(directory, name, part)
+        os.makedirs(path, mode=0o700)
+        variables[variable] = path
+    return variables
+
+
+def configure(variables, config, name="config.json"):
+    place = os.path.join(variables["XDG_CONFIG_HOME"], "pullkey")
+    os.makedirs(place, mode=0o700, exist_ok=True)
+    path = os.path.join(place, name)
+    with open(path, "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as out:
+        json.dump(config, out)
+
+
+PLAIN = {
+    "version": 1,
+    "backends": {"file": {"type": "file", "encryption": "none"}},
+    "default": ["file"],
+}
+
+
+def pullkey_plain(directory, program):
+    variables = home(directory, "plain")
+    configure(variables, PLAIN)
+    return helper_subject("pullkey, plain file", program, variables)
+
+
+def pullkey_encrypted(directory, program):
+    variables = home(directory, "encrypted")
+    # The same work as in the plain case: one configuration file is read.
+    configure(variables, {"version": 1, "default": ["file"]})
+    return helper_subject("pullkey, encrypted file", program, variables)
+
+
+def with_system_files(directory, place, files, argv):
+    """The words that run argv where the system's configuration directory holds these files alone.
+
+    In a mount namespace: as root at once, otherwise through a user namespace. Below /etc, all of
+    /etc is replaced, by these files and what the C library needs.
+    """
+    own = os.path.join(directory, "system")
+    shutil.rmtree(own, ignore_errors=True)
+    os.mkdir(own, 0o755)
+    inside = ""
+    if place.startswith("/etc/"):
+        for name in ("ld.so.cache", "passwd", "group"):
+            shutil.copy(os.path.join("/etc", name), own)
+        inside, place = os.path.relpath(place, "/etc"), "/etc"
+    else:
+        os.makedirs(place, mode=0o755, exist_ok=True)
+    for name, text in files.items():
+        path = os.path.join(own, inside, name)
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        with open(path, "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o644)) as out:
+            out.write(text)
+    namespace = ["-m"] if os.geteuid() == 0 else ["-Urm"]
+    script = 'mount --bind "$0" "$1" && shift && exec "$@"'
+    return [shutil.which("unshare"), *namespace, "/bin/sh", "-c", script, own, place, *argv]
+
+
+@contextlib.contextmanager
+def password_store(directory):
+    """docker-credential-pass with a key of its own, without a passphrase."""
+    program = shutil.which("docker-credential-pass")
+    if not program or not shutil.which("pass") or not shutil.which("gpg"):
+        raise Unavailable("docker-credential-pass, pass or gpg is not installed")
+    variables = home(directory, "pass")
+    # The agent's socket has a path of its own, which must be short.
+    with tempfile.TemporaryDirectory(prefix="gpg-") as keys:
+        os.chmod(keys, 0o700)
+        variables["GNUPGHOME"] = keys
+        variables["PASSWORD_STORE_DIR"] = os.path.join(variables["HOME"], "store")
+        subject = Subject("", [], variables=variables)
+        try:
+            for words in (
+                ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase", ""]
+                + ["--quick-gen-key", "bench@example.com", "default", "default", "never"],
+                ["pass", "init", "bench@example.com"],
+            ):
+                done = subject.run(words, "")
+                if done.returncode:
+                    raise Unavailable(f"{words[0]}: {done.stderr.strip().splitlines()[-1:]}")
+            yield helper_subject("docker-credential-pass", program, variables)
+        finally:
+            subject.run(["gpgconf", "--kill", "all"], "")
+
+
+@contextlib.contextmanager
+def secret_service(directory):
+    """docker-credential-secretservice with a keyring of its own; needs a private session bus."""
+    program = shutil.which("docker-credential-secretservice")
+    daemon = shutil.which("gnome-keyring-daemon")
+    if not program or not daemon or not shutil.which("gdbus"):
+        raise Unavailable("docker-credential-secretservice or gnome-keyring is not installed")
+    if "BENCH_SESSION_BUS" not in os.environ:
+        raise Unavailable("no private session bus (dbus-run-session)")
+    variables = home(directory, "secretservice")
+    variables["DBUS_SESSION_BUS_ADDRESS"] = os.environ["BENCH_SESSION_BUS"]
+    subject = Subject("", [], variables=variables)
+    keyring = subprocess.Popen(
+        [daemon, "--foreground", "--unlock", "--components=secrets"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=subject.environment(),
+    )
+    try:
+        keyring.stdin.write(b"bench")
+        keyring.stdin.close()
+        wait = ["gdbus", "wait", "--session", "--timeout", "10", "org.freedesktop.secrets"]
+        if subject.run(wait, "").returncode:
+            raise Unavailable("the keyring did not start")
+        yield helper_subject("docker-credential-secretservice", program, variables)
+    finally:
+        keyring.terminate()
+        keyring.wait(TIMEOUT)
+
+
+def times(spawner, subjects, rounds, directory):
+    """Runs all in turns; a dictionary for each: minimum, median, p90 (ms), rss (KiB)."""
+    words = [spawner, str(rounds)]
+    for number, subject in enumerate(subjects):
+        path = os.path.join(directory, f"input-{number}")
+        with open(path, "w", encoding="ascii") as out:
+            out.write(subject.input)
+        variables = [f"{name}={value}" for name, value in subject.environment().items()]
+        words += ["--"] * bool(number) + [path, *variables, *subject.argv]
+    done = subprocess.run(words, env={}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"spawn: {done.stderr.strip()}")
+    lines = done.stdout.splitlines()
+    results = []
+    for subject, line in zip(subjects, lines, strict=True):
+        least, median, ninety, rss, failures = map(int, line.split())
+        if failures:
+            raise RuntimeError(f"{subject.name}: {failures} of {rounds} runs failed")
+        results.append(
+            {
+                "minimum_ms": least / 1e6,
+                "median_ms": median / 1e6,
+                "p90_ms": ninety / 1e6,
+                "rss_kib": rss,
+            }
+        )
+    return results
+
+
+def system_calls(tool, subject, around=lambda argv: argv):
+    """How many system calls the program itself makes, from the return of execve to its end."""
+    with tempfile.NamedTemporaryFile("r") as report:
+        done = subject.run(around([tool, "--report", report.name, "count", *subject.argv]))
+        text = report.read()
+    if done.returncode:
+        raise RuntimeError(f"{subject.name}: {done.stderr.strip()}")
+    return int(re.search(r"^calls (\d+)$", text, re.M)[1])
+
+
+def instructions(subject):
+    """Instructions as valgrind's callgrind counts them: the same in every run, or nearly."""
+    valgrind = shutil.which("valgrind")
+    if not valgrind:
+        raise Unavailable("valgrind is not installed")
+    done = subject.run(
+        [valgrind, "--tool=callgrind", "--callgrind-out-file=/dev/null", *subject.argv]
+    )
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    if done.returncode or not found:
+        raise RuntimeError(f"{subject.name} under valgrind: {done.stderr.strip()[-300:]}")
+    return int(found[1])
+
+
+def needed(program):
+    """The libraries that an ELF file names itself."""
+    done = subprocess.run(
+        ["readelf", "-d", program], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}
+    )
+    return sorted(re.findall(r"\(NEEDED\).*\[(.+)\]", done.stdout))
+
+
+def installed_size(prefix, names):
+    """Bytes of the named files below the prefix, as they are and with ELF files stripped."""
+    as_is = stripped = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in names:
+            path = os.path.join(prefix, name)
+            size = os.path.getsize(path)
+            as_is += size
+            with open(path, "rb") as data:
+                is_elf = data.read(4) == b"\x7fELF"
+            if is_elf:
+                copy = os.path.join(scratch, "stripped")
+                subprocess.run(["strip", "-o", copy, path], check=True)
+                size = os.path.getsize(copy)
+            stripped += size
+    return as_is, stripped

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The contract suite: the behaviour that every backend must show, run against one backend at a
+ * time. A setup says how to bring one into a state that is known; behaviours.c is the table of what
+ * must be true then.
+ */
+#ifndef PULLKEY_TEST_CONTRACT_H
+#define PULLKEY_TEST_CONTRACT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <pullkey/backend.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define OPTIONS_MAX 8192
+
+/* Every secret of the suite has it inside, and no error or log line may. */
+#define MARKER "m4rk3r"
+
+struct fixture;
+
+enum {
+    /* store and erase work; otherwise they must answer PULLKEY_UNSUPPORTED */
+    SETUP_WRITABLE = 1 << 0,
+    /* It keeps exact names only and is asked for the names of a request, one after the other. */
+    SETUP_EXACT_NAMES = 1 << 1,
+};
+
+struct setup {
+    const char *name;
+    const char *type;
+    unsigned int flags;
+    /* Writes the options. What cannot be stored into is filled with the seeds here. */
+    void (*prepare)(struct fixture *fixture);
+    /* Makes store wait for something that does not come; NULL where nothing can. */
+    void (*block)(struct fixture *fixture);
+    const char *bad_options; /* that open must refuse */
+};
+
+struct fixture {
+    const struct setup *setup;
+    const struct pullkey_backend *backend;
+    struct pullkey_host host;
+    char root[64]; /* a scratch directory */
+    char options[OPTIONS_MAX];
+    void *state; /* open; NULL: not */
+    int block_fd;
+    unsigned int logged; /* lines */
+};
+
+/* One credential that is there when a behaviour begins. */
+struct seed {
+    const char *server;
+    const char *username;
+    const char *secret; /* NULL: the largest that there may be */
+    enum pullkey_credential_kind kind;
+};
+
+/* Which setups a behaviour is for; what does not apply is not run, so that nothing is skipped. */
+enum need { ALWAYS, NEEDS_STORE, NEEDS_SEARCH, NEEDS_READ_ONLY, NEEDS_BLOCK };
+
+struct behaviour {
+    const char *name;
+    void (*function)(void **state);
+    enum need need;
+};
+
+extern const struct seed seeds[];
+extern const size_t seed_count;
+extern const struct setup setups[];
+extern const size_t setup_count;
+extern const struct behaviour behaviours[];
+extern const size_t behaviour_count;
+extern const char *fake_helper; /* path of tests/fakes/docker-credential-fake */
+
+/* The text of a seed's secret; release with free(). */
+char *seed_secret(const struct seed *seed);
+
+/* Before and after each behaviour. */
+int fixture_begin(void **state);
+int fixture_end(void **state);
+extern const struct setup *fixture_setup; /* the one that the process runs with */
+
+void fixture_reopen(struct fixture *fixture);
+int fixture_open(struct fixture *fixture, const char *options, void **ret,
+                 struct pullkey_error *error);
+
+#endif

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The disk is full, over quota, broken, or read-only.
+
+The old file stays as it is, byte for byte; nothing temporary is left; exit 1 with one line that
+names the reason. First with single system calls failing, then on a real file system.
+"""
+
+import os
+import subprocess
+import sys
+
+import sandbox
+import tap
+from sandbox import SERVER, Fault, Sandbox
+
+ENTRY = sandbox.entry(SERVER, "carol", sandbox.secret("new"))
+
+REASONS = {
+    "ENOSPC": "No space left on device",
+    "EDQUOT": "quota exceeded",
+    "EIO": "Input/output error",
+    "EROFS": "Read-only file system",
+    "EACCES": "Permission denied",
+    "EMFILE": "Too many open files",
+}
+
+WRITE = "write,pwrite64,writev,pwritev,pwritev2,ftruncate,fallocate,copy_file_range,sendfile"
+SYNC = "fsync,fdatasync"
+RENAME = "rename,renameat,renameat2,link,linkat"
+DIRECTORY = "mkdir,mkdirat"
+OPEN = "open,openat,openat2"
+
+
+def prepared(kind, cache=False):
+    user = Sandbox(kind, cache=cache)
+    user.store(SERVER, "alice", sandbox.secret("old"))
+    user.store("https://other.example.com", "bob", sandbox.secret("other"))
+    return user
+
+
+def content(user):
+    """The files less the empty ones: a lock file may appear at any time."""
+    return {name: data for name, data in user.files().items() if data}
+
+
+def check_failed(user, done, before, *words):
+    sandbox.check_refused(done, *words)
+    now = content(user)
+    tap.equal(sorted(now), sorted(before), "the files")
+    tap.check(now == before, "a file has changed")
+
+
+def fail_each(kind, names, error, may_be_new=False):
+    """Each single call of those names fails once, and then, from it on, all of them."""
+    with prepared(kind) as base:
+        before = content(base)
+        for options in ((), ("--from",)):
+
+            def step(number, options=options):
+                user = base.copy()
+                try:
+                    fault = Fault(user, "fail", names, number, error, options=options)
+                    done = user.helper("store", ENTRY, via=fault.via)
+                    if not fault.report()["fired"]:
+                        tap.equal(done.returncode, 0)
+                        return False
+                    if options and WRITE == names:
+                        # The message itself could not be written.
+                        tap.equal(done.returncode, 1)
+                        tap.check(content(user) == before, "a file has changed")
+                    elif may_be_new and user.get(SERVER)[0] == "carol":
+                        sandbox.check_refused(done, REASONS[error])
+                    else:
+                        check_failed(user, done, before, REASONS[error])
+                    user.store(SERVER, "dora", sandbox.secret("after"))
+                    tap.equal(user.get(SERVER), ("dora", sandbox.secret("after")))
+                    return True
+                finally:
+                    user.remove()
+
+            fired = sandbox.until_quiet(step)
+            tap.check(fired >= 1, f"no call of {names}")
+
+
+for kind_of_store in sandbox.KINDS:
+    for error_name in ("ENOSPC", "EDQUOT", "EIO"):
+
+        @tap.case(f"{kind_of_store}: {error_name} at every write")
+        def write(kind=kind_of_store, error=error_name):
+            fail_each(kind, WRITE, error)
+
+        @tap.case(f"{kind_of_store}: {error_name} at every fsync")
+        def sync(kind=kind_of_store, error=error_name):
+            # The directory is synced after the rename: then the new state is there, perhaps not
+            # for good, and the error says so.
+            fail_each(kind, SYNC, error, may_be_new=True)
+
+        @tap.case(f"{kind_of_store}: {error_name} at every rename")
+        def rename(kind=kind_of_store, error=error_name):
+            fail_each(kind, RENAME, error)
+
+    @tap.case(f"{kind_of_store}: the disk is full after every number of bytes")
+    def bytes_written(kind=kind_of_store):
+        with prepared(kind) as base:
+            before = content(base)
+            after = base.copy()
+            after.store(SERVER, "carol", sandbox.secret("new"))
+            size = os.path.getsize(after.store_file)
+            after.remove()
+
+            def step(number):
+                if number > size:
+                    return False
+                user = base.copy()
+                try:
+                    options = ("--bytes", str(number - 1))
+                    fault = Fault(user, "fail", WRITE, 1, "ENOSPC", options=options)
+                    done = user.helper("store", ENTRY, via=fault.via)
+                    tap.equal(fault.report()["fired"], 1)
+                    check_failed(user, done, before, REASONS["ENOSPC"])
+                    return True
+                finally:
+                    user.remove()
+
+            tap.equal(sandbox.until_quiet(step), size)
+
+    @tap.case(f"{kind_of_store}: every open fails once")
+    def opens(kind=kind_of_store):
+        with prepared(kind) as base:
+            before = content(base)
+            for error in ("EACCES", "EROFS", "EMFILE", "EIO"):
+
+                def step(number, error=error):
+                    user = base.copy()
+                    try:
+                        fault = Fault(user, "fail", OPEN, number, error)
+                        done = user.helper("store", ENTRY, via=fault.via)
+                        if not fault.report()["fired"]:
+                            tap.equal(done.returncode, 0)
+                            return False
+                        if b"error while loading shared libraries" in done.stderr:
+                            tap.equal(done.returncode, 127)
+                        elif done.returncode:
+                            check_failed(user, done, before)
+                        if done.returncode == 0:
+                            # One that does not matter, such as the linker's cache.
+                            tap.equal(user.get(SERVER), ("carol", sandbox.secret("new")))
+                        else:
+                            tap.check(content(user) == before, "a file has changed")
+                        return True
+                    finally:
+                        user.remove()
+
+                tap.check(sandbox.until_quiet(step) > 3, "too few opens")
+
+    @tap.case(f"{kind_of_store}: every open fails once in get, never 'not found'")
+    def opens_of_get(kind=kind_of_store):
+        with prepared(kind) as user:
+
+            def step(number):
+                twin = user.copy()
+                try:
+                    fault = Fault(twin, "fail", OPEN, number, "EACCES")
+                    done = twin.helper("get", SERVER, via=fault.via)
+                    if not fault.report()["fired"]:
+                        return False
+                    if b"error while loading shared libraries" in done.stderr:
+                        tap.equal(done.returncode, 127)
+                    elif done.returncode:
+                        sandbox.check_refused(done)
+                    return True
+                finally:
+                    twin.remove()
+
+            sandbox.until_quiet(step)
+
+    @tap.case(f"{kind_of_store}: the first store when no directory can be made")
+    def directories(kind=kind_of_store):
+        # A plain store lies beside its configuration, so only a named path has no directory yet.
+        for error in ("EROFS", "ENOSPC", "EACCES"):
+            with Sandbox(kind, cache=False) as user:
+                if kind == "plain":
+                    backend = {
+                        "type": "file",
+                        "encryption": "none",
+                        "path": user.path("state", "new", "auth.json"),
+                    }
+                    user.configure(
+                        {"version": 1, "backends": {"file": backend}, "default": ["file"]}
+                    )
+                before = content(user)
+                number = 1
+                while True:
+                    fault = Fault(user, "fail", DIRECTORY, number, error)
+                    done = user.helper("store", ENTRY, via=fault.via)
+                    if not fault.report()["fired"]:
+                        break
+                    check_failed(user, done, before, REASONS[error])
+                    number += 1
+                tap.equal(done.returncode, 0)
+                tap.check(number > 1, "no directory was made")
+
+    @tap.case(f"{kind_of_store}: what fails in the cache of tokens does no harm to the store")
+    def cache(kind=kind_of_store):
+        names = ",".join((WRITE, SYNC, RENAME, DIRECTORY, OPEN, "unlink,unlinkat"))
+        with prepared(kind, cache=True) as base:
+
+            def step(number):
+                user = base.copy()
+                try:
+                    fault = Fault(user, "fail", names, number, "ENOSPC")
+                    done = user.helper("store", ENTRY, via=fault.via)
+                    fired = fault.report()["fired"]
+                    if done.returncode == 0:
+                        tap.equal(user.get(SERVER), ("carol", sandbox.secret("new")))
+                    elif done.returncode != 127:
+                        sandbox.check_refused(done)
+                        tap.check(user.get(SERVER)[0] in ("alice", "carol"), "neither old nor new")
+                    return bool(fired)
+                finally:
+                    user.remove()
+
+            tap.check(sandbox.until_quiet(step) > 10, "too few calls")
+
+    @tap.case(f"{kind_of_store}: stdout that cannot be written makes get fail")
+    def output(kind=kind_of_store):
+        with prepared(kind) as user:
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run(
+                    [sandbox.program("docker-credential-pullkey"), "get"],
+                    input=SERVER.encode(),
+                    stdout=full,
+                    stderr=subprocess.PIPE,
+                    env=user.environment(),
+                    timeout=sandbox.TIMEOUT,
+                )
+            tap.equal(done.returncode, 1)
+            tap.check(not sandbox.leaks(done.stderr), "the secret is on stderr")
+
+
+# On a real file system. As root in the tests' own mount namespace; otherwise in a user namespace,
+# where the kernel allows one.
+
+REAL = r"""
+set -eu
+mount -t tmpfs -o "size=$SIZE,mode=0700" none "$PLACE"
+cp -a "$SOURCE/." "$PLACE/"
+case $MODE in
+full)
+    dd if=/dev/zero of="$PLACE/ballast" bs=4096 2>"$RESULT/dd" || true
+    ;;
+read-only)
+    mount -o remount,bind,ro "$PLACE"
+    ;;
+esac
+ask() { "$HELPER" "$1" <"$2" >"$RESULT/$3.out" 2>"$RESULT/$3.err" && s=0 || s=$?; echo $s >"$RESULT/$3.status"; }
+ask get "$RESULT/server" get-before
+ask store "$RESULT/entry" store
+ask erase "$RESULT/server" erase
+ask get "$RESULT/server" get-after
+ls -A "$PLACE/config/pullkey" "$PLACE/state" | sort >"$RESULT/files-after"
+(cd "$SOURCE" && find config state -type f -size +0 | sort | xargs cksum) >"$RESULT/sums-before"
+(cd "$PLACE" && find config state -type f -size +0 | sort | xargs cksum) >"$RESULT/sums-after"
+if [ "$MODE" = full ]; then
+    rm "$PLACE/ballast"
+    ask store "$RESULT/entry" store-later
+fi
+"""
+
+
+def read(*parts):
+    with open(os.path.join(*parts), "rb") as data:
+        return data.read()
+
+
+def on_real_file_system(kind, mode):
+    with prepared(kind) as source, Sandbox(kind) as outer:
+        place, result = outer.path("place"), outer.path("result")
+        os.mkdir(place)
+        os.mkdir(result)
+        for name, text in (("server", SERVER), ("entry", ENTRY)):
+            with open(os.path.join(result, name), "w", encoding="ascii") as out:
+                out.write(text)
+        environment = outer.environment(
+            {
+                "HOME": place + "/home",
+                "XDG_CONFIG_HOME": place + "/config",
+                "XDG_STATE_HOME": place + "/state",
+                "XDG_RUNTIME_DIR": place + "/run",
+                "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                "SIZE": "128k",
+                "PLACE": place,
+                "SOURCE": source.directory,
+                "RESULT": result,
+                "MODE": mode,
+                "HELPER": sandbox.program("docker-credential-pullkey"),
+            }
+        )
+        namespace = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+        done = subprocess.run(
+            [*namespace, "sh", "-c", REAL],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if os.geteuid() and "unshare" in done.stderr:
+            return False
+        tap.equal(done.returncode, 0, done.stderr)
+        reason = REASONS["ENOSPC" if mode == "full" else "EROFS"].encode()
+        if mode == "full":
+            tap.check(b"No space" in read(result, "dd"), "the disk is not full")
+        for step in ("get-before", "get-after"):
+            tap.equal(read(result, step + ".status"), b"0\n", step)
+            tap.check(b'"alice"' in read(result, step + ".out"), "the old entry is answered")
+        for step in ("store", "erase"):
+            output = read(result, step + ".out")
+            tap.equal(read(result, step + ".status"), b"1\n", f"{step}: {output!r}")
+            tap.check(reason in output and output.count(b"\n") == 1, f"{step}: {output!r}")
+            tap.check(not sandbox.leaks(output + read(result, step + ".err")), "a leak")
+        tap.equal(read(result, "sums-after"), read(result, "sums-before"), "the files")
+        tap.check(b".tmp" not in read(result, "files-after"), "a temporary file was left")
+        if mode == "full":
+            tap.equal(read(result, "store-later.status"), b"0\n", "store once there is room")
+        return True
+
+
+def unwritable_directories(kind):
+    """For an ordinary user without namespaces: directories that cannot be written."""
+    with prepared(kind) as user:
+        before = content(user)
+        directories = [user.path("config", "pullkey"), user.path("state")]
+        for directory in directories:
+            os.chmod(directory, 0o500)
+        try:
+            check_failed(user, user.helper("store", ENTRY), before, REASONS["EACCES"])
+            tap.equal(user.get(SERVER), ("alice", sandbox.secret("old")))
+        finally:
+            for directory in directories:
+                os.chmod(directory, 0o700)
+
+
+for kind_of_store in sandbox.KINDS:
+    for mode_of_disk in ("full", "read-only"):
+
+        @tap.case(f"{kind_of_store}: a {mode_of_disk} file system")
+        def real(kind=kind_of_store, mode=mode_of_disk):
+            if not on_real_file_system(kind, mode):
+                tap.comment("no user namespace here: directories without write permission instead")
+                unwritable_directories(kind)
+
+
+sys.exit(tap.run())

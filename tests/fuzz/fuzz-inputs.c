@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * core/cache-key: the input is what a module declares as its inputs. What is accepted is understood
+ * to the last line, a variable that is declared counts and another does not, and an error is one
+ * line without a variable's value.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secret.h"
+#include "core/cache-file.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+#define VARIABLE "FUZZ_IDENTITY"
+#define VALUE "value-of-the-identity"
+#define OTHER_VALUE "another-value"
+
+static int make(const char *inputs, const char *value, struct cache_slot *ret,
+                struct pullkey_error *error)
+{
+    const struct cache cache = { .path = "/nowhere/cache" };
+    const struct cache_key key = {
+        .instance = "name",
+        .type = "type",
+        .options = "{}",
+        .registry = "registry.example.com",
+        .path = "",
+        .inputs = inputs,
+        .subject = "",
+    };
+
+    require(setenv(VARIABLE, value, 1) == 0);
+    return cache_slot_make(&cache, &key, ret, error);
+}
+
+static bool is_hash(const char *text, size_t length)
+{
+    return length == HASH_TEXT_SIZE - 1 && strspn(text, "0123456789abcdef") >= length;
+}
+
+/* Looks at each line; *ret_declared: VARIABLE is among them. */
+static void check_lines(const char *inputs, bool *ret_declared)
+{
+    size_t count = 0;
+
+    *ret_declared = false;
+    while (*inputs != '\0') {
+        size_t length = strcspn(inputs, "\n");
+
+        require(length == 0 || strncmp(inputs, "env ", 4) == 0 || strncmp(inputs, "file ", 5) == 0);
+        if (length == strlen("env " VARIABLE) && strncmp(inputs, "env " VARIABLE, length) == 0)
+            *ret_declared = true;
+        count += length > 0;
+        inputs += length + (inputs[length] == '\n');
+    }
+    require(count > 0 && count <= CACHE_INPUTS_MAX);
+}
+
+static void check_slot(const char *inputs, const struct cache_slot *slot)
+{
+    struct pullkey_error error;
+    struct cache_slot other;
+    bool declared, same;
+
+    check_lines(inputs, &declared);
+    require(is_hash(slot->inputs, strlen(slot->inputs)));
+    require(strlen(slot->name) < sizeof(slot->name) && !strchr(slot->name, '/'));
+    require(strncmp(slot->lock_path, "/nowhere/cache/", strlen("/nowhere/cache/")) == 0);
+    require(make(inputs, OTHER_VALUE, &other, &error) == 0);
+    same = strcmp(slot->inputs, other.inputs) == 0;
+    require((strcmp(slot->name, other.name) == 0) == same);
+    if (declared)
+        require(!same);
+    /* A file may change meanwhile. */
+    else if (!strstr(inputs, "file "))
+        require(same);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    cleanup_release char *inputs = secret_copy((const char *)data, size);
+    struct pullkey_error error = { 0 };
+    struct cache_slot slot;
+
+    if (!inputs)
+        return 0;
+    if (make(inputs, VALUE, &slot, &error) == 0) {
+        check_slot(inputs, &slot);
+        return 0;
+    }
+    require(error.code != PULLKEY_OK && error.message[0] != '\0');
+    require(!strchr(error.message, '\n'));
+    /* The line itself may be repeated. */
+    require(strstr(inputs, VALUE) || !strstr(error.message, VALUE));
+    return 0;
+}

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The installed programs and modules as files: libraries, exports, hardening.
+
+usage: elf.py CONTROL, an empty program built with the project's own flags
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap
+
+CONTROL = os.path.abspath(sys.argv[1])
+del sys.argv[1:2]
+
+BINDIR, MODULES = os.environ["PULLKEY_BINDIR"], os.environ["PULLKEY_MODULES"]
+PREFIX = os.environ["PULLKEY_PREFIX"]
+BUILTIN = os.environ["PULLKEY_LINKAGE"] == "builtin"
+FEATURES = set(os.environ["PULLKEY_FEATURES"].split())
+FORTIFIED = os.environ["PULLKEY_FORTIFIED"] == "1"
+
+PROGRAMS = ("docker-credential-pullkey", "pullkey")
+LIGHT = {"libc.so.6", "libcjson.so.1"}
+
+# What a module may name. Nothing else may creep in through a new dependency.
+LIBRARIES = {
+    "cms.so": {"libc.so.6", "libcjson.so.1", "libcrypto.so.3"},
+    "probe.so": {"libc.so.6", "libcjson.so.1", "libcurl.so.4", "libcrypto.so.3", "libssl.so.3"},
+    "keyring.so": None,
+    "kubernetes.so": {"libc.so.6", "libcjson.so.1", "libcurl.so.4", "libcrypto.so.3"},
+    "token.so": {"libc.so.6", "libcjson.so.1", "libcurl.so.4", "libcrypto.so.3"},
+    "yaml.so": None,
+}
+
+
+def readelf(option, path):
+    return subprocess.run(
+        ["readelf", "-W", option, path],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+    ).stdout
+
+
+def programs():
+    return [os.path.join(BINDIR, name) for name in PROGRAMS] + sorted(
+        os.path.join(directory, name)
+        for directory, _, names in os.walk(os.path.join(PREFIX, "libexec", "pullkey"))
+        for name in names
+    )
+
+
+def modules():
+    if not os.path.isdir(MODULES):
+        return []
+    # With the tests their misbehaving modules are installed too, as fake-NAME.
+    names = [n for n in os.listdir(MODULES) if n.endswith(".so") and not n.startswith("fake-")]
+    return sorted(os.path.join(MODULES, name) for name in names)
+
+
+def needed(path):
+    names = set(re.findall(r"\(NEEDED\).*\[(.+)\]", readelf("-d", path)))
+    return {name for name in names if not name.startswith("ld-linux")}
+
+
+def dynamic_symbols(path):
+    """(defined and visible outside, needed from outside), names without versions."""
+    defined, wanted = set(), set()
+    for line in readelf("--dyn-syms", path).splitlines():
+        words = line.split()
+        if len(words) < 8 or not words[0].endswith(":") or words[4] not in ("GLOBAL", "WEAK"):
+            continue
+        name = words[7].split("@")[0]
+        (wanted if words[6] == "UND" else defined).add(name)
+    return defined, wanted
+
+
+def weaknesses(path, program):
+    """What of the hardening is missing from a file."""
+    header, dynamic = readelf("-h", path), readelf("-d", path)
+    segments, notes = readelf("-l", path), readelf("-n", path)
+    _, wanted = dynamic_symbols(path)
+    found = []
+    if not re.search(r"Type:\s+DYN", header):
+        found.append("not position independent")
+    if program and not re.search(r"FLAGS_1.*\bPIE\b", dynamic):
+        found.append("not PIE")
+    if "GNU_RELRO" not in segments:
+        found.append("no RELRO")
+    if not re.search(r"BIND_NOW|FLAGS_1.*\bNOW\b", dynamic):
+        found.append("not BIND_NOW, so RELRO is partial")
+    stack = re.search(r"GNU_STACK(?:\s+0x[0-9a-f]+){5}\s+(\S+)", segments)
+    if not stack or "E" in stack[1]:
+        found.append("executable stack")
+    if re.search(r"^\s+LOAD\s.*\sRWE\s", segments, re.M):
+        found.append("a segment that is writable and executable")
+    for word in ("TEXTREL", "RPATH", "RUNPATH"):
+        if re.search(rf"\({word}\)", dynamic):
+            found.append(word)
+    if "__stack_chk_fail" not in wanted:
+        found.append("no stack protector")
+    for feature in ("IBT", "SHSTK"):
+        if re.search(rf"x86 feature:.*\b{feature}\b", readelf("-n", CONTROL)) and not re.search(
+            rf"x86 feature:.*\b{feature}\b", notes
+        ):
+            found.append(f"no {feature}")
+    if FORTIFIED and not any(re.fullmatch(r"__\w+_chk", n) for n in wanted - {"__stack_chk_fail"}):
+        found.append("nothing is fortified")
+    return found
+
+
+@tap.case("the checks find a program without any of it")
+def the_checks():
+    with tempfile.TemporaryDirectory() as scratch:
+        source, program = os.path.join(scratch, "weak.c"), os.path.join(scratch, "weak")
+        with open(source, "w", encoding="ascii") as out:
+            out.write("#include <stdio.h>\nint main(void) { char b[9]; return !fgets(b, 9, stdin); }")
+        flags = "-O0 -no-pie -fno-pie -fno-stack-protector -fcf-protection=none -Wl,-z,execstack"
+        flags += " -Wl,-z,lazy -Wl,-z,norelro -Wl,-rpath,/tmp -U_FORTIFY_SOURCE"
+        if os.uname().machine != "x86_64":
+            flags = flags.replace(" -fcf-protection=none", "")
+        subprocess.run(["cc", *flags.split(), "-o", program, source], check=True)
+        found = " ".join(weaknesses(program, True))
+        for word in ("PIE", "no RELRO", "BIND_NOW", "executable stack", "stack protector", "PATH"):
+            tap.check(word in found, f"{word} was not found: {found}")
+        if FORTIFIED:
+            tap.check("fortified" in found, found)
+        defined, _ = dynamic_symbols(program)
+        tap.check(len(defined) != 1 or defined != {"pullkey_module"}, "exports")
+
+
+@tap.case("programs name no library but libc and libcjson")
+def program_libraries():
+    for path in programs():
+        if BUILTIN:
+            _, wanted = dynamic_symbols(path)
+            tap.check("dlopen" not in wanted, f"{path} calls dlopen")
+        else:
+            tap.check(needed(path) <= LIGHT, f"{path}: {needed(path)}")
+    helper = os.path.join(BINDIR, "docker-credential-pullkey")
+    if not BUILTIN:
+        tap.equal(needed(helper), LIGHT)
+
+
+@tap.case("each module names the libraries that it is known to need")
+def module_libraries():
+    for path in modules():
+        name = os.path.basename(path)
+        tap.check(name in LIBRARIES, f"{name} is new: say what it may link")
+        if LIBRARIES[name] is not None:
+            more = needed(path) - LIBRARIES[name]
+            tap.check(not more, f"{name} also needs {sorted(more)}")
+
+
+@tap.case("each module exports one symbol, pullkey_module, and imports none of ours")
+def exports():
+    expected = set() if BUILTIN else FEATURES & set(name[:-3] for name in LIBRARIES)
+    tap.equal({os.path.basename(path)[:-3] for path in modules()}, expected)
+    for path in modules():
+        defined, wanted = dynamic_symbols(path)
+        tap.equal(defined, {"pullkey_module"}, path)
+        ours = [n for n in wanted if re.match(r"(error|secret|buffer|file|log|pullkey)_", n)]
+        tap.equal(ours, [], path)
+
+
+@tap.case("programs export nothing")
+def program_exports():
+    # The linker puts copies of the C library's variables into a program.
+    copies = set("stdin stdout stderr environ _environ __environ optarg optind opterr optopt".split())
+    for path in programs():
+        defined, _ = dynamic_symbols(path)
+        tap.equal(defined - copies, set(), path)
+
+
+@tap.case("hardening took: programs")
+def hardened_programs():
+    for path in programs():
+        tap.equal(weaknesses(path, True), [], path)
+
+
+@tap.case("hardening took: modules")
+def hardened_modules():
+    for path in modules():
+        tap.equal(weaknesses(path, False), [], path)
+
+
+@tap.case("nothing is set-user-ID or writable by others")
+def modes():
+    for path in [*programs(), *modules()]:
+        mode = os.stat(path).st_mode
+        tap.check(not mode & 0o6022, f"{path}: {mode:o}")
+
+
+sys.exit(tap.run())

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modules through the installed helper: the cache before them, and what is said when they misbehave."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import tap
+from home import Home
+
+MODULES = os.environ["PULLKEY_MODULES"]
+SERVER = "https://registry.example.com"
+CROWD = 100
+SECONDS = 30
+SYSTEM_CALLS = 80  # with one configuration file
+
+
+def configure(home, backend, **options):
+    """One rule for everything, answered by this backend."""
+    use = {"type": backend, **options}
+    home.write(
+        ".config/pullkey/config.json",
+        json.dumps({"version": 1, "rules": [{"match": "**", "use": [use]}]}),
+    )
+
+
+def token(home, **options):
+    configure(
+        home, "fake-token", **{"secret": "t0ken", "calls": os.path.join(home.path, "calls"), **options}
+    )
+
+
+def calls(home):
+    return len(home.read("calls"))
+
+
+def wait_until(condition, what):
+    end = time.monotonic() + SECONDS
+    while not condition():
+        tap.check(time.monotonic() < end, f"after {SECONDS} s: no {what}")
+        time.sleep(0.002)
+
+
+def start(home):
+    return subprocess.Popen(
+        [home.helper, "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=home.env,
+        cwd=home.path,
+    )
+
+
+def finish(process):
+    out, err = process.communicate(timeout=SECONDS)
+    return process.returncode, out, err
+
+
+@tap.case(f"{CROWD} parallel gets of one uncached credential ask a slow backend once, and nobody fails")
+def crowd():
+    with Home() as home:
+        go = os.path.join(home.path, "go")
+        token(home, wait=go)
+        processes = [start(home) for _ in range(CROWD)]
+        try:
+            for process in processes:
+                process.stdin.write(SERVER)
+                process.stdin.close()
+                process.stdin = None
+            wait_until(lambda: calls(home) == 1, "call")
+            home.write("go", "")
+            for process in processes:
+                code, out, err = finish(process)
+                tap.equal((code, err), (0, ""), out)
+                tap.equal(json.loads(out)["Secret"], "t0ken")
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+        tap.equal(calls(home), 1, "calls of the backend")
+
+
+@tap.case("a token is kept between processes, and an identity of its own has its own")
+def identities():
+    with Home() as home:
+        token(home)
+        for identity, expected in (("a", 1), ("a", 1), ("b", 2), ("a", 2), (None, 3), ("b", 3)):
+            env = {} if identity is None else {"FAKE_IDENTITY": identity}
+            tap.equal(json.loads(home.succeed([home.helper, "get"], SERVER, env))["Secret"], "t0ken")
+            tap.equal(calls(home), expected, f"calls after {identity}")
+
+
+@tap.case("erase and store drop what was derived for the registry, and nothing else")
+def dropped():
+    with Home() as home:
+        token(home)
+        other = "https://other.example.com"
+        for server in (SERVER, SERVER + "/team", other):
+            home.succeed([home.helper, "get"], server)
+        tap.equal(calls(home), 3)
+        home.run([home.helper, "erase"], SERVER)
+        home.succeed([home.helper, "get"], other)
+        tap.equal(calls(home), 3, "after another registry")
+        home.succeed([home.helper, "get"], SERVER)
+        home.succeed([home.helper, "get"], SERVER + "/team")
+        tap.equal(calls(home), 5, "after the same registry")
+
+
+@tap.case("without a usable place nothing is cached, and everything works")
+def no_place():
+    with Home() as home:
+        token(home)
+        shared = home.directory("shared")
+        os.chmod(shared, 0o755)
+        for expected, place in enumerate((shared, "relative", "/dev/null/x", "/proc/none"), 1):
+            env = {"PULLKEY_CACHE_DIR": place}
+            home.succeed([home.helper, "get"], SERVER, env)
+            tap.equal(calls(home), expected, place)
+        tap.equal(os.listdir(shared), [])
+
+
+@tap.case("a failure is not kept, and a token that serves is not lost by one")
+def failures():
+    with Home() as home:
+        token(home, fail="the exchange is down")
+        for expected in (1, 2):
+            result = home.run([home.helper, "get"], SERVER)
+            tap.equal(result.returncode, 1)
+            tap.check("the exchange is down" in result.stdout, result.stdout)
+            tap.equal(calls(home), expected)
+
+
+@contextlib.contextmanager
+def moved_away(path):
+    os.rename(path, path + ".aside")
+    try:
+        yield path + ".aside"
+    finally:
+        if os.path.lexists(path):
+            os.unlink(path)
+        os.rename(path + ".aside", path)
+
+
+@tap.case("a hit needs no module")
+def hit():
+    with Home() as home:
+        token(home)
+        home.succeed([home.helper, "get"], SERVER)
+        with moved_away(os.path.join(MODULES, "fake-token.so")):
+            tap.equal(json.loads(home.succeed([home.helper, "get"], SERVER))["Secret"], "t0ken")
+            tap.equal(home.run([home.helper, "get"], "https://other.example.com").returncode, 1)
+
+
+@tap.case(f"a hit makes at most {SYSTEM_CALLS} system calls")
+def system_calls():
+    if not shutil.which("strace"):
+        raise tap.Skip("there is no strace")
+    with Home() as home:
+        token(home)
+        home.succeed([home.helper, "get"], SERVER)
+        trace = os.path.join(home.path, "trace")
+        # The request is there when the helper starts, as it is when a client has written it.
+        reader, writer = os.pipe()
+        os.write(writer, SERVER.encode())
+        os.close(writer)
+        command = ["strace", "-f", "-o", trace, home.helper, "get"]
+        with os.fdopen(reader) as request:
+            subprocess.run(
+                command, stdin=request, capture_output=True, env=home.env, check=True, timeout=SECONDS
+            )
+        tap.equal(calls(home), 1, "calls of the backend")
+        count = len(re.findall(r"^\d+ +\w+\(", home.read("trace"), re.M))
+        tap.comment(f"{count} system calls")
+        tap.check(0 < count <= SYSTEM_CALLS, f"{count} system calls")
+
+
+def refused(home, *words, secret="xxxxxxxx"):
+    """One line on standard output, exit status 1, and in it these words."""
+    result = home.run([home.helper, "get"], SERVER)
+    tap.equal((result.returncode, result.stderr), (1, ""), result.stdout[:300])
+    tap.equal(result.stdout.count("\n"), 1, result.stdout[:300])
+    tap.check(result.stdout.endswith("\n") and len(result.stdout) < 800, "no short line")
+    for word in words:
+        tap.check(word in result.stdout, f"no {word!r} in {result.stdout!r}")
+    tap.check(secret not in result.stdout, "a secret is in the message")
+
+
+@tap.case("a module of another ABI is refused with what to do")
+def wrong_abi():
+    with Home() as home:
+        configure(home, "fake-wrong-abi")
+        refused(home, "ABI", "install")
+
+
+@tap.case("a module that is another one is refused with what to do")
+def wrong_name():
+    with Home() as home:
+        configure(home, "fake-wrong-name")
+        refused(home, "fake-wrong-name", "install")
+
+
+@tap.case("a shared object that is no module is refused")
+def no_symbol():
+    with Home() as home:
+        configure(home, "fake-no-symbol")
+        refused(home, "fake-no-symbol.so", "is not a module of pullkey")
+
+
+@tap.case("a module that is not installed is named, and the file that is missing")
+def absent():
+    with Home() as home:
+        configure(home, "fake-absent")
+        refused(home, "fake-absent", "not installed", MODULES)
+
+
+@tap.case("a secret beyond the contract's limit is refused")
+def huge():
+    with Home() as home:
+        configure(home, "fake-huge")
+        refused(home, "fake-huge")
+
+
+@tap.case("a module that others may write, or that is a link, is not loaded")
+def unsafe():
+    path = os.path.join(MODULES, "fake-unsafe.so")
+    with Home() as home:
+        configure(home, "fake-unsafe")
+        home.succeed([home.helper, "get"], SERVER)
+        mode = os.stat(path).st_mode & 0o7777
+        for bad in (0o775, 0o757, 0o777):
+            os.chmod(path, bad)
+            try:
+                refused(home, "fake-unsafe", "chmod")
+            finally:
+                os.chmod(path, mode)
+        with moved_away(path) as aside:
+            os.symlink(aside, path)
+            refused(home, "fake-unsafe")
+        with moved_away(path):
+            os.mkfifo(path)
+            refused(home, "fake-unsafe")
+        with moved_away(path):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("not a shared object")
+            refused(home, "fake-unsafe", "cannot be loaded")
+        home.succeed([home.helper, "get"], SERVER)
+
+
+@tap.case("a name in the configuration never becomes a path")
+def names():
+    with Home() as home:
+        for name in ("../fake-token", "fake-token.so", "a/b", "", "FAKE", "/x", "x" * 40):
+            configure(home, name)
+            refused(home)
+
+
+@tap.case("a module that crashes yields no answer, and the next request is served")
+def crash():
+    with Home() as home:
+        configure(home, "fake-crash")
+        result = home.run([home.helper, "get"], SERVER)
+        tap.equal((result.returncode, result.stdout), (-signal.SIGABRT, ""))
+        token(home)
+        home.succeed([home.helper, "get"], SERVER)
+
+
+@tap.case("a module that never answers is given up after the deadline")
+def hang():
+    with Home() as home:
+        configure(home, "fake-hang")
+        before = time.monotonic()
+        refused(home, "took too long")
+        tap.check(time.monotonic() - before < 30, "given up too late")
+
+
+sys.exit(tap.run())

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs the registry check of probe.so with a host table of its own, and prints what came of it as
+ * JSON.
+ *
+ *   probe-driver MODULE [--host H] [--port P] [--http] [--options JSON] [--deadline MS]
+ *
+ * stdin: the user name, a line end, the secret without a line end. The user name "<token>" makes it
+ * an identity token.
+ *
+ * The program stands between libcurl and the C library's getaddrinfo and connect, so that a test
+ * can use any name and any address without leaving the machine: PROBE_HOSTS   "NAME=ADDRESS,...";
+ * ADDRESS "hang" never answers, "none" is no such name PROBE_ROUTES  "ADDRESS:PORT=PORT,..."; a
+ * connection to the former goes to 127.0.0.1 and the latter What is not listed goes the ordinary
+ * way, but never off the loopback: such a connection fails.
+ */
+#include <pullkey/backend.h>
+
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "pullkey-build.h"
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret);
+/* glibc declares connect with a union of its own, so it gets another name here. */
+int route_connect(int fd, const struct sockaddr *address, socklen_t length) __asm__("connect");
+
+/* The value that a list "KEY=VALUE,..." in a variable has for a key. */
+static bool look_up(const char *variable, const char *key, char *ret, size_t size)
+{
+    const char *list = getenv(variable);
+    size_t key_length = strlen(key);
+
+    while (list && *list != '\0') {
+        size_t length = strcspn(list, ",");
+
+        if (length > key_length && list[key_length] == '=' && strncmp(list, key, key_length) == 0) {
+            (void)snprintf(ret, size, "%.*s", (int)(length - key_length - 1),
+                           list + key_length + 1);
+            return true;
+        }
+        list += length;
+        list += *list == ',';
+    }
+    return false;
+}
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    char address[INET6_ADDRSTRLEN + 8];
+    struct addrinfo numeric = hints ? *hints : (struct addrinfo){ 0 };
+
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (!node || !look_up("PROBE_HOSTS", node, address, sizeof(address)))
+        return real(node, service, hints, ret);
+    if (strcmp(address, "none") == 0)
+        return EAI_NONAME;
+    while (strcmp(address, "hang") == 0)
+        (void)poll(NULL, 0, -1);
+    numeric.ai_flags |= AI_NUMERICHOST;
+    return real(address, service, &numeric, ret);
+}
+
+int route_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int (*real)(int, const struct sockaddr *, socklen_t);
+    struct sockaddr_in loopback = { .sin_family = AF_INET,
+                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    char text[INET6_ADDRSTRLEN] = "", key[sizeof(text) + 8], port[8];
+    const struct sockaddr_in *ipv4 = (const void *)address;
+
+    *(void **)&real = dlsym(RTLD_NEXT, "connect");
+    if (address->sa_family != AF_INET)
+        return real(fd, address, length);
+    (void)inet_ntop(AF_INET, &ipv4->sin_addr, text, sizeof(text));
+    (void)snprintf(key, sizeof(key), "%s:%u", text, (unsigned int)ntohs(ipv4->sin_port));
+    if (look_up("PROBE_ROUTES", key, port, sizeof(port))) {
+        loopback.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
+        return real(fd, (const struct sockaddr *)&loopback, sizeof(loopback));
+    }
+    if (ntohl(ipv4->sin_addr.s_addr) >> 24 != 127) {
+        errno = ENETUNREACH;
+        return -1;
+    }
+    return real(fd, address, length);
+}
+
+static const struct pullkey_host fake_host = {
+    .size = sizeof(fake_host),
+    .alloc = secret_alloc,
+    .release = secret_release,
+    .log = log_line,
+    .wall_seconds = clock_wall_seconds,
+    .monotonic_ms = clock_monotonic_ms,
+};
+
+static const struct pullkey_probe *find_probe(const char *path)
+{
+#if PULLKEY_BUILTIN
+    extern const struct pullkey_probe probe_module;
+
+    (void)path;
+    return &probe_module;
+#else
+    void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const struct pullkey_module *const *module = object ? dlsym(object, "pullkey_module") : NULL;
+
+    if (!module || (*module)->abi_major != PULLKEY_ABI_MAJOR ||
+        (*module)->kind != PULLKEY_KIND_PROBE) {
+        (void)fprintf(stderr, "probe-driver: %s\n", object ? "not a probe" : dlerror());
+        return NULL;
+    }
+    return (const struct pullkey_probe *)(const void *)*module;
+#endif
+}
+
+static int read_credential(struct pullkey_credential *ret, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer input = BUFFER_INIT(2 * PULLKEY_SECRET_MAX);
+    int r = buffer_read(&input, STDIN_FILENO, error);
+    const char *end = r < 0 ? NULL : memchr(input.data, '\n', input.length);
+
+    if (r < 0)
+        return r;
+    if (!end)
+        return error_set(error, PULLKEY_INVALID, "no user name and secret on stdin");
+    ret->username = secret_copy(input.data, (size_t)(end - input.data));
+    if (!ret->username)
+        return error_memory(error);
+    if (strcmp(ret->username, "<token>") == 0)
+        ret->kind = PULLKEY_IDENTITY_TOKEN;
+    end++;
+    return secret_set(&ret->secret, end, input.length - (size_t)(end - input.data), error);
+}
+
+static int print_result(int r, const struct pullkey_probe_result *result,
+                        const struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer out = BUFFER_INIT(16384);
+
+    if (r < 0) {
+        buffer_printf(&out, "{\"error\": \"%s\", \"returned\": %d, \"message\": ",
+                      error_class_name(error->code), r);
+        json_write_string(&out, error->message, strlen(error->message));
+    } else {
+        buffer_printf(&out, "{\"verdict\": \"%s\", \"scheme\": \"%s\", \"realm_host\": ",
+                      result->verdict == PULLKEY_ACCEPTED ? "accepted"
+                      : result->verdict == PULLKEY_OPEN   ? "open"
+                                                          : "?",
+                      result->scheme);
+        json_write_string(&out, result->realm_host, strlen(result->realm_host));
+    }
+    buffer_append_text(&out, "}\n");
+    return out.state == BUFFER_FINE && fwrite(out.data, 1, out.length, stdout) == out.length &&
+                   fflush(stdout) == 0
+               ? 0
+               : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "host", required_argument, NULL, 'h' },     { "port", required_argument, NULL, 'p' },
+        { "http", no_argument, NULL, 'x' },           { "options", required_argument, NULL, 'o' },
+        { "deadline", required_argument, NULL, 'd' }, { NULL, 0, NULL, 0 },
+    };
+    struct pullkey_request request = {
+        .size = sizeof(request), .text = "", .host = "", .path = ""
+    };
+    struct pullkey_credential credential = { 0 };
+    struct pullkey_probe_result result = { 0 };
+    struct pullkey_error error = { 0 };
+    const struct pullkey_probe *probe;
+    const char *json = NULL;
+    int64_t deadline = 10000;
+    int choice, r;
+
+    while ((choice = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (choice) {
+        case 'h':
+            request.text = request.host = optarg;
+            break;
+        case 'p':
+            request.port = (uint16_t)strtoul(optarg, NULL, 10);
+            break;
+        case 'x':
+            request.http = true;
+            break;
+        case 'o':
+            json = optarg;
+            break;
+        case 'd':
+            deadline = strtoll(optarg, NULL, 10);
+            break;
+        default:
+            return 2;
+        }
+    }
+    if (optind != argc - 1)
+        return 2;
+    json_start();
+    log_start("probe-driver", secure_getenv("PULLKEY_LOG"));
+    probe = find_probe(argv[optind]);
+    if (!probe)
+        return 2;
+    r = read_credential(&credential, &error);
+    if (r == 0) {
+        request.deadline_ms = clock_monotonic_ms() + deadline;
+        r = probe->check(&fake_host, &request, &credential, json, &result, &error);
+    }
+    secret_release(credential.username);
+    secret_done(&credential.secret);
+    return print_result(r, &result, &error);
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The conformance suite against the helpers that Debian packages, as information.
+
+Prints where docker-credential-pass and docker-credential-secretservice differ. Differences fail
+nothing, with two exceptions that keep the suite itself honest: what every client depends on must
+not differ (else the suite is wrong about the protocol), and what these helpers are known to do
+otherwise must be seen to differ (else the suite does not look).
+"""
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
+
+import tap  # noqa: E402
+from tap import Skip, case, check  # noqa: E402
+
+import conformance  # noqa: E402
+import profiles  # noqa: E402
+from target import Session  # noqa: E402
+
+SUITE = list(tap.CASES)  # before the cases of this file
+
+# What no client can do without, by the first words of the cases.
+ESSENTIAL = {"B1", "B2", "B3", "B4", "B5", "B8", "B9", "C1", "C2", "C3 pretty", "C4", "D1"}
+# pass 0.6.4 answers a miss with an empty credential, and that is also what D1 sees.
+KNOWN = {"pass": {"B6", "B7", "D1", "D2", "K1"}, "secretservice": {"B7", "C6", "C8", "K1"}}
+
+
+def find(program, *needs):
+    for name in (program, *needs):
+        if not shutil.which(name):
+            raise Skip(f"{name} is not installed")
+    return shutil.which(program)
+
+
+def observe(name, program, profile):
+    """Runs the suite in information mode; its lines become comments of this test."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        session = Session(program, profile, quick=True)
+        status, differing = conformance.run(session, information=True, cases=SUITE)
+    tap.comment(output.getvalue().rpartition("cases differ")[0])
+    tap.comment(f"{os.path.basename(program)}: {conformance.table(differing)}")
+    check(status == 0, "information mode failed")
+    differ = {case_name for case_name, _ in differing}
+
+    def among(words):
+        return {word for word in words if any(d.startswith(word + " ") for d in differ)}
+
+    missed = KNOWN[name] - among(KNOWN[name])
+    check(not missed, f"known differences that the suite did not see: {sorted(missed)}")
+    wrong = among(ESSENTIAL - KNOWN[name])
+    check(not wrong, f"differs in what every client depends on: {sorted(wrong)}")
+
+
+def make_key(home):
+    """A GnuPG home with one key without a passphrase."""
+    subprocess.run(
+        [
+            "gpg",
+            "--batch",
+            "--quiet",
+            "--passphrase=",
+            "--quick-generate-key",
+            "Protocol test <protocol@example.test>",
+            "default",
+            "default",
+            "never",
+        ],
+        env={**os.environ, "GNUPGHOME": home},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+        timeout=120,
+    )
+    return "protocol@example.test"
+
+
+@case("docker-credential-pass, information")
+def peer_pass():
+    program = find("docker-credential-pass", "pass", "gpg", "gpgconf")
+    with tempfile.TemporaryDirectory(prefix="gnupg-") as home:
+        try:
+            observe("pass", program, profiles.Pass(home, make_key(home)))
+        finally:
+            environment = {**os.environ, "GNUPGHOME": home}
+            subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=environment, check=False)
+
+
+@contextlib.contextmanager
+def running(command, **options):
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def session_bus(root):
+    """A private session bus with an unlocked gnome-keyring; the environment to reach it."""
+    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    for variable, name in (("HOME", "home"), ("XDG_RUNTIME_DIR", "run")):
+        environment[variable] = os.path.join(root, name)
+        os.mkdir(environment[variable], 0o700)
+    bus = ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address"]
+    keyring = ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"]
+    wait = ["gdbus", "wait", "--session", "--timeout", "20", "org.freedesktop.secrets"]
+    with running(bus, env=environment, stdout=subprocess.PIPE) as daemon:
+        environment["DBUS_SESSION_BUS_ADDRESS"] = daemon.stdout.readline().decode().strip()
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with running(keyring, env=environment, stdin=subprocess.PIPE, **quiet) as service:
+            service.stdin.write(b"a password")
+            service.stdin.close()
+            subprocess.run(wait, env=environment, check=True, timeout=30)
+            yield {"DBUS_SESSION_BUS_ADDRESS": environment["DBUS_SESSION_BUS_ADDRESS"]}
+
+
+@case("docker-credential-secretservice, information")
+def peer_secretservice():
+    needs = ("dbus-daemon", "gnome-keyring-daemon", "gdbus", "secret-tool")
+    program = find("docker-credential-secretservice", *needs)
+    with tempfile.TemporaryDirectory(prefix="keyring-") as root, session_bus(root) as bus:
+        observe("secretservice", program, profiles.SecretService(bus))
+
+
+if __name__ == "__main__":
+    sys.exit(tap.run(tap.CASES[len(SUITE) :]))

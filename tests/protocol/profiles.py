@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a helper program needs around it, and the few things the protocol cannot ask of it.
+
+A case starts with directories of its own for HOME and the XDG variables, and with no other
+variable but PATH and LANG. A profile adds to that in prepare(). Its hooks (lock, add_foreign,
+add_bad) reach behind the program where the protocol has no verb for it; a case whose hook is
+missing is left out of the plan, not skipped: it does not apply.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+
+# The cases that need a hook, by the start of their names.
+NEEDS = {
+    "D8": "lock",
+    "F10 a locked": "lock",
+    "E5": "add_foreign",
+    "E6": "add_bad",
+}
+
+
+class Profile:
+    """Any program: fresh directories are all it gets."""
+
+    persistent = False  # the store outlives a case, so the case empties it by erase
+    plain_text = False  # the store's own files hold secrets readable by anyone with the file
+
+    def prepare(self, target):
+        pass
+
+    def finish(self, target):
+        pass
+
+    def log(self, target):
+        """Turns on the program's log, if it has one, inside target.root."""
+
+    def plain_files(self, target):
+        """The files of the store that may hold a secret in plain text, besides no others."""
+        return ()
+
+    def applies(self, name):
+        hooks = [hook for start, hook in NEEDS.items() if name.startswith(start)]
+        return all(hasattr(self, hook) for hook in hooks)
+
+
+class Pullkey(Profile):
+    """docker-credential-pullkey on its default store, the encrypted file."""
+
+    def __init__(self, config=None):
+        self.config = config
+
+    def prepare(self, target):
+        if self.config:
+            os.mkdir(target.path("config", "pullkey"), 0o700)
+            copy = target.path("config", "pullkey", "config.json")
+            shutil.copyfile(self.config, copy)
+            os.chmod(copy, 0o600)
+
+    def log(self, target):
+        target.environment["PULLKEY_LOG"] = target.path("pullkey.log")
+
+    def key_file(self, target):
+        return target.path("state", "pullkey", "store.key")
+
+    def lock(self, target):
+        os.rename(self.key_file(target), target.path("key taken away"))
+
+    def unlock(self, target):
+        os.rename(target.path("key taken away"), self.key_file(target))
+
+
+class PullkeyPlain(Pullkey):
+    """docker-credential-pullkey on the plain file, where the hooks may edit auth.json."""
+
+    plain_text = True
+
+    def store_file(self, target):
+        return target.path("config", "pullkey", "auth.json")
+
+    def plain_files(self, target):
+        return (self.store_file(target),)
+
+    def lock(self, target):
+        """What does not parse can be neither read nor written."""
+        shutil.copy2(self.store_file(target), target.path("kept.json"))
+        with open(self.store_file(target), "r+", encoding="utf-8") as file:
+            file.write("no json: ")
+
+    def unlock(self, target):
+        with open(self.store_file(target), encoding="utf-8") as file:
+            if not file.read().startswith("no json: "):
+                raise AssertionError("a store that does not parse was overwritten")
+        shutil.copy2(target.path("kept.json"), self.store_file(target))
+
+    def edit(self, target, change):
+        with open(self.store_file(target), "r+", encoding="utf-8") as file:
+            content = json.load(file)
+            change(content)
+            file.seek(0)
+            file.truncate()
+            json.dump(content, file)
+
+    def add_foreign(self, target):
+        """What docker and podman keep in a file of this format besides credentials."""
+        extra = {"credHelpers": {"c.test": "pass"}, "psFormat": "table", "x": [1, {"y": None}]}
+
+        def change(content):
+            content.update(extra)
+            content["auths"]["marker.test"] = {}  # docker's note that a helper has the secret
+
+        def survived():
+            with open(self.store_file(target), encoding="utf-8") as file:
+                content = json.load(file)
+            return content["auths"].get("marker.test") == {} and all(
+                content.get(key) == value for key, value in extra.items()
+            )
+
+        self.edit(target, change)
+        return survived
+
+    def add_bad(self, target):
+        def change(content):
+            content["auths"]["bad.test"] = {"auth": "%%% no base64"}
+
+        self.edit(target, change)
+        return "bad.test"
+
+
+class Pass(Profile):
+    """docker-credential-pass: one GnuPG key without passphrase, a new password store each case."""
+
+    def __init__(self, gnupg_home, key):
+        self.gnupg_home, self.key = gnupg_home, key
+
+    def prepare(self, target):
+        target.environment["GNUPGHOME"] = self.gnupg_home
+        target.environment["PASSWORD_STORE_DIR"] = target.path("password-store")
+        subprocess.run(
+            ["pass", "init", self.key],
+            env=target.environment,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+class SecretService(Profile):
+    """docker-credential-secretservice on a session bus that the caller started."""
+
+    persistent = True
+
+    def __init__(self, environment):
+        self.bus = environment
+
+    def prepare(self, target):
+        target.environment.update(self.bus)
+
+    def finish(self, target):
+        """What the helper itself failed to erase must not reach the next case."""
+        subprocess.run(
+            ["secret-tool", "clear", "docker_cli", "1"],
+            env={**os.environ, **self.bus},
+            check=False,  # exit 1 says that there was nothing
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def encryption_is_off(config):
+    """Whether a configuration file asks for the plain file store."""
+    with open(config, encoding="utf-8") as file:
+        backends = json.load(file).get("backends", {})
+    return any(b.get("type") == "file" and b.get("encryption") == "none" for b in backends.values())
+
+
+def choose(name, program, config):
+    """The profile of this name; None means by the program's name."""
+    if name is None:
+        name = "pullkey" if os.path.basename(program) == "docker-credential-pullkey" else "any"
+    if name == "any":
+        if config:
+            raise ValueError("--config needs --profile pullkey")
+        return Profile()
+    if config and encryption_is_off(config):
+        return PullkeyPlain(config)
+    return Pullkey(config)

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * A library for LD_PRELOAD that lets one allocation of a program fail. A test tool.
+ *
+ *   ALLOC_FAIL_AT      the N-th allocation (from 1) made after main starts returns NULL with
+ *                      ENOMEM; 0 or unset: none fails, they are only counted
+ *   ALLOC_FAIL_REPORT  a file of 16 zero bytes that is mapped and shared: two numbers of 64 bits
+ *                      in the machine's order, how many allocations were made and how many failed.
+ *                      It is mapped, not written, so that it is right however the program ends and
+ *                      whatever descriptors it closes.
+ *
+ * Allocations are malloc, calloc, realloc, aligned_alloc, posix_memalign, and what the C library
+ * builds on them (strdup, asprintf, getline, reallocarray). Those made before main, by the dynamic
+ * linker and by constructors, are not counted.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <dlfcn.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* The C library's own entry points, which need no dlsym and so no allocation. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+
+typedef int main_function(int argc, char **argv, char **envp);
+typedef int start_function(main_function *program, int argc, char **argv, void (*init)(void),
+                           void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
+
+struct record {
+    _Atomic uint64_t made;
+    _Atomic uint64_t failed;
+};
+
+static struct record own_record;
+static struct record *record = &own_record;
+static uint64_t fail_at;
+static atomic_bool counting;
+static main_function *real_main;
+
+static bool must_fail(void)
+{
+    if (!atomic_load(&counting))
+        return false;
+    if (atomic_fetch_add(&record->made, 1) + 1 != fail_at)
+        return false;
+    atomic_fetch_add(&record->failed, 1);
+    errno = ENOMEM;
+    return true;
+}
+
+EXPORT void *malloc(size_t size)
+{
+    return must_fail() ? NULL : __libc_malloc(size);
+}
+
+EXPORT void *calloc(size_t count, size_t size)
+{
+    return must_fail() ? NULL : __libc_calloc(count, size);
+}
+
+EXPORT void *realloc(void *old, size_t size)
+{
+    return must_fail() ? NULL : __libc_realloc(old, size);
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t size)
+{
+    return must_fail() ? NULL : __libc_memalign(alignment, size);
+}
+
+EXPORT int posix_memalign(void **ret_memory, size_t alignment, size_t size)
+{
+    void *memory = must_fail() ? NULL : __libc_memalign(alignment, size);
+
+    if (!memory)
+        return ENOMEM;
+    *ret_memory = memory;
+    return 0;
+}
+
+static void map_report(const char *path)
+{
+    void *memory;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        _exit(125);
+    memory = mmap(NULL, sizeof(struct record), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (memory == MAP_FAILED)
+        _exit(125);
+    record = memory;
+}
+
+static int counted_main(int argc, char **argv, char **envp)
+{
+    atomic_store(&counting, true);
+    return real_main(argc, argv, envp);
+}
+
+/* The start code of every program calls this; wrapping its argument is how main is found. */
+EXPORT int __libc_start_main(main_function *program, int argc, char **argv, void (*init)(void),
+                             void (*fini)(void), void (*rtld_fini)(void), void *stack_end);
+
+int __libc_start_main(main_function *program, int argc, char **argv, void (*init)(void),
+                      void (*fini)(void), void (*rtld_fini)(void), void *stack_end)
+{
+    start_function *start;
+    const char *at = secure_getenv("ALLOC_FAIL_AT");
+    const char *path = secure_getenv("ALLOC_FAIL_REPORT");
+
+    /* As POSIX shows it: the cast of the result itself would not be ISO C. */
+    *(void **)&start = dlsym(RTLD_NEXT, "__libc_start_main");
+    if (!start)
+        _exit(125);
+    fail_at = at ? strtoull(at, NULL, 10) : 0;
+    if (path)
+        map_report(path);
+    real_main = program;
+    return start(counted_main, argc, argv, init, fini, rtld_fini, stack_end);
+}
