@@ -51,7 +51,8 @@ static void check(const struct url *url, const char *list)
     url_authority(url, own);
     check_parts(url, list, excluded);
     require(is_excluded_with(url, list, own) && is_excluded_with(url, list, "*"));
-    require(is_excluded_with(url, list, "other.invalid") == excluded);
+    /* No host holds such a character. */
+    require(is_excluded_with(url, list, "!") == excluded);
 }
 
 /* Without `needed` (and without "*" or an address with bits) nothing can cover the server. */
@@ -82,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_fixed("registry.example.com:5000", "com", list);
     check_fixed("192.0.2.7", "192.0.2.7", list);
     check_fixed("[2001:db8::7]", ":", list);
-    if (url_parse_authority(text, &url, &error) == 0 && strcmp(url.host, "other.invalid") != 0)
+    if (url_parse_authority(text, &url, &error) == 0)
         check(&url, list);
     return 0;
 }
