@@ -88,11 +88,8 @@ int buffer_check(const struct buffer *buffer, struct pullkey_error *error)
     }
 }
 
-int buffer_read_until(struct buffer *buffer, int fd, int64_t deadline_ms,
-                      struct pullkey_error *error)
+int buffer_read(struct buffer *buffer, int fd, struct pullkey_error *error)
 {
-    struct pollfd input = { .fd = fd, .events = POLLIN };
-
     for (;;) {
         size_t room;
         ssize_t got;
@@ -110,15 +107,6 @@ int buffer_read_until(struct buffer *buffer, int fd, int64_t deadline_ms,
                 continue;
             }
         }
-        /* Once the writer is gone, reading does not wait any more. */
-        if (deadline_ms != INT64_MAX && !(input.revents & POLLHUP)) {
-            int ready = clock_poll(&input, 1, deadline_ms);
-
-            if (ready < 0)
-                return error_errno(error, errno, "cannot wait for input");
-            if (ready == 0)
-                return error_set(error, PULLKEY_UNREACHABLE, "no complete answer in time");
-        }
         if (room > buffer->limit - buffer->length)
             room = buffer->limit - buffer->length;
         if (room == 0) {
@@ -132,7 +120,11 @@ int buffer_read_until(struct buffer *buffer, int fd, int64_t deadline_ms,
         } else {
             got = read(fd, buffer->data + buffer->length, room);
         }
-        if (got < 0 && (errno == EINTR || (errno == EAGAIN && deadline_ms != INT64_MAX)))
+        /* Somebody may have made it non-blocking. */
+        if (got < 0 && errno == EAGAIN &&
+            clock_poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, INT64_MAX) > 0)
+            continue;
+        if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return error_errno(error, errno, "cannot read");
@@ -142,11 +134,6 @@ int buffer_read_until(struct buffer *buffer, int fd, int64_t deadline_ms,
     }
     buffer->data[buffer->length] = '\0';
     return 0;
-}
-
-int buffer_read(struct buffer *buffer, int fd, struct pullkey_error *error)
-{
-    return buffer_read_until(buffer, fd, INT64_MAX, error);
 }
 
 int buffer_read_file(struct buffer *buffer, int fd, size_t size, struct pullkey_error *error)

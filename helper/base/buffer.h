@@ -31,8 +31,8 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
 int buffer_check(const struct buffer *buffer, struct pullkey_error *error);
 
 /*
- * Reads a descriptor to its end. -PULLKEY_INVALID if there is more than the limit (the rest is left
- * unread), a class by errno if reading fails.
+ * Reads a descriptor to its end, however long that takes. -PULLKEY_INVALID if there is more than
+ * the limit (the rest is left unread), a class by errno if reading fails.
  */
 int buffer_read(struct buffer *buffer, int fd, struct pullkey_error *error);
 
@@ -41,11 +41,6 @@ int buffer_read(struct buffer *buffer, int fd, struct pullkey_error *error);
  * where the size is 0, as that of files in /proc is.
  */
 int buffer_read_file(struct buffer *buffer, int fd, size_t size, struct pullkey_error *error);
-
-/* Reads until the end, the limit, or the deadline (monotonic milliseconds): -PULLKEY_UNREACHABLE
- * then. */
-int buffer_read_until(struct buffer *buffer, int fd, int64_t deadline_ms,
-                      struct pullkey_error *error);
 
 /* Moves the content out and leaves the buffer empty. Never NULL bytes on success. */
 int buffer_steal(struct buffer *buffer, struct pullkey_secret *ret, struct pullkey_error *error);

@@ -85,7 +85,9 @@ static int check_open_file(int fd, const char *path, enum file_trust trust, unsi
         return error_errno(error, errno, "cannot examine %s", path);
     if (!S_ISREG(ret_status->st_mode))
         return error_set(error, PULLKEY_DENIED, "%s is not a regular file", path);
-    return trust == FILE_OURS ? check_ours(ret_status, path, flags, error) : 0;
+    if (trust == FILE_GIVEN)
+        return 0;
+    return check_ours(ret_status, path, trust == FILE_INPUT ? flags | FILE_LINKED : flags, error);
 }
 
 static int read_open_file(int fd, const char *path, enum file_trust trust, unsigned int flags,
@@ -194,7 +196,7 @@ int file_read(const char *path, enum file_trust trust, unsigned int flags, struc
     const char *name;
     int r;
 
-    if (trust == FILE_INPUT) {
+    if (trust != FILE_OURS) {
         cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
         if (fd < 0)

@@ -6,7 +6,9 @@
  * regular file with one name, it belongs to the caller or to root (in a user namespace also to the
  * overflow owner), and nobody else can write to it or to its directory. Directories above that are
  * not walked. FILE_INPUT (tokens, certificates and other programs' files, which are links by
- * design): links are followed, and what is opened must be a regular file.
+ * design): links are followed, and what is opened must be a regular file of the caller's or root's
+ * that nobody else can write to. FILE_GIVEN (what a person names in a command line): any regular
+ * file.
  */
 #ifndef PULLKEY_BASE_FILE_H
 #define PULLKEY_BASE_FILE_H
@@ -17,7 +19,7 @@
 
 #define FILE_PATH_MAX 4096 /* with the NUL, as Linux has it */
 
-enum file_trust { FILE_OURS, FILE_INPUT };
+enum file_trust { FILE_OURS, FILE_INPUT, FILE_GIVEN };
 
 enum {
     FILE_PRIVATE = 1, /* nobody but the owner may have any access: for keys */
@@ -96,6 +98,9 @@ uid_t file_caller(void);
 
 /* The caller's home directory, as above. */
 int file_home(char *ret, struct pullkey_error *error);
+
+/* The same, whatever HOME says: for system programs. */
+int file_account_home(char *ret, struct pullkey_error *error);
 
 #define cleanup_directory __attribute__((cleanup(file_directory_done)))
 

@@ -83,6 +83,12 @@ static int check_many_keys(const struct json *json, const cJSON *object, size_t 
 
 /* What the scanner cannot see: keys that are there twice, and numbers that do not fit, which cJSON
  * would write back as null. */
+/* U+017F and U+212A, which readers that ignore case (Go) take for "s" and "k". */
+static bool folds_to_ascii(const char *key)
+{
+    return strstr(key, "\xc5\xbf") || strstr(key, "\xe2\x84\xaa");
+}
+
 static int check_tree(const struct json *json, const cJSON *tree, struct pullkey_error *error)
 {
     size_t count = 0;
@@ -92,6 +98,8 @@ static int check_tree(const struct json *json, const cJSON *tree, struct pullkey
         return json_error(json, tree, error, "a number that is too large");
     for (const cJSON *item = tree->child; item; item = item->next) {
         count++;
+        if ((json->flags & JSON_ANY_CASE) && item->string && folds_to_ascii(item->string))
+            return json_error(json, item, error, "a key that some readers take for another");
         r = check_tree(json, item, error);
         if (r < 0)
             return r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
+#include "clock.h"
 #include "text.h"
 
 #include <fcntl.h>
@@ -21,6 +22,15 @@ void log_start(const char *program, const char *path)
     log_path = path && path[0] != '\0' ? path : NULL;
 }
 
+/* A file of ours that others cannot write to, or a terminal. */
+static bool is_for_logs(const struct stat *status)
+{
+    if (S_ISCHR(status->st_mode))
+        return true;
+    return S_ISREG(status->st_mode) && (status->st_uid == geteuid() || status->st_uid == 0) &&
+           !(status->st_mode & (S_IWGRP | S_IWOTH));
+}
+
 static void write_line(const char *line, size_t length)
 {
     struct stat status;
@@ -31,8 +41,7 @@ static void write_line(const char *line, size_t length)
     if (fd < 0)
         return;
     /* One write keeps the lines of parallel processes whole. */
-    if (fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISCHR(status.st_mode)) &&
-        write(fd, line, length) < 0) {
+    if (fstat(fd, &status) == 0 && is_for_logs(&status) && write(fd, line, length) < 0) {
         /* Ignored: see the header. */
     }
     (void)close(fd);
@@ -41,15 +50,15 @@ static void write_line(const char *line, size_t length)
 void log_line(const char *source, const char *format, ...)
 {
     char line[LINE_MAX_BYTES];
-    struct timespec now;
+    time_t now;
     struct tm utc;
     size_t used;
     va_list arguments;
 
     if (!log_path)
         return;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (!gmtime_r(&now.tv_sec, &utc))
+    now = (time_t)clock_wall_seconds();
+    if (!gmtime_r(&now, &utc))
         return;
     used = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%SZ ", &utc);
     used += (size_t)snprintf(line + used, sizeof(line) - used, "%.40s[%d] %.40s: ", log_program,

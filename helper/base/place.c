@@ -18,15 +18,12 @@ static int set_path(char *ret, const char *path, struct pullkey_error *error)
     return 0;
 }
 
-int file_home(char *ret, struct pullkey_error *error)
+int file_account_home(char *ret, struct pullkey_error *error)
 {
-    const char *home = secure_getenv("HOME");
     struct passwd *account;
     FILE *accounts;
     int r = -1;
 
-    if (home && home[0] == '/')
-        return set_path(ret, home, error);
     /* Not getpwuid: it would load name service modules into a program that must stay small. */
     accounts = fopen("/etc/passwd", "re");
     while (accounts && r < 0 && (account = fgetpwent(accounts)))
@@ -35,10 +32,20 @@ int file_home(char *ret, struct pullkey_error *error)
     if (accounts)
         (void)fclose(accounts);
     if (r < 0)
-        return error_set(error, PULLKEY_NOT_FOUND,
-                         "HOME is not set and /etc/passwd has no home for user %u",
+        return error_set(error, PULLKEY_NOT_FOUND, "/etc/passwd has no home for user %u",
                          (unsigned int)geteuid());
     return 0;
+}
+
+int file_home(char *ret, struct pullkey_error *error)
+{
+    const char *home = secure_getenv("HOME");
+    int r;
+
+    if (home && home[0] == '/')
+        return set_path(ret, home, error);
+    r = file_account_home(ret, error);
+    return r < 0 ? error_wrap(error, "HOME is not set") : 0;
 }
 
 int file_place(enum file_place place, char *ret, struct pullkey_error *error)

@@ -77,6 +77,16 @@ static int settle_descriptors(struct pullkey_error *error)
     return 0;
 }
 
+/* What a caller blocks is inherited, and alarms must arrive. */
+static void settle_signals(void)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
 int process_harden(struct pullkey_error *error)
 {
     const struct rlimit no_core = { 0, 0 };
@@ -85,7 +95,7 @@ int process_harden(struct pullkey_error *error)
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    (void)signal(SIGPIPE, SIG_IGN);
+    settle_signals();
     /* Whatever the caller's is: what is made here is for its owner, who can use it. */
     (void)umask(077);
     clean_environment();

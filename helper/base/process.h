@@ -9,8 +9,8 @@
 /*
  * Makes sure that descriptors 0 to 2 are open and no others, that the process leaves no core,
  * cannot be traced by its own user and gains no privileges, that what it makes is for its owner
- * only (umask 077), drops the environment variables that process_is_hostile names, and ignores
- * SIGPIPE. Fails only where descriptors cannot be made safe.
+ * only (umask 077), drops the environment variables that process_is_hostile names, blocks no
+ * signal, and ignores SIGPIPE. Fails only where descriptors cannot be made safe.
  */
 int process_harden(struct pullkey_error *error);
 

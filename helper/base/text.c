@@ -51,14 +51,20 @@ bool text_is_utf8(const char *bytes, size_t length)
     return true;
 }
 
-/* One well-formed character: is it a control, or does it end a line? */
+/* One well-formed character: is it a control, does it end a line, or does it turn the direction of
+ * writing (Unicode Bidi_Control), which would show other text than is there? */
 static bool is_unprintable(const unsigned char *bytes, size_t length)
 {
     if (length == 1)
         return bytes[0] < 0x20 || bytes[0] == 0x7f;
     if (length == 2)
-        return bytes[0] == 0xc2 && bytes[1] < 0xa0;
-    return length == 3 && bytes[0] == 0xe2 && bytes[1] == 0x80 && (bytes[2] & 0xfe) == 0xa8;
+        return (bytes[0] == 0xc2 && bytes[1] < 0xa0) ||
+               (bytes[0] == 0xd8 && bytes[1] == 0x9c); /* U+061C */
+    if (length != 3 || bytes[0] != 0xe2)
+        return false;
+    if (bytes[1] == 0x80) /* U+200E, U+200F, U+2028 to U+202E */
+        return bytes[2] == 0x8e || bytes[2] == 0x8f || (bytes[2] >= 0xa8 && bytes[2] <= 0xae);
+    return bytes[1] == 0x81 && bytes[2] >= 0xa6 && bytes[2] <= 0xa9; /* U+2066 to U+2069 */
 }
 
 void text_make_printable(char *text)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* docker-credential-pullkey: the program that container tools run. */
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@
 #include "core/resolve.h"
 #include "protocol.h"
 #include "pullkey-build.h"
+
+#define WATCH_SECONDS 2 /* past the deadline */
+#define DRAIN_MS 1000
 
 #define USAGE "Usage: " PROTOCOL_NAME " <store|get|erase|list|version>\n"
 
@@ -42,81 +46,85 @@ static int fail(const struct pullkey_error *error)
 
 /*
  * What waits has a deadline of its own. This is for what does not keep to it: a module, a file
- * system that hangs. Files are replaced whole, so the process may end at any point.
+ * system that hangs, a client that does not read. Files are replaced whole, so the process may end
+ * at any point.
  */
-static volatile sig_atomic_t is_answered;
+static volatile sig_atomic_t is_read, is_answered;
 
 static void give_up(int number)
 {
-    const char line[] = PROTOCOL_NAME ": the request took too long and was given up; "
-                                      "PULLKEY_LOG=FILE shows what it was waiting for\n";
+    static const char input[] = PROTOCOL_NAME ": the request on standard input does not end\n";
+    static const char answer[] = PROTOCOL_NAME ": the request took too long and was given up; "
+                                               "PULLKEY_LOG=FILE shows what it was waiting for\n";
 
     (void)number;
-    if (is_answered)
-        return;
-    (void)!write(STDOUT_FILENO, line, sizeof(line) - 1);
+    if (!is_read)
+        (void)!write(STDOUT_FILENO, input, sizeof(input) - 1);
+    else if (!is_answered)
+        (void)!write(STDOUT_FILENO, answer, sizeof(answer) - 1);
     _exit(EXIT_FAILURE);
 }
 
 static void start_watch(void)
 {
     (void)signal(SIGALRM, give_up);
-    (void)alarm(RESOLVE_DEADLINE_MS / 1000 + 2);
+    (void)alarm(RESOLVE_DEADLINE_MS / 1000 + WATCH_SECONDS);
 }
 
 /* Clients that are still writing when the reader goes away report a broken pipe instead of our
  * error. */
 static void drain_input(void)
 {
+    const int64_t deadline_ms = clock_monotonic_ms() + DRAIN_MS;
+    struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
     char rest[4096];
-    size_t left = 64 * (size_t)PROTOCOL_INPUT_MAX;
-    ssize_t got;
 
-    while (left > 0 && (got = read(STDIN_FILENO, rest, sizeof(rest))) > 0)
-        left -= (size_t)got < left ? (size_t)got : left;
+    while (clock_monotonic_ms() < deadline_ms && clock_poll(&input, 1, deadline_ms) > 0 &&
+           read(STDIN_FILENO, rest, sizeof(rest)) > 0)
+        ;
+    explicit_bzero(rest, sizeof(rest));
 }
 
 static int read_input(struct buffer *input, struct pullkey_error *error)
 {
-    int64_t deadline_ms = INT64_MAX;
-    int r;
+    int r = buffer_read(input, STDIN_FILENO, error);
 
-    if (isatty(STDIN_FILENO)) {
-        const char hint[] = PROTOCOL_NAME ": reading the request from the terminal; "
-                                          "end it with Ctrl-D\n";
-
-        (void)!write(STDERR_FILENO, hint, sizeof(hint) - 1);
-    } else {
-        deadline_ms = clock_monotonic_ms() + RESOLVE_DEADLINE_MS;
-    }
-    r = buffer_read_until(input, STDIN_FILENO, deadline_ms, error);
-    if (r < 0 && input->state == BUFFER_FULL) {
-        start_watch();
+    if (r < 0 && input->state == BUFFER_FULL)
         drain_input();
-    }
     return r < 0 ? error_wrap(error, "the request on standard input") : 0;
 }
 
-static int serve_in_time(enum protocol_verb verb, const struct buffer *input, struct buffer *output,
-                         struct pullkey_error *error)
+/* A person may take the time to type it: then the request's own time begins at its end. */
+static int read_typed_input(struct buffer *input, struct pullkey_error *error)
 {
-    int r;
+    static const char hint[] = PROTOCOL_NAME ": reading the request from the terminal; "
+                                             "end it with Ctrl-D\n";
 
-    start_watch();
-    r = protocol_serve(verb, input, output, error);
-    is_answered = 1;
-    return r;
+    (void)!write(STDERR_FILENO, hint, sizeof(hint) - 1);
+    return read_input(input, error);
 }
 
 static int serve(enum protocol_verb verb)
 {
     cleanup_buffer struct buffer input = BUFFER_INIT(PROTOCOL_INPUT_MAX);
     cleanup_buffer struct buffer output = BUFFER_INIT(PROTOCOL_OUTPUT_MAX);
+    bool reads = protocol_reads_input(verb);
     struct pullkey_error error = { 0 };
-    int r = protocol_reads_input(verb) ? read_input(&input, &error) : 0;
+    int64_t deadline_ms;
+    int r = 0;
 
+    if (reads && isatty(STDIN_FILENO)) {
+        r = read_typed_input(&input, &error);
+        reads = false;
+    }
+    start_watch();
+    deadline_ms = clock_monotonic_ms() + RESOLVE_DEADLINE_MS;
+    if (reads)
+        r = read_input(&input, &error);
+    is_read = 1;
     if (r == 0)
-        r = serve_in_time(verb, &input, &output, &error);
+        r = protocol_serve(verb, &input, deadline_ms, &output, &error);
+    is_answered = 1;
     if (r < 0) {
         log_line("docker", "%s: %s", error_class_name(error.code), error.message);
         return fail(&error);

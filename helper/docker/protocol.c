@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/depth.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "core/depth.h"
 #include "core/resolve.h"
 
 #define NOT_FOUND "credentials not found in native keychain"
@@ -194,15 +193,15 @@ static int serve(enum protocol_verb verb, const struct resolve *resolve, const s
     return list(resolve, ret, error);
 }
 
-int protocol_serve(enum protocol_verb verb, const struct buffer *input, struct buffer *ret,
-                   struct pullkey_error *error)
+int protocol_serve(enum protocol_verb verb, const struct buffer *input, int64_t deadline_ms,
+                   struct buffer *ret, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
     struct config_source source;
     struct resolve resolve = {
         .config = &config,
         .asker = { .caller = CONFIG_DOCKER },
-        .deadline_ms = clock_monotonic_ms() + RESOLVE_DEADLINE_MS,
+        .deadline_ms = deadline_ms,
     };
     int r;
 

@@ -34,11 +34,11 @@ enum protocol_verb protocol_verb(int argc, char *const argv[]);
 bool protocol_reads_input(enum protocol_verb verb);
 
 /*
- * Serves a get, store, erase or list. 0 with the answer (empty for store and erase), or an error
- * whose text, on one line, is the answer. -PULLKEY_NOT_FOUND carries the string that clients
- * compare.
+ * Serves a get, store, erase or list, until a deadline on the monotonic clock. 0 with the answer
+ * (empty for store and erase), or an error whose text, on one line, is the answer.
+ * -PULLKEY_NOT_FOUND carries the string that clients compare.
  */
-int protocol_serve(enum protocol_verb verb, const struct buffer *input, struct buffer *ret,
-                   struct pullkey_error *error);
+int protocol_serve(enum protocol_verb verb, const struct buffer *input, int64_t deadline_ms,
+                   struct buffer *ret, struct pullkey_error *error);
 
 #endif

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(setenv("PULLKEY_CONFIG_JSON", "{\"version\":1,\"backends\":{\"none\":{\"type\":\"none\"}},\"default\":[\"none\"]}", 1) == 0);
     json_start();
     buffer_append(&input, (const char *)data + 1, size - 1);
-    require(protocol_serve(verbs[data[0] % 3], &input, &output, &error) < 0);
+    require(protocol_serve(verbs[data[0] % 3], &input, INT64_MAX, &output, &error) < 0);
     require(output.length == 0 && error.code != PULLKEY_OK);
     require(error.message[0] != '\0' && !strpbrk(error.message, "\r\n"));
     return 0;

@@ -73,7 +73,7 @@ static void arguments_cannot_forge(void **state)
         { "\x80\x9b\xff", "???" },
         { "\xc2\x9b""31m", "??31m" }, /* U+009B, which some terminals take for ESC [ */
         { "\xc2\x80\xc2\x9f\xc2\xa0", "????\xc2\xa0" },
-        { "\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa", "??????\xe2\x80\xaa" },
+        { "\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xb0", "??????\xe2\x80\xb0" },
         { "\xed\xa0\x80\xc0\x80\xf4\x90\x80\x80", "?????????" },
         { "\xe2\x82", "??" },
     };

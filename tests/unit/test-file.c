@@ -78,7 +78,8 @@ static void modes_that_are_trusted(void **state)
         assert_int_equal(r, shared ? -PULLKEY_DENIED : 0);
         if (r < 0)
             assert_non_null(strstr(error.message, "run chmod 0400"));
-        assert_fine(read_it(at("file"), FILE_INPUT, 0, &error), error);
+        assert_int_equal(read_it(at("file"), FILE_INPUT, 0, &error),
+                         writable ? -PULLKEY_DENIED : 0);
         assert_int_equal(unlink(at("file")), 0);
     }
 }
@@ -193,7 +194,10 @@ static void foreign_owners(void **state)
     unit_write(at("file"), "content", 7, 0600);
     assert_int_equal(chown(at("file"), STRANGER, 0), 0);
     assert_refused(read_it(at("file"), FILE_OURS, 0, &error), PULLKEY_DENIED, "user 12345", error);
-    assert_fine(read_it(at("file"), FILE_INPUT, 0, &error), error);
+    assert_refused(read_it(at("file"), FILE_INPUT, 0, &error), PULLKEY_DENIED, "user 12345", error);
+    /* Also where a link of ours leads to it. */
+    assert_int_equal(symlink("file", at("link")), 0);
+    assert_refused(read_it(at("link"), FILE_INPUT, 0, &error), PULLKEY_DENIED, "user 12345", error);
     assert_int_equal(chown(at("file"), 0, 0), 0);
     assert_int_equal(chown(place, STRANGER, 0), 0);
     assert_refused(read_it(at("file"), FILE_OURS, 0, &error), PULLKEY_DENIED, "user 12345", error);

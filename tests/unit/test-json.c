@@ -283,6 +283,23 @@ static void duplicates_among_many_keys(void **state)
     }
 }
 
+/* Long s and the Kelvin sign, which Go's reader folds to letters of ASCII. */
+static void keys_that_fold_to_others(void **state)
+{
+    static const char *const texts[] = { "{\"ServerURL\":1,\"\xc5\xbf" "erverURL\":2}",
+                                         "{\"\xe2\x84\xaa" "ey\":1}", "{\"\\u017ferver\":1}" };
+    struct pullkey_error error;
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(texts); i++) {
+        cleanup_json struct json json = { 0 };
+
+        assert_refused(parse(&json, texts[i], JSON_ANY_CASE, &error), PULLKEY_INVALID,
+                       "some readers take for another", error);
+        assert_fine(parse(&json, texts[i], 0, &error), error);
+    }
+}
+
 static void errors_name_line_and_path(void **state)
 {
     static const char text[] = "// first\n"
@@ -481,6 +498,7 @@ int main(void)
         cmocka_unit_test(depth_has_a_limit),
         cmocka_unit_test(size_has_a_limit),
         cmocka_unit_test(duplicates_among_many_keys),
+        cmocka_unit_test(keys_that_fold_to_others),
         cmocka_unit_test(errors_name_line_and_path),
         cmocka_unit_test(long_paths_are_cut),
         cmocka_unit_test(strings_are_decoded),

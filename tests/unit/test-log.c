@@ -103,6 +103,7 @@ static void long_lines_are_cut(void **state)
 static void unusable_places_are_ignored(void **state)
 {
     char other[700];
+    struct stat status;
 
     (void)state;
     (void)alarm(10);
@@ -122,6 +123,20 @@ static void unusable_places_are_ignored(void **state)
     assert_int_not_equal(access(other, F_OK), 0);
     log_start("test", "/dev/full");
     log_line("unit", "text");
+    /* A file that others can write to, or that is somebody else's. */
+    assert_int_equal(unlink(path), 0);
+    log_start("test", path);
+    unit_write(path, "", 0, 0622);
+    log_line("unit", "text");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chmod(path, 0600), 0);
+        assert_int_equal(chown(path, 12345, 0), 0);
+        log_line("unit", "text");
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_size, 0);
+    }
     (void)alarm(0);
 }
 

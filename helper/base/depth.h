@@ -4,12 +4,13 @@
  * DEPTH_VARIABLE, one higher, to the helper it runs, so that two helpers that call each other come
  * to an end.
  */
-#ifndef PULLKEY_CORE_DEPTH_H
-#define PULLKEY_CORE_DEPTH_H
+#ifndef PULLKEY_BASE_DEPTH_H
+#define PULLKEY_BASE_DEPTH_H
 
 #include <pullkey/backend.h>
 
 #define DEPTH_VARIABLE "PULLKEY_DEPTH"
+#define DEPTH_LOOP "helpers call each other in a loop: an exec backend leads back to pullkey"
 /*
  * One pullkey below another has a use, with another configuration. With more of them the reason
  * would be cut out of the error that comes up.

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "base/error.h"
+#include "error.h"
 
 int depth_read(uint32_t *ret, struct pullkey_error *error)
 {
@@ -13,9 +13,7 @@ int depth_read(uint32_t *ret, struct pullkey_error *error)
     if (!text || text[0] == '\0')
         return 0;
     if (text[0] < '0' || text[0] > '0' + DEPTH_MAX || text[1] != '\0')
-        return error_set(error, PULLKEY_INVALID,
-                         "helpers call each other in a loop: an exec backend leads back to "
-                         "pullkey");
+        return error_set(error, PULLKEY_INVALID, DEPTH_LOOP);
     *ret = (uint32_t)(text[0] - '0');
     return 0;
 }
