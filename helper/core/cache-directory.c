@@ -152,21 +152,19 @@ int64_t cache_drops(const struct cache *cache, const struct cache_slot *slot)
     return fstatat(cache->fd, slot->drops, &status, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : status.st_size;
 }
 
-static void count_drop(const struct cache *cache, const char *hash)
+static int count_drop(const struct cache *cache, const char *hash, struct pullkey_error *error)
 {
-    struct pullkey_error error;
     char name[HASH_TEXT_SIZE + 6];
     int fd, r;
 
     (void)snprintf(name, sizeof(name), "%s.drops", hash);
     fd = openat(cache->fd, name,
                 O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    r = fd < 0 ? error_errno(&error, errno, "cannot open %s", name)
-               : file_write_all(fd, ".", 1, &error);
+    r = fd < 0 ? error_errno(error, errno, "cannot open %s/%s", cache->path, name)
+               : file_write_all(fd, ".", 1, error);
     if (fd >= 0)
         (void)close(fd);
-    if (r < 0)
-        log_line("cache", "a token that is being fetched now may be kept: %s", error.message);
+    return r < 0 ? error_wrap(error, "a token that is being fetched now may be kept") : 0;
 }
 
 int cache_drop(struct cache *cache, const char *registry, struct pullkey_error *error)
@@ -174,14 +172,14 @@ int cache_drop(struct cache *cache, const char *registry, struct pullkey_error *
     char hash[HASH_TEXT_SIZE];
     struct dirent *item;
     DIR *list;
-    int r = 0;
+    int r;
 
     if (!cache)
         return 0;
     hash_text(registry, strlen(registry), hash);
     /* First, so that a process that is fetching now either finds its token counted out, or has it
      * removed below. */
-    count_drop(cache, hash);
+    r = count_drop(cache, hash, error);
     list = open_list(cache);
     if (!list)
         return error_errno(error, errno, "cannot list %s", cache->path);

@@ -10,7 +10,7 @@
 
 int config_load(const struct config_source *source, struct config *ret, struct pullkey_error *error)
 {
-    struct config config = { .system = source->system };
+    struct config config = { .session_bus = source->session_bus, .system = source->system };
     int r;
 
     config.documents = secret_alloc(CONFIG_DOCUMENTS_MAX * sizeof(*config.documents));

@@ -71,7 +71,8 @@ struct config {
     struct config_instance default_chain[CONFIG_CHAIN_MAX];
     size_t default_count; /* 0: nobody is asked */
     const char
-        *store; /* the name, in the default chain, where login writes; NULL: not configured */
+        *store;       /* the name, in the default chain, where login writes; NULL: not configured */
+    bool session_bus; /* as in config_source: a keyring may run */
     bool system;
 };
 

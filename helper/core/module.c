@@ -74,8 +74,8 @@ static int check_head(const struct pullkey_module *module, const char *type, con
                          "%s has ABI %u and this pullkey has ABI %u: install the two from the same "
                          "release",
                          path, module->abi_major, PULLKEY_ABI_MAJOR);
-    if (module->size < sizeof(*module) || strnlen(module->type, TYPE_MAX + 1) > TYPE_MAX ||
-        strcmp(module->type, type) != 0)
+    if (module->size < sizeof(*module) || !module->type ||
+        strnlen(module->type, TYPE_MAX + 1) > TYPE_MAX || strcmp(module->type, type) != 0)
         return error_set(error, PULLKEY_INVALID,
                          "%s does not describe itself as \"%s\": install it again", path, type);
     return 0;
@@ -150,12 +150,20 @@ static int find(const char *type, enum pullkey_kind kind, size_t size,
     return 0;
 }
 
-/* What the capabilities promise must be there. */
+static int refuse_hollow(const char *type, struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_INVALID,
+                     "the module \"%s\" lacks an operation that it must have: report it to its "
+                     "makers",
+                     type);
+}
+
+/* What the kind requires and the capabilities promise must be there. */
 static bool has_operations(const struct pullkey_backend *backend)
 {
     uint32_t can = backend->module.capabilities;
 
-    if (!backend->open || !backend->close || !backend->get)
+    if (!(can & PULLKEY_CAN_GET) || !backend->open || !backend->close || !backend->get)
         return false;
     if ((can & PULLKEY_CAN_STORE) && (!backend->store || !backend->erase))
         return false;
@@ -174,10 +182,7 @@ int module_find_backend(const char *type, const struct pullkey_backend **ret,
         return r;
     backend = (const struct pullkey_backend *)(const void *)module;
     if (!has_operations(backend))
-        return error_set(error, PULLKEY_INVALID,
-                         "the module \"%s\" lacks an operation that it declares: report it to its "
-                         "makers",
-                         type);
+        return refuse_hollow(type, error);
     *ret = backend;
     return 0;
 }
@@ -186,22 +191,32 @@ int module_find_codec(const char *type, const struct pullkey_codec **ret,
                       struct pullkey_error *error)
 {
     const struct pullkey_module *module;
+    const struct pullkey_codec *codec;
     int r = find(type, PULLKEY_KIND_CODEC, sizeof(**ret), &module, error);
 
-    if (r == 0)
-        *ret = (const struct pullkey_codec *)(const void *)module;
-    return r;
+    if (r < 0)
+        return r;
+    codec = (const struct pullkey_codec *)(const void *)module;
+    if (!codec->seal || !codec->unseal)
+        return refuse_hollow(type, error);
+    *ret = codec;
+    return 0;
 }
 
 int module_find_probe(const char *type, const struct pullkey_probe **ret,
                       struct pullkey_error *error)
 {
     const struct pullkey_module *module;
+    const struct pullkey_probe *probe;
     int r = find(type, PULLKEY_KIND_PROBE, sizeof(**ret), &module, error);
 
-    if (r == 0)
-        *ret = (const struct pullkey_probe *)(const void *)module;
-    return r;
+    if (r < 0)
+        return r;
+    probe = (const struct pullkey_probe *)(const void *)module;
+    if (!probe->check)
+        return refuse_hollow(type, error);
+    *ret = probe;
+    return 0;
 }
 
 int module_inputs(const char *type, struct buffer *ret, struct pullkey_error *error)

@@ -11,11 +11,13 @@ struct pattern {
     bool glob;
 };
 
-static int parse(const char *text, struct pattern *ret, struct pullkey_error *error)
+/* The pattern with `stand_in` for each star. */
+static int parse_with(const char *text, char stand_in, struct pattern *ret,
+                      struct pullkey_error *error)
 {
     char plain[PULLKEY_KEY_MAX + 1];
     size_t length = strnlen(text, sizeof(plain));
-    const char *authority = strncmp(text, "http://", 7) == 0 ? text + 7 : text;
+    const char *authority = strncasecmp(text, "http://", 7) == 0 ? text + 7 : text;
     size_t from = (size_t)(authority - text);
     size_t host_end = from + strcspn(authority, "/:");
     int r;
@@ -28,8 +30,7 @@ static int parse(const char *text, struct pattern *ret, struct pullkey_error *er
     for (size_t i = from; i < host_end; i++) {
         if (plain[i] != '*')
             continue;
-        /* A letter that makes no name of Docker Hub ("inde*.docker.io"): those become docker.io. */
-        plain[i] = 'q';
+        plain[i] = stand_in;
         ret->glob = true;
     }
     if (strchr(plain, '*'))
@@ -50,6 +51,18 @@ static int parse(const char *text, struct pattern *ret, struct pullkey_error *er
                 ret->reference.host[i - from] = '*';
     }
     return 0;
+}
+
+/*
+ * A letter stands in for a star that makes no name of Docker Hub ("inde*.docker.io"), as those
+ * become docker.io; then a digit, for addresses ("10.*.0.1").
+ */
+static int parse(const char *text, struct pattern *ret, struct pullkey_error *error)
+{
+    struct pullkey_error ignored;
+    int r = parse_with(text, 'q', ret, error);
+
+    return r < 0 && parse_with(text, '1', ret, &ignored) == 0 ? 0 : r;
 }
 
 int registry_pattern_check(const char *pattern, struct pullkey_error *error)

@@ -12,6 +12,9 @@
 #define HUB_SERVER "https://index.docker.io/v1/"
 #define DNS_NAME_MAX 253 /* RFC 1035 section 2.3.4, without the final dot */
 #define LABEL_MAX 63
+/* Names of a registry without a path, and the size of one: "https://host:port". */
+#define HOST_NAMES_MAX 6
+#define HOST_NAME_SIZE (REGISTRY_HOST_MAX + 16)
 
 enum { RANK_SHORTER = 1, RANK_ALIAS = 1 << 16, RANK_EXACT = 1 << 17 };
 
@@ -373,14 +376,19 @@ static void add_name(struct registry_request *request, const char *scheme, const
 {
     size_t at = request->request.name_count;
     const struct pullkey_request *r = &request->request;
+    char *name = request->storage + request->used;
+    char text[REGISTRY_CANONICAL_MAX];
+    size_t size;
 
-    if (at == REGISTRY_NAMES_MAX)
+    write_canonical(text, scheme, host, r->port, r->path, path_length);
+    size = strlen(text) + 1;
+    if (at == REGISTRY_NAMES_MAX || size > sizeof(request->storage) - request->used)
         return;
-    write_canonical(request->storage[at], scheme, host, r->port, r->path, path_length);
     for (size_t i = 0; i < at; i++)
-        if (strcmp(request->names[i], request->storage[at]) == 0)
+        if (strcmp(request->names[i], text) == 0)
             return;
-    request->names[at] = request->storage[at];
+    request->names[at] = memcpy(name, text, size);
+    request->used += size;
     request->request.name_count++;
 }
 
@@ -423,6 +431,7 @@ void registry_request(const struct registry_reference *reference, int64_t deadli
         .deadline_ms = deadline_ms,
         .http = reference->http,
     };
+    ret->used = 0;
     ret->names[0] = reference->text;
     if (reference->opaque)
         return;
@@ -433,7 +442,10 @@ void registry_request(const struct registry_reference *reference, int64_t deadli
             length--;
         while (length > 0 && reference->path[length] != '/');
         /* Room for the registry's own names, which matter most, is kept. */
-        if (length == 0 || ret->request.name_count + 6 <= REGISTRY_NAMES_MAX)
+        if (length == 0 ||
+            (ret->request.name_count + HOST_NAMES_MAX <= REGISTRY_NAMES_MAX &&
+             ret->used + 2 * (HOST_NAME_SIZE + length) + HOST_NAMES_MAX * HOST_NAME_SIZE <=
+                 sizeof(ret->storage)))
             add_names(ret, length);
     }
 }

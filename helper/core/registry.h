@@ -15,7 +15,8 @@
 #include <pullkey/backend.h>
 
 #define REGISTRY_HOST_MAX 255 /* RFC 1035 allows 253; brackets of IPv6 included */
-#define REGISTRY_NAMES_MAX 12
+#define REGISTRY_NAMES_MAX 64
+#define REGISTRY_NAMES_SIZE 32768 /* of all names together */
 
 struct registry_reference {
     char text[PULLKEY_KEY_MAX + 1];   /* trimmed, otherwise as given */
@@ -53,12 +54,17 @@ int registry_match(const struct pullkey_request *request, const char *stored_key
  * path. */
 bool registry_is_alias(const struct pullkey_request *request, const char *stored_key);
 
-/* A request and the names in it, which point into each other: fill with registry_request, do not
- * copy. */
+/*
+ * A request and the names in it, which point into each other: fill with registry_request, do not
+ * copy. A path has room for all its shorter forms if it has at most 28 segments and 255 bytes (the
+ * limit of a repository's name in the OCI distribution specification); of a longer one the shortest
+ * forms but the registry itself are left out.
+ */
 struct registry_request {
     struct pullkey_request request;
     const char *names[REGISTRY_NAMES_MAX];
-    char storage[REGISTRY_NAMES_MAX][REGISTRY_CANONICAL_MAX];
+    char storage[REGISTRY_NAMES_SIZE];
+    size_t used; /* of storage */
 };
 
 void registry_request(const struct registry_reference *reference, int64_t deadline_ms,

@@ -27,6 +27,13 @@ void resolve_opened_done(struct resolve_opened *opened);
 #define cleanup_opened __attribute__((cleanup(resolve_opened_done)))
 
 /*
+ * The instance that resolve_store would write to, open; or what resolve_store would answer. 0 with
+ * *ret as it was: nothing would be stored, and that is no error ("on_store": "ignore").
+ */
+int resolve_find_store(const struct resolve *resolve, const struct registry_reference *reference,
+                       struct resolve_opened *ret, struct pullkey_error *error);
+
+/*
  * What an instance's result means for the request: -PULLKEY_NOT_FOUND goes on to the next. An
  * implicit instance that cannot work on this machine is no instance, and "on_error": "next"
  * forgives; the cause goes to the log. Other errors get the instance's name.

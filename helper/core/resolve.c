@@ -20,15 +20,26 @@ void resolve_opened_done(struct resolve_opened *opened)
     opened->backend = NULL;
 }
 
+static bool find_in_default(const struct config *config, const char *name, size_t *ret)
+{
+    for (size_t i = 0; name && i < config->default_count; i++) {
+        if (strcmp(config->default_chain[i].name, name) == 0) {
+            *ret = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* In the default chain the instance that login writes to is asked first, so that get sees what was
- * stored. */
+ * stored: "store", else the keyring if it runs, else "file". */
 static void default_chain(const struct config *config, struct resolve_chain *ret)
 {
+    const char *keyring = config->session_bus ? "keyring" : NULL;
     size_t first = 0;
 
-    for (size_t i = 0; config->store && i < config->default_count; i++)
-        if (strcmp(config->default_chain[i].name, config->store) == 0)
-            first = i;
+    (void)(find_in_default(config, config->store, &first) ||
+           find_in_default(config, keyring, &first) || find_in_default(config, "file", &first));
     for (size_t i = 0; i < config->default_count; i++) {
         size_t from = i == 0 ? first : i <= first ? i - 1 : i;
 
@@ -162,6 +173,7 @@ static int ask_instance(struct question *question, const struct registry_referen
     struct cache_key key;
     int r = module_inputs(instance->type, &inputs, error);
 
+    log_line(instance->name, "asked for %s", question->request->text);
     if (r == 0 && inputs.length == 0)
         return ask_backend(question, ret, error);
     if (r == 0)
@@ -208,8 +220,10 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
         int r = ask_instance(&question, reference, ret, error);
 
         r = resolve_judge(chain.items[i], r, error);
-        if (r == 0)
+        if (r == 0) {
+            log_line(chain.items[i]->name, "answers for %s", reference->text);
             name_source(chain.items[i], ret_source);
+        }
         if (r != -PULLKEY_NOT_FOUND)
             return r;
     }
@@ -218,7 +232,9 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
 
 enum { PASS_OVER = 1 };
 
-/* 0 with an open instance that can store, PASS_OVER for one that is not for storing, or an error.
+/*
+ * 0 with an open instance that can store, PASS_OVER for one that is not for storing (*error says
+ * why, or nothing), or an error.
  */
 static int open_writable(const struct resolve *resolve, const struct config_instance *instance,
                          struct resolve_opened *ret, struct pullkey_error *error)
@@ -231,10 +247,13 @@ static int open_writable(const struct resolve *resolve, const struct config_inst
         return PASS_OVER;
     if (r < 0)
         return r;
-    return ret->backend->module.capabilities & PULLKEY_CAN_STORE ? 0 : PASS_OVER;
+    if (!(ret->backend->module.capabilities & PULLKEY_CAN_STORE))
+        return PASS_OVER;
+    r = ret->backend->writable ? ret->backend->writable(ret->state, error) : 0;
+    return r == -PULLKEY_UNSUPPORTED ? PASS_OVER : r;
 }
 
-/* `why` says what was wrong with the last instance that was passed over, "" if nothing was. */
+/* `why` says what was wrong with an instance that was passed over, "" if nothing was. */
 static int refuse_store(const struct resolve_chain *chain,
                         const struct registry_reference *reference, const char *why,
                         struct pullkey_error *error)
@@ -248,9 +267,13 @@ static int refuse_store(const struct resolve_chain *chain,
     if (chain->rule->ignore_store)
         return 0;
     config_rule_name(chain->rule, place);
+    if (chain->count == 0)
+        return error_set(error, PULLKEY_UNSUPPORTED,
+                         "%s goes without a credential (%s): nothing is stored for it",
+                         reference->text, place);
     return error_set(error, PULLKEY_UNSUPPORTED,
                      "the credential for %s comes from %s (%s), no login is needed",
-                     reference->text, chain->count > 0 ? chain->items[0]->name : "nowhere", place);
+                     reference->text, chain->items[0]->name, place);
 }
 
 /* True if an instance of the chain can have tokens in the cache. */
@@ -312,11 +335,76 @@ static void clear_others(const struct resolve *resolve, const struct resolve_cha
     }
 }
 
+/* 0 if the instance has the credential now, PASS_OVER with *error if it is not for storing. */
+static int store_in(const struct resolve *resolve, const struct config_instance *instance,
+                    const struct pullkey_request *request,
+                    const struct pullkey_credential *credential, struct pullkey_error *error)
+{
+    cleanup_opened struct resolve_opened opened = { 0 };
+    int r = open_writable(resolve, instance, &opened, error);
+
+    if (r == PASS_OVER)
+        return r;
+    if (r == 0)
+        r = opened.backend->store(opened.state, request, credential, error);
+    if (r == -PULLKEY_UNSUPPORTED && opened.backend)
+        return PASS_OVER;
+    /* What storing did not find is never a credential, which callers would read here. */
+    if (r == -PULLKEY_NOT_FOUND)
+        error->code = PULLKEY_INTERNAL;
+    return r < 0 ? error_wrap(error, "%s", instance->name) : 0;
+}
+
+/* What to do after an instance that is not for storing: 0 to go on, or an error. */
+static int pass_over(const struct resolve *resolve, const struct resolve_chain *chain, size_t at,
+                     const struct pullkey_error *why, struct pullkey_error *last,
+                     struct pullkey_error *error)
+{
+    const char *name = chain->items[at]->name;
+
+    log_line(name, "not stored here: %s", why->message);
+    if (!chain->rule && resolve->config->store && at == 0)
+        return error_set(error, PULLKEY_UNSUPPORTED,
+                         "\"store\" names %s, which cannot store%s%s: name another instance", name,
+                         why->message[0] != '\0' ? ": " : "", why->message);
+    if (why->message[0] != '\0')
+        *last = *why;
+    return 0;
+}
+
+int resolve_find_store(const struct resolve *resolve, const struct registry_reference *reference,
+                       struct resolve_opened *ret, struct pullkey_error *error)
+{
+    struct pullkey_error last = { 0 };
+    struct resolve_chain chain;
+
+    resolve_chain_find(resolve, reference, &chain);
+    for (size_t i = 0; i < chain.count; i++) {
+        cleanup_opened struct resolve_opened opened = { 0 };
+        struct pullkey_error why = { 0 };
+        int r = open_writable(resolve, chain.items[i], &opened, &why);
+
+        if (r == 0) {
+            *ret = opened;
+            opened = (struct resolve_opened){ 0 };
+            return 0;
+        }
+        if (r < 0) {
+            *error = why;
+            return error_wrap(error, "%s", chain.items[i]->name);
+        }
+        r = pass_over(resolve, &chain, i, &why, &last, error);
+        if (r < 0)
+            return r;
+    }
+    return refuse_store(&chain, reference, last.message, error);
+}
+
 int resolve_store(const struct resolve *resolve, const struct registry_reference *reference,
                   const struct pullkey_credential *credential, char ret_source[RESOLVE_SOURCE_MAX],
                   struct pullkey_error *error)
 {
-    struct pullkey_error why = { 0 };
+    struct pullkey_error last = { 0 };
     struct registry_request request;
     struct resolve_chain chain;
     int r = check_credential(credential, error);
@@ -326,30 +414,26 @@ int resolve_store(const struct resolve *resolve, const struct registry_reference
     registry_request(reference, resolve->deadline_ms, &request);
     resolve_chain_find(resolve, reference, &chain);
     for (size_t i = 0; i < chain.count; i++) {
-        cleanup_opened struct resolve_opened opened = { 0 };
+        struct pullkey_error why = { 0 };
 
-        r = open_writable(resolve, chain.items[i], &opened, &why);
-        if (r == PASS_OVER)
-            continue;
-        *error = why;
-        if (r == 0) {
-            r = opened.backend->store(opened.state, &request.request, credential, error);
-            if (r == -PULLKEY_UNSUPPORTED) {
-                log_line(chain.items[i]->name, "not stored here: %s", error->message);
-                continue;
-            }
-            /* What storing did not find is never a credential, which callers would read here. */
-            if (r == -PULLKEY_NOT_FOUND)
-                error->code = PULLKEY_INTERNAL;
+        r = store_in(resolve, chain.items[i], &request.request, credential, &why);
+        if (r < 0) {
+            *error = why;
+            return r;
         }
+        if (r == 0) {
+            name_source(chain.items[i], ret_source);
+            clear_others(resolve, &chain, i, &request.request);
+            r = drop_derived(resolve, &chain, reference, error);
+            return r < 0 ? error_wrap(error, "stored in %s, but an older token may still be served",
+                                      chain.items[i]->name)
+                         : 0;
+        }
+        r = pass_over(resolve, &chain, i, &why, &last, error);
         if (r < 0)
-            return error_wrap(error, "%s", chain.items[i]->name);
-        resolve_opened_done(&opened);
-        clear_others(resolve, &chain, i, &request.request);
-        name_source(chain.items[i], ret_source);
-        return drop_derived(resolve, &chain, reference, error);
+            return r;
     }
-    return refuse_store(&chain, reference, why.message, error);
+    return refuse_store(&chain, reference, last.message, error);
 }
 
 int resolve_erase(const struct resolve *resolve, const struct registry_reference *reference,
@@ -375,7 +459,7 @@ int resolve_erase(const struct resolve *resolve, const struct registry_reference
     r = drop_derived(resolve, &chain, reference, &problem);
     if (r < 0 && result == 0) {
         *error = problem;
-        result = r;
+        result = error_wrap(error, "a token for %s may still be served", reference->text);
     }
     if (result == 0 && !found)
         return error_set(error, PULLKEY_NOT_FOUND, "no credential for %s", reference->text);

@@ -26,8 +26,11 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
                 struct pullkey_credential *ret, char ret_source[RESOLVE_SOURCE_MAX],
                 struct pullkey_error *error);
 
-/* Writes to the instance that DESIGN 4.2 says, then clears the others of the chain and what was
- * derived from them. */
+/*
+ * Writes to the first instance that can store (in the default chain "store", else the keyring if it
+ * runs, else "file" comes first), then clears the others of the chain and what was derived from
+ * them. `ret_source`, if not NULL, is set as soon as it is written, also where an error follows.
+ */
 int resolve_store(const struct resolve *resolve, const struct registry_reference *reference,
                   const struct pullkey_credential *credential, char ret_source[RESOLVE_SOURCE_MAX],
                   struct pullkey_error *error);

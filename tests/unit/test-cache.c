@@ -342,6 +342,21 @@ static void drop_reports_what_it_cannot_remove(void **state)
     assert_non_null(strstr(error.message, "cannot remove"));
 }
 
+/* Nor what it cannot count out, which a process that is fetching now would keep. */
+static void drop_reports_what_it_cannot_count(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    struct pullkey_error error;
+    struct cache_slot slot;
+
+    (void)state;
+    assert_fine(cache_slot_make(cache, &key, &slot, &error), error);
+    assert_int_equal(mkdirat(cache->fd, slot.drops, 0700), 0);
+    assert_true(cache_drop(cache, "registry.example.com", &error) < 0);
+    assert_non_null(strstr(error.message, "being fetched now may be kept"));
+}
+
 static void sweeping_takes_what_has_expired(void **state)
 {
     cleanup_cache struct cache *cache = open_cache();
@@ -441,6 +456,7 @@ int main(void)
         CASE(drop_takes_one_registry),
         CASE(drop_reaches_a_fetch_that_is_under_way),
         CASE(drop_reports_what_it_cannot_remove),
+        CASE(drop_reports_what_it_cannot_count),
         CASE(sweeping_takes_what_has_expired),
         CASE(sweeping_is_bounded),
         CASE(sweeping_takes_old_locks_and_counts),

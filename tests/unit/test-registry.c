@@ -247,9 +247,37 @@ static void many_names(void **state)
 
     (void)state;
     registry_request(&reference, 0, &request);
-    assert_true(request.request.name_count <= REGISTRY_NAMES_MAX);
+    assert_int_equal(request.request.name_count, 2 + 13 * 2);
+    assert_string_equal(request.request.names[4], "host/a/b/c/d/e/f/g/h/i/j/k");
+    assert_string_equal(request.request.names[request.request.name_count - 4], "host/a");
     assert_string_equal(request.request.names[request.request.name_count - 2], "host");
     assert_string_equal(request.request.names[request.request.name_count - 1], "https://host");
+}
+
+/* The longest repository of the longest host has room for all; of more, the registry's own have. */
+static void names_have_room(void **state)
+{
+    static struct registry_request request;
+    struct registry_reference reference;
+    char text[PULLKEY_KEY_MAX + 1] = "", *at = text;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        at = mempcpy(at, "a23456789-123456789-123456789-123456789-123456789-123456789-12.",
+                     i < 3 ? 63 : 61);
+    *at = '\0';
+    for (int i = 0; i < 28; i++)
+        at = stpcpy(at, "/12345678");
+    reference = parse(text);
+    registry_request(&reference, 0, &request);
+    assert_int_equal(request.request.name_count, 2 + 28 * 2);
+    while (strlen(text) < PULLKEY_KEY_MAX - 9)
+        at = stpcpy(at, "/12345678");
+    reference = parse(text);
+    registry_request(&reference, 0, &request);
+    assert_true(request.request.name_count > 10 && request.used <= sizeof(request.storage));
+    assert_memory_equal(request.request.names[request.request.name_count - 1], "https://a23", 11);
+    assert_null(strchr(request.request.names[request.request.name_count - 2], '/'));
 }
 
 static void patterns(void **state)
@@ -265,6 +293,11 @@ static void patterns(void **state)
         { "**", "nerdctl-experimental://a", true },
         { "host.example", "https://host.example/", true },
         { "HOST.example", "host.example", true },
+        { "10.*.0.1", "10.2.0.1", true },
+        { "10.*.0.1", "10.2.0.2", false },
+        { "*.*.*.*", "192.0.2.7", true },
+        { "HTTP://*.example", "http://host.example", true },
+        { "HTTP://*.example", "host.example", false },
         { "host.example", "host.example/team/app", true },
         { "host.example", "host.example:5000", false },
         { "host.example:5000", "host.example:5000", true },
@@ -332,7 +365,7 @@ int main(void)
         cmocka_unit_test(every_byte),      cmocka_unit_test(aliases),
         cmocka_unit_test(shorter_paths),   cmocka_unit_test(names),
         cmocka_unit_test(many_names),      cmocka_unit_test(patterns),
-        cmocka_unit_test(bad_patterns),
+        cmocka_unit_test(bad_patterns),    cmocka_unit_test(names_have_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -367,6 +367,71 @@ static void the_configured_store_comes_first(void **state)
     assert_string_equal(trail, "gc");
 }
 
+/* Without "store": the keyring if it runs, else "file", else the first that can. */
+static void the_default_store_comes_first(void **state)
+{
+    static const struct {
+        const char *chain;
+        bool session_bus;
+        const char *trail; /* of a store, and of a get that finds nothing */
+    } rows[] = {
+        { "\"b\",\"file\"", false, "sceb gcgb" },
+        { "\"b\",\"file\"", true, "sceb gcgb" },
+        { "\"file\",\"keyring\"", false, "sceb gcgb" },
+        { "\"file\",\"keyring\"", true, "sbec gbgc" },
+        { "\"a\",\"b\"", true, "sb gagb" },
+        { "\"a\",\"file\"", true, "sc gcga" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        char text[512];
+        struct pullkey_error error = { 0 };
+
+        (void)snprintf(text, sizeof(text),
+                       "{\"version\":1,\"backends\":{\"a\":" A ",\"b\":" B ",\"keyring\":" B
+                       ",\"file\":" C "},\"default\":[%s]}",
+                       rows[i].chain);
+        use(text, "host.example");
+        config.session_bus = rows[i].session_bus;
+        trail[0] = '\0';
+        assert_fine(store(NULL, &error), error);
+        (void)strcat(trail, " ");
+        assert_int_equal(get(NULL, &error), -PULLKEY_NOT_FOUND);
+        assert_string_equal(trail, rows[i].trail);
+        config_done(&config);
+    }
+    use("{\"version\":1}", "host.example");
+}
+
+static void the_configured_store_must_be_able_to(void **state)
+{
+    struct pullkey_error error = { 0 };
+
+    (void)state;
+    use("{\"version\":1,\"backends\":{\"a\":" A ",\"b\":" B "},\"default\":[\"b\",\"a\"],\"store\":\"a\"}",
+        "host.example");
+    assert_refused(store(NULL, &error), PULLKEY_UNSUPPORTED, "\"store\" names a", error);
+    assert_string_equal(trail, "");
+}
+
+static void the_reason_is_said(void **state)
+{
+    struct pullkey_error error = { 0 };
+
+    (void)state;
+    use("{\"version\":1,\"backends\":{\"b\":" B "},\"default\":[\"b\"]}", "host.example");
+    fakes[1].store = PULLKEY_UNSUPPORTED;
+    assert_refused(store(NULL, &error), PULLKEY_UNSUPPORTED,
+                   "nothing in the default chain can store the credential for host.example: "
+                   "the fake says",
+                   error);
+    config_done(&config);
+    use(CHAIN(""), "host.example");
+    assert_refused(store(NULL, &error), PULLKEY_UNSUPPORTED, "goes without a credential (rule 1 of",
+                   error);
+}
+
 static void erase_clears_all(void **state)
 {
     struct pullkey_error error = { 0 };
@@ -442,6 +507,9 @@ int main(void)
         RESOLVE_TEST(store_passes_read_only_instances),
         RESOLVE_TEST(nothing_can_store),
         RESOLVE_TEST(the_configured_store_comes_first),
+        RESOLVE_TEST(the_default_store_comes_first),
+        RESOLVE_TEST(the_configured_store_must_be_able_to),
+        RESOLVE_TEST(the_reason_is_said),
         RESOLVE_TEST(erase_clears_all),
         RESOLVE_TEST(lists_what_get_would_find),
         RESOLVE_TEST(what_is_missing_is_an_error),

@@ -168,7 +168,8 @@ struct pullkey_option {
 enum {
     PULLKEY_CAN_GET = 1 << 0,
     PULLKEY_CAN_STORE =
-        1 << 1, /* store and erase; an instance may still answer PULLKEY_UNSUPPORTED */
+        1
+        << 1, /* store and erase; an instance may still answer PULLKEY_UNSUPPORTED, see writable */
     PULLKEY_CAN_LIST = 1 << 2,
     PULLKEY_EXPIRES = 1 << 3, /* get yields tokens with an expiry, which the host caches */
 };
@@ -208,6 +209,9 @@ struct pullkey_backend {
     int (*list)(void *state, int64_t deadline_ms, struct pullkey_list *ret,
                 struct pullkey_error *error);
     void (*close)(void *state);
+    /* 0 if store and erase can work on this instance, else what they would answer
+     * (PULLKEY_UNSUPPORTED where it is only for reading). NULL: they can. */
+    int (*writable)(void *state, struct pullkey_error *error);
 };
 
 /* A codec turns the bytes of a store into a sealed file and back. The key has
@@ -227,7 +231,7 @@ struct pullkey_codec {
 /* How a registry answered a credential. */
 enum pullkey_verdict {
     PULLKEY_ACCEPTED = 1, /* the registry asked for a credential and took this one */
-    PULLKEY_OPEN = 2,     /* the registry asks for none, so nothing was proved */
+    PULLKEY_OPEN = 2,     /* the registry asks for none, or takes any, so nothing was proved */
 };
 
 struct pullkey_probe_result {
