@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "auths/auths.h"
+#include "base/depth.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -138,22 +139,26 @@ static size_t inherit_all(char **to)
     size_t at = 0;
 
     for (char **from = environ; from && *from; from++)
-        if (!is_variable(*from, "PULLKEY_DEPTH"))
+        if (!is_variable(*from, DEPTH_VARIABLE))
             to[at++] = *from;
     return at;
 }
 
-/* What a system program's helper gets: the names in "env" only. */
+/* What a system program's helper gets: the names in "env" only, and of them not what is fixed. */
 static size_t inherit_named(const cJSON *names, char **to)
 {
     size_t at = 0;
 
-    for (char **from = environ; from && *from; from++)
+    for (char **from = environ; from && *from; from++) {
+        if (is_variable(*from, DEPTH_VARIABLE) || is_variable(*from, "PATH") ||
+            is_variable(*from, "HOME"))
+            continue;
         for (const cJSON *name = names ? names->child : NULL; name; name = name->next)
             if (is_variable(*from, name->valuestring)) {
                 to[at++] = *from;
                 break;
             }
+    }
     return at;
 }
 
@@ -178,7 +183,7 @@ static int make_environment(struct exec *exec, const struct pullkey_instance *in
 
     exec->environment = secret_alloc((count_environment() + 4) * sizeof(char *));
     (void)snprintf(depth, sizeof(depth), "%u", instance->depth + 1);
-    exec->owned[0] = format_variable("PULLKEY_DEPTH", depth);
+    exec->owned[0] = format_variable(DEPTH_VARIABLE, depth);
     if (!exec->environment || !exec->owned[0])
         return error_memory(error);
     if (!instance->system) {
@@ -186,7 +191,7 @@ static int make_environment(struct exec *exec, const struct pullkey_instance *in
     } else {
         at = inherit_named(names, exec->environment);
         exec->environment[at++] = fixed_path;
-        if (file_home(home, error) == 0) {
+        if (file_account_home(home, error) == 0) {
             exec->owned[1] = format_variable("HOME", home);
             if (!exec->owned[1])
                 return error_memory(error);
@@ -239,7 +244,7 @@ static int call(const struct exec *exec, const char *verb, const char *input, si
     int r = run_program(&run, output, &status, error);
 
     if (r == 0 && status != 0)
-        r = reply_error(output, status, error);
+        r = reply_error(output, verb, status, error);
     if (r < 0)
         return error_wrap(error, "%s %s", strrchr(exec->path, '/') + 1, verb);
     return 0;
@@ -308,7 +313,8 @@ static int exec_erase(void *state, const struct pullkey_request *request,
 /* Under which name other programs look for it: Docker Hub has one that all of them know. */
 static const char *store_name(const struct pullkey_request *request)
 {
-    bool hub = strcmp(request->host, "docker.io") == 0 && request->path[0] == '\0';
+    bool hub = strcmp(request->host, "docker.io") == 0 && request->port == 0 && !request->http &&
+               request->path[0] == '\0';
 
     return hub ? HUB_SERVER : request->text;
 }

@@ -2,7 +2,9 @@
 #include "reply.h"
 
 #include <string.h>
+#include <strings.h>
 
+#include "base/depth.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -10,6 +12,7 @@
 #define NOT_FOUND "credentials not found in native keychain"
 #define IDENTITY_TOKEN "<token>"
 #define SAID_MAX 160
+#define UNSUPPORTED_WORDS_MAX 6
 
 /* The first line of an output, without outer blanks. */
 static void first_line(const struct buffer *output, char ret[SAID_MAX + 1])
@@ -26,75 +29,41 @@ static void first_line(const struct buffer *output, char ret[SAID_MAX + 1])
     memcpy(mempcpy(ret, text, length), "", 1);
 }
 
-/* A word of a language, or a short number: what a credential that went the wrong way is not. */
-static bool is_plain_word(const char *word, size_t length)
+/* "not implemented", or a short sentence that ends so; what only mentions it is another error. */
+static bool says_unsupported(const char *said)
 {
-    size_t letters = 0, digits = 0;
+    static const char *const ends[] = { "not implemented", "unimplemented" };
+    size_t length = strlen(said), blanks = 0;
 
-    while (length > 0 && strchr("('`", word[0])) {
-        word++;
+    if (length > 0 && said[length - 1] == '.')
         length--;
-    }
-    while (length > 0 && strchr(".,:;!?)'`", word[length - 1]))
-        length--;
-    for (size_t i = 0; i < length; i++) {
-        char c = text_lower(word[i]);
+    for (size_t i = 0; i < length; i++)
+        blanks += said[i] == ' ';
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        size_t end = strlen(ends[i]);
 
-        if ((c >= 'a' && c <= 'z') || c == '-' || c == '\'')
-            letters++;
-        else if (c >= '0' && c <= '9')
-            digits++;
-        else
-            return false;
+        if (length >= end && strncasecmp(said + length - end, ends[i], end) == 0)
+            return blanks < UNSUPPORTED_WORDS_MAX;
     }
-    return (letters == 0 && digits <= 4) || (digits == 0 && letters <= 20);
+    return false;
 }
 
-/* Covers every other word. */
-static void mask_words(const char *said, char ret[SAID_MAX + 1])
+int reply_error(const struct buffer *output, const char *verb, int status,
+                struct pullkey_error *error)
 {
-    size_t used = 0;
-
-    for (size_t at = 0; said[at] != '\0';) {
-        size_t length = strcspn(said + at, " ");
-        const char *shown = said + at;
-        size_t shown_length = length;
-
-        if (!is_plain_word(shown, length)) {
-            shown = "***";
-            shown_length = 3;
-        }
-        if (used + shown_length + 1 > SAID_MAX)
-            break;
-        memcpy(ret + used, shown, shown_length);
-        used += shown_length;
-        at += length;
-        if (said[at] == ' ') {
-            ret[used++] = ' ';
-            at++;
-        }
-    }
-    ret[used] = '\0';
-}
-
-int reply_error(const struct buffer *output, int status, struct pullkey_error *error)
-{
-    char masked[SAID_MAX + 1];
     char said[SAID_MAX + 1];
 
     first_line(output, said);
     if (strcmp(said, NOT_FOUND) == 0)
         return error_set(error, PULLKEY_NOT_FOUND, "it has none");
-    if (strcasestr(said, "not implemented"))
+    if (strcmp(verb, "get") != 0 && says_unsupported(said))
         return error_set(error, PULLKEY_UNSUPPORTED, "it cannot do that");
-    /*
-     * Something in braces or quotes, or a single word, may be a credential that went the wrong way.
-     * Only a sentence is passed on, without what is no plain word in it.
-     */
-    if (!strchr(said, ' ') || strpbrk(said, "{}\""))
-        return error_set(error, PULLKEY_DENIED, "it failed with status %d", status);
-    mask_words(said, masked);
-    return error_set(error, PULLKEY_DENIED, "it failed with status %d: %s", status, masked);
+    /* Of our own words below it. */
+    if (strstr(said, DEPTH_LOOP))
+        return error_set(error, PULLKEY_INVALID, DEPTH_LOOP);
+    /* What it said is not passed on: it may be a credential that went the wrong way. */
+    return error_set(error, PULLKEY_DENIED, "it failed with status %d; run it by hand to see why",
+                     status);
 }
 
 static char *copy_text(const struct pullkey_host *host, const char *text, size_t length)

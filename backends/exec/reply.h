@@ -7,11 +7,11 @@
 
 /*
  * The error behind an exit status that is not 0: PULLKEY_NOT_FOUND for the text that stands for it,
- * PULLKEY_UNSUPPORTED for "not implemented", else PULLKEY_DENIED with the first line of what the
- * helper said: shortened, left out where it looks like data, and with *** for each word that is no
- * plain word.
+ * PULLKEY_UNSUPPORTED for "not implemented" (of other verbs than get), else PULLKEY_DENIED. Nothing
+ * that the helper said is in the message.
  */
-int reply_error(const struct buffer *output, int status, struct pullkey_error *error);
+int reply_error(const struct buffer *output, const char *verb, int status,
+                struct pullkey_error *error);
 
 /* The credential in a successful answer to get. Both fields empty: -PULLKEY_NOT_FOUND. */
 int reply_credential(const struct pullkey_host *host, const struct buffer *output,

@@ -186,8 +186,11 @@ int run_program(const struct run *run, struct buffer *output, int *ret_status,
                 struct pullkey_error *error)
 {
     struct child child = { -1, -1, -1 };
-    int status = 0;
-    int r = start(run, &child, error);
+    int status = 0, r;
+
+    /* A caller that ignores it leaves no status to wait for. */
+    (void)signal(SIGCHLD, SIG_DFL);
+    r = start(run, &child, error);
 
     if (r < 0)
         return r;
