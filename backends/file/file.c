@@ -86,6 +86,13 @@ static int refuse_read_only(const struct store *store, struct pullkey_error *err
                                        : "it belongs to another program");
 }
 
+static int file_writable(void *state, struct pullkey_error *error)
+{
+    const struct store *store = state;
+
+    return store->read_only ? refuse_read_only(store, error) : 0;
+}
+
 static int file_store(void *state, const struct pullkey_request *request,
                       const struct pullkey_credential *credential, struct pullkey_error *error)
 {
@@ -209,4 +216,5 @@ const struct pullkey_backend file_backend = {
     .erase = file_erase,
     .list = file_list,
     .close = file_close,
+    .writable = file_writable,
 };

@@ -79,8 +79,9 @@ static int copy_path(char **ret, const char *path, struct pullkey_error *error)
     return *ret ? 0 : error_memory(error);
 }
 
-/* An absolute path, or one that begins with ~/ and is below the caller's home. */
-static int expand_path(char **ret, const char *path, struct pullkey_error *error)
+/* An absolute path, or one that begins with ~/ and is below the caller's home, in system mode the
+ * account's. */
+static int expand_path(char **ret, const char *path, bool system, struct pullkey_error *error)
 {
     char home[FILE_PATH_MAX], full[FILE_PATH_MAX];
     int r;
@@ -93,7 +94,7 @@ static int expand_path(char **ret, const char *path, struct pullkey_error *error
     if (strncmp(path, "~/", 2) != 0)
         return error_set(error, PULLKEY_INVALID,
                          "the path \"%s\" must be absolute or begin with ~/", path);
-    r = file_home(home, error);
+    r = system ? file_account_home(home, error) : file_home(home, error);
     if (r == 0)
         r = file_join(full, home, path + 2, error);
     return r < 0 ? r : copy_path(ret, full, error);
@@ -135,7 +136,7 @@ static int set_store(struct store *store, const struct options *options, bool sy
     int r;
 
     if (options->path) {
-        r = expand_path(&store->paths[0], options->path, error);
+        r = expand_path(&store->paths[0], options->path, system, error);
     } else {
         r = place_path(&store->paths[0], FILE_CONFIG_HOME, PULLKEY_SYSCONFDIR, system, name, error);
         if (r == 0)
@@ -144,7 +145,7 @@ static int set_store(struct store *store, const struct options *options, bool sy
     }
     if (r < 0 || !encrypted)
         return r;
-    r = options->key ? expand_path(&store->key_path, options->key, error)
+    r = options->key ? expand_path(&store->key_path, options->key, system, error)
                      : place_path(&store->key_path, FILE_STATE_HOME, PULLKEY_STATEDIR, system,
                                   KEY_NAME, error);
     return r < 0 ? r : refuse_key_beside(store, error);
@@ -182,7 +183,8 @@ static int set_credential(struct store *store, const char *name, struct pullkey_
     return r < 0 ? r : copy_path(&store->paths[0], full, error);
 }
 
-static int set_sources(struct store *store, const cJSON *sources, struct pullkey_error *error)
+static int set_sources(struct store *store, const cJSON *sources, bool system,
+                       struct pullkey_error *error)
 {
     const cJSON *source;
     size_t at = 0;
@@ -193,7 +195,7 @@ static int set_sources(struct store *store, const cJSON *sources, struct pullkey
 
         if (!cJSON_IsString(source))
             return error_set(error, PULLKEY_INVALID, "\"sources\" must be a list of paths");
-        r = expand_path(&store->paths[at++], source->valuestring, error);
+        r = expand_path(&store->paths[at++], source->valuestring, system, error);
         if (r < 0)
             return r;
     }
@@ -213,7 +215,7 @@ static int set_paths(struct store *store, const struct options *options, bool sy
         return error_memory(error);
     store->path_count = (size_t)count;
     if (options->sources)
-        return set_sources(store, options->sources, error);
+        return set_sources(store, options->sources, system, error);
     if (options->credential)
         return set_credential(store, options->credential, error);
     return set_store(store, options, system, error);

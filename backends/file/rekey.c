@@ -63,16 +63,27 @@ static int start(struct run *run, const struct store *const *stores, size_t coun
     return key_next(run->key_path, run->next_path, error);
 }
 
-/* True if a run that was stopped has sealed a store already: then its key must not be lost. */
-static bool was_stopped(const struct run *run)
+/*
+ * The key to seal with. A run that was stopped has sealed stores with KEY.next, which then is the
+ * only key that opens them: so it is replaced only if every store is seen to open with KEY, and
+ * whatever keeps a store from being opened (no memory, no descriptors) ends the run.
+ */
+static int choose_key(const struct run *run, struct pullkey_secret *ret,
+                      struct pullkey_error *error)
 {
-    struct pullkey_error ignored;
+    bool next_is_used = false;
 
-    for (size_t i = 0; i < run->done.count; i++)
-        if (store_try_key(run->done.stores[i], run->key_path, &ignored) < 0 &&
-            store_try_key(run->done.stores[i], run->next_path, &ignored) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < run->done.count; i++) {
+        struct pullkey_error ignored;
+
+        if (store_try_key(run->done.stores[i], run->key_path, error) == 0)
+            continue;
+        if (store_try_key(run->done.stores[i], run->next_path, &ignored) < 0)
+            return -(int)error->code;
+        next_is_used = true;
+    }
+    return next_is_used ? key_read(run->next_path, ret, error)
+                        : key_make(run->next_path, ret, error);
 }
 
 static int seal_store(const struct run *run, const struct store *store,
@@ -99,10 +110,7 @@ int rekey_stores(const struct store *const *stores, size_t count, int64_t deadli
 
     if (r < 0)
         return r;
-    if (was_stopped(&run))
-        r = key_read(run.next_path, &key, error);
-    else
-        r = key_make(run.next_path, &key, error);
+    r = choose_key(&run, &key, error);
     /* From here on the new key stays, whatever happens: a store may need it. */
     for (size_t i = 0; r == 0 && i < run.done.count; i++)
         r = seal_store(&run, run.done.stores[i], &key, error);

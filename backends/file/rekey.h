@@ -8,8 +8,8 @@
  *
  * Between 2 and 3 only KEY.next opens a store, so a reader to whom KEY is refused tries KEY.next
  * (store_load does). A run that finds a store in that state goes on with the same KEY.next. One
- * that opens no store is left from a run that ended before 2: nobody uses it, and the next run
- * replaces it.
+ * that opens no store is left from a run that ended before 2: once every store is seen to open with
+ * KEY, the next run replaces it.
  */
 #ifndef PULLKEY_FILE_REKEY_H
 #define PULLKEY_FILE_REKEY_H

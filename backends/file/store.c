@@ -16,6 +16,7 @@
 /* What sealing adds to the document is less than this. */
 #define SEAL_ROOM 512
 #define LOAD_TRIES 3
+#define QUOTED_MAX 512 /* an error has not much more room */
 
 static bool exists(const char *path)
 {
@@ -24,12 +25,34 @@ static bool exists(const char *path)
     return lstat(path, &status) == 0;
 }
 
+/* In a form that a shell reads as one word. */
+static const char *quote(const char *path, char ret[QUOTED_MAX])
+{
+    size_t at = 0;
+
+    if (path[strspn(path, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+")] ==
+        '\0')
+        return path;
+    ret[at++] = '\'';
+    for (; *path != '\0' && at < QUOTED_MAX - 6; path++) {
+        if (*path == '\'')
+            at = (size_t)((char *)mempcpy(ret + at, "'\\''", 4) - ret);
+        else
+            ret[at++] = *path;
+    }
+    memcpy(ret + at, "'", 2);
+    return ret;
+}
+
 static int refuse_plain(const char *path, struct pullkey_error *error)
 {
+    char storage[QUOTED_MAX];
+    const char *word = quote(path, storage);
+
     return error_set(error, PULLKEY_INVALID,
                      "%s is not encrypted, and this store is configured to be: run "
                      "mv %s %s.old && pullkey store import --from %s.old && rm %s.old",
-                     path, path, path, path, path);
+                     path, word, word, word, word);
 }
 
 static int refuse_sealed(const char *path, struct pullkey_error *error)
@@ -53,6 +76,18 @@ static bool looks_sealed(const struct buffer *content)
     return content->length > 1 && content->data[0] == 0x30 && (unsigned char)content->data[1] > 127;
 }
 
+/* Without its codec a store is no backend that is absent: what it holds must not be passed over. */
+static int find_codec(const struct store *store, const struct pullkey_codec **ret,
+                      struct pullkey_error *error)
+{
+    int r = store->host->codec("cms", ret, error);
+
+    if (r != -PULLKEY_UNSUPPORTED)
+        return r;
+    error->code = PULLKEY_INVALID;
+    return -PULLKEY_INVALID;
+}
+
 static int unseal_with(const struct store *store, const char *key_path,
                        const struct buffer *content, struct buffer *ret,
                        struct pullkey_error *error)
@@ -72,7 +107,7 @@ static int unseal_with(const struct store *store, const char *key_path,
                          "from a backup, or move the store away and log in again",
                          path, key_path);
     if (r == 0)
-        r = host->codec("cms", &codec, error);
+        r = find_codec(store, &codec, error);
     if (r < 0)
         return error_wrap(error, "%s cannot be opened", path);
     r = codec->unseal(host, &key, &sealed, &plain, error);
@@ -257,7 +292,7 @@ int store_save_with(const struct store *store, const struct json *document,
 
     if (r < 0)
         return r;
-    r = store->host->codec("cms", &codec, error);
+    r = find_codec(store, &codec, error);
     if (r < 0)
         return error_wrap(error, "the store cannot be encrypted");
     r = codec->seal(store->host, key,
@@ -283,9 +318,12 @@ int store_save(const struct store *store, const struct json *document, bool is_n
         return r < 0 ? r : file_replace(store->paths[0], text.data, text.length, 0600, error);
     }
     /* No key is made for a store that could not be written. */
-    r = store->host->codec("cms", &codec, error);
+    r = find_codec(store, &codec, error);
     if (r < 0)
-        return error_wrap(error, "the store cannot be encrypted");
+        return error_wrap(error,
+                          "%s cannot be encrypted (\"encryption\": \"none\" would store it "
+                          "plain)",
+                          store->paths[0]);
     r = find_key(store, is_new, deadline_ms, &lock, &key, error);
     return r < 0 ? r : store_save_with(store, document, &key, error);
 }

@@ -269,7 +269,7 @@ static void without_the_module_nothing_is_written_in_the_clear(void **state)
     (void)state;
     host.codec = find_no_codec;
     refuse(SEALED, GET, PULLKEY_NOT_FOUND, REGISTRY);
-    refuse(SEALED, STORE, PULLKEY_UNSUPPORTED, "not installed");
+    refuse(SEALED, STORE, PULLKEY_INVALID, "not installed");
     assert_false(exists(SEALED_STORE));
     assert_false(exists(PLAIN_STORE));
     assert_false(exists(KEY));
