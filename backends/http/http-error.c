@@ -89,8 +89,7 @@ static int explain_handshake(const struct http_failure *failure, struct pullkey_
         strstr(failure->detail, "packet length too long"))
         return error_set(
             error, PULLKEY_INVALID, "%s does not speak TLS on this port%s", failure->server,
-            failure->loopback ? "; if it is meant to be plain http, write http:// before the name"
-                              : "");
+            failure->loopback ? "; if it is meant to be plain http, use --plain-http" : "");
     if (strstr(failure->detail, "unsupported protocol") ||
         strstr(failure->detail, "protocol version"))
         return error_set(error, PULLKEY_INVALID,

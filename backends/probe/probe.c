@@ -2,6 +2,7 @@
 /* Asks a registry whether a credential is good, as docker's registry API and token specification
  * say. */
 #include "base/error.h"
+#include "base/random.h"
 #include "base/secret.h"
 #include "settings.h"
 #include "token.h"
@@ -13,6 +14,7 @@
 #define HUB_HOST "docker.io"
 #define HUB_API "registry-1.docker.io" /* where the API of Docker Hub lives */
 #define API_TARGET "/v2/"
+#define CONTROL_BYTES 8
 
 struct check {
     const struct pullkey_host *host;
@@ -115,6 +117,32 @@ static int check_basic(struct check *check, struct pullkey_error *error)
     return expect_accepted(check, &response, "this user name and password", error);
 }
 
+/*
+ * Some token servers give a token to anybody, and then a good answer proves nothing: so one is
+ * asked for with a credential that nobody can have. Whatever else goes wrong with that is no proof.
+ */
+static bool serves_anybody(const struct check *check, const struct challenge *challenge,
+                           const struct realm *realm)
+{
+    cleanup_secret struct pullkey_secret token = { 0 };
+    char username[] = "pullkey-control-................", *digits = strchr(username, '.');
+    struct pullkey_credential nobody = {
+        .username = username,
+        .secret = { digits, strlen(digits) },
+        .kind = check->credential->kind,
+    };
+    unsigned char bytes[CONTROL_BYTES];
+    struct pullkey_error why;
+
+    if (random_fill(bytes, sizeof(bytes), &why) < 0)
+        return false;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        digits[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+        digits[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    return token_fetch(check->http, challenge, realm, &nobody, &token, &why) == 0;
+}
+
 static int check_bearer(struct check *check, const struct challenge *challenge,
                         const struct realm *realm, struct pullkey_error *error)
 {
@@ -136,8 +164,13 @@ static int check_bearer(struct check *check, const struct challenge *challenge,
     if (r < 0)
         return r;
     (void)snprintf(check->result.scheme, sizeof(check->result.scheme), "Bearer");
-    return expect_accepted(check, &response,
-                           "the token that its own token server gave for this credential", error);
+    r = expect_accepted(check, &response,
+                        "the token that its own token server gave for this credential", error);
+    if (r == 0 && serves_anybody(check, challenge, realm)) {
+        check->host->log(SOURCE, "%s gives a token to anybody", server);
+        check->result.verdict = PULLKEY_OPEN;
+    }
+    return r;
 }
 
 static int read_challenges(const struct check *check, const struct http_response *response,

@@ -4,6 +4,7 @@ credential that it should never have seen."""
 
 import base64
 import json
+import re
 import urllib.parse
 
 from wire import Reply, Server
@@ -76,11 +77,25 @@ class TokenServer:
         self.reply = reply if reply is not None else {"token": TOKEN, "expires_in": 300}
         self.accepts_all, self.refuses_with = accepts_all, refuses_with
         self.server = None
+        self.controls = 0
 
     def __call__(self, request):
+        if self.is_control(request):
+            self.controls += 1
+            self.server.requests.remove(request)
+            if request.method == ("GET" if self.get else "POST"):
+                return self.grant(False)
         if request.method == "GET":
             return self.answer_get(request) if self.get else Reply(405)
         return self.answer_post(request) if self.post else Reply(404)
+
+    def is_control(self, request):
+        """Asked after a good answer, with a credential that nobody has: is any taken? Such requests
+        are counted apart."""
+        fields = urllib.parse.parse_qs(request.query or request.body.decode())
+        user = (fields.get("account") or fields.get("username") or [""])[0]
+        refresh = (fields.get("refresh_token") or [""])[0]
+        return user.startswith("pullkey-control-") or re.fullmatch("[0-9a-f]{16}", refresh)
 
     def grant(self, good):
         if good or self.accepts_all:

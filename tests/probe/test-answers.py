@@ -8,6 +8,7 @@ from fake_registry import (
     IDENTITY,
     SECRET,
     TOKEN,
+    USER,
     Registry,
     basic_registry,
     bearer_registry,
@@ -157,6 +158,32 @@ def _():
         equal(len(front.requests), 2)
 
     with_token_server(body, accepts_all=True, reply={"token": "anonymous"})
+
+
+@case("Bearer: a token server that takes anybody, whose tokens the registry takes, proves nothing")
+def _():
+    def body(front, tokens, run):
+        for user, secret in ((USER, SECRET), ("<token>", IDENTITY)):
+            result = run(user=user, secret=secret)
+            equal(result.answer["verdict"], "open")
+            equal(result.answer["scheme"], "Bearer")
+
+    with_token_server(body, accepts_all=True)
+    with_token_server(body, accepts_all=True, get=False)
+
+
+@case("Bearer: a good credential is followed by one that nobody has, and only then")
+def _():
+    def good(front, tokens, run):
+        run().accepted("Bearer", f"localhost:{tokens.port}")
+        equal(tokens.handle.controls, 1)
+
+    def bad(front, tokens, run):
+        run(secret="MARKER-wrong").failed("denied")
+        equal(tokens.handle.controls, 0)
+
+    with_token_server(good)
+    with_token_server(bad)
 
 
 @case("identity token: POST to the token server only, as refresh_token")
@@ -316,7 +343,7 @@ def _():
         ).failed("denied", "clear text")
         equal(server.connections, seen)
         requests = len(server.requests)
-        run_check(server.port).failed("invalid", "does not speak TLS", "http://")
+        run_check(server.port).failed("invalid", "does not speak TLS", "--plain-http")
         equal(len(server.requests), requests, "https never becomes http")
     # No name server is asked where "localhost" is.
     run_check(1, http=True, hosts={"localhost": "198.51.100.7"}).failed(
