@@ -85,7 +85,8 @@ void admin_complete(int count, char **words, struct buffer *text);
 /* Loads the caller's configuration, or with --system the system's. */
 int admin_load(const struct admin_call *call, struct config *ret, struct pullkey_error *error);
 
-/* A request as a docker client makes it, with a fresh deadline. */
+/* A request as a docker client makes it, with a fresh deadline. From here on it may take its time
+ * (output_wait_begin). */
 struct resolve admin_resolve(const struct config *config);
 
 /* Parses an argument; an empty one is refused too. */

@@ -124,8 +124,10 @@ static int get_credential(const struct admin_call *call, const char *registry,
                           struct pullkey_credential *ret, struct pullkey_error *error)
 {
     char question[QUESTION_MAX + PULLKEY_USERNAME_MAX];
-    int r = get_username(call, registry, ret, error);
+    int r;
 
+    output_wait_end();
+    r = get_username(call, registry, ret, error);
     if (r < 0)
         return r;
     if (call->values[ADMIN_PASSWORD_STDIN]) {
@@ -158,7 +160,7 @@ static int add_ca_file(const char *file, struct buffer *options, struct pullkey_
 
     if (!realpath(file, path))
         return error_set(error, PULLKEY_INVALID, "--ca-file: there is no file %s", file);
-    r = file_read(path, FILE_INPUT, 0, &ignored, NULL, error);
+    r = file_read(path, FILE_GIVEN, 0, &ignored, NULL, error);
     if (r < 0)
         return error_wrap(error, "--ca-file");
     add_option(options, "ca_file", path);
@@ -307,9 +309,19 @@ static int report(const struct admin_call *call, const struct registry_reference
     else
         output_line("Stored a credential for %s as %s in %s%s; %s", reference->text, username,
                     outcome->source, how,
-                    outcome->checked ? "this registry asks for none, so it proves nothing"
+                    outcome->checked ? "this registry serves anybody, so its answer proves nothing"
                                      : "it was not checked");
     return 0;
+}
+
+static int check_store(const struct config *config, const struct registry_reference *reference,
+                       struct pullkey_error *error)
+{
+    const struct resolve resolve = admin_resolve(config);
+    cleanup_opened struct resolve_opened opened = { 0 };
+    int r = resolve_find_store(&resolve, reference, &opened, error);
+
+    return r < 0 ? error_wrap(error, "nothing can be stored") : 0;
 }
 
 int admin_login(const struct admin_call *call, struct pullkey_error *error)
@@ -330,6 +342,9 @@ int admin_login(const struct admin_call *call, struct pullkey_error *error)
                         &reference, error);
     if (r == 0)
         r = admin_load(call, &config, error);
+    /* Nobody is asked for a password that cannot be kept. */
+    if (r == 0)
+        r = check_store(&config, &reference, error);
     if (r == 0)
         r = get_credential(call, reference.text, &credential, error);
     if (r == 0 && !call->values[ADMIN_NO_VERIFY])
@@ -339,12 +354,15 @@ int admin_login(const struct admin_call *call, struct pullkey_error *error)
     resolve = admin_resolve(&config);
     r = resolve_store(&resolve, &reference, &credential, outcome.source, error);
     if (r < 0)
-        return error_wrap(error, "nothing was stored");
+        return outcome.source[0] != '\0' ? r : error_wrap(error, "nothing was stored");
     describe_source(&resolve, &reference, &outcome);
     if (outcome.source[0] != '\0') {
         r = confirm(&resolve, &reference, &credential, &outcome, error);
         if (r < 0)
             return r;
     }
+    if (reference.http)
+        output_note("Most tools ask for it without http:// in front; if yours does, log in again "
+                    "without it, with --plain-http");
     return report(call, &reference, credential.username, &outcome, error);
 }

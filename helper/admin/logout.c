@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "output.h"
 
 static int report(const struct admin_call *call, const struct registry_reference *reference,
@@ -23,11 +24,38 @@ static int report(const struct admin_call *call, const struct registry_reference
     return output_buffer(&json, error);
 }
 
+/*
+ * What clients get from now on must be nothing: an instance that is only read may still answer. For
+ * a path the credential of its registry may, which is not what was asked to be removed.
+ */
+static int confirm(const struct resolve *resolve, const struct registry_reference *reference,
+                   bool removed, struct pullkey_error *error)
+{
+    cleanup_credential struct pullkey_credential answer = { 0 };
+    char source[RESOLVE_SOURCE_MAX] = "";
+    struct pullkey_error why;
+    int r = resolve_get(resolve, reference, &answer, source, &why);
+
+    if (r == -PULLKEY_NOT_FOUND)
+        return 0;
+    if (r < 0)
+        output_note("Whether clients still get one cannot be said: %s", why.message);
+    else if (reference->path[0] != '\0')
+        output_note("Clients get one for it from %s still, perhaps that of its registry", source);
+    else
+        return error_set(error, PULLKEY_UNSUPPORTED,
+                         "%s, but clients still get a credential for %s from %s: remove it there",
+                         removed ? "the stored credential is removed" : "nothing was removed",
+                         reference->text, source);
+    return 0;
+}
+
 int admin_logout(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
     struct registry_reference reference;
     struct resolve resolve;
+    bool removed;
     int r = admin_reference(call->argument_count > 0 ? call->arguments[0] : ADMIN_DEFAULT_REGISTRY,
                             &reference, error);
 
@@ -39,5 +67,7 @@ int admin_logout(const struct admin_call *call, struct pullkey_error *error)
     r = resolve_erase(&resolve, &reference, error);
     if (r < 0 && r != -PULLKEY_NOT_FOUND)
         return r;
-    return report(call, &reference, r == 0, error);
+    removed = r == 0;
+    r = confirm(&resolve, &reference, removed, error);
+    return r < 0 ? r : report(call, &reference, removed, error);
 }

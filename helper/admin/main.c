@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -60,6 +59,7 @@ int admin_load(const struct admin_call *call, struct config *ret, struct pullkey
 
 struct resolve admin_resolve(const struct config *config)
 {
+    output_wait_begin();
     return (struct resolve){
         .config = config,
         .asker = { .caller = CONFIG_DOCKER },
@@ -297,7 +297,6 @@ int main(int argc, char **argv)
     if (r == 0) {
         json_start();
         log_start("pullkey", secure_getenv("PULLKEY_LOG"));
-        (void)umask(077);
         r = run(argc, argv, &error);
     }
     if (r < 0 && r != ADMIN_PROBLEM)

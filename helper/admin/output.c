@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "output.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,30 +9,16 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 #define LINE_LIMIT 16384
+#define PATIENCE_SECONDS 1
 
 static const char *const level_names[] = {
     [OUTPUT_ERROR] = "error",
     [OUTPUT_WARNING] = "warning",
     [OUTPUT_NOTE] = "note",
 };
-
-/* Control characters of ASCII and, as UTF-8 has them (C2 80 to C2 9F), of Latin-1. */
-static void make_harmless(char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        unsigned char next = (unsigned char)text[1];
-
-        if (byte < 0x20 || byte == 0x7f) {
-            *text = '?';
-        } else if (byte == 0xc2 && next >= 0x80 && next <= 0x9f) {
-            text[0] = '?';
-            text[1] = '?';
-        }
-    }
-}
 
 __attribute__((format(printf, 2, 0))) static void print_line(FILE *file, const char *format,
                                                              va_list arguments)
@@ -40,7 +27,7 @@ __attribute__((format(printf, 2, 0))) static void print_line(FILE *file, const c
 
     if (vsnprintf(line, sizeof(line), format, arguments) < 0)
         return;
-    make_harmless(line);
+    text_make_printable(line);
     (void)fprintf(file, "%s\n", line);
 }
 
@@ -73,6 +60,33 @@ void output_progress(const char *format, ...)
     va_start(arguments, format);
     print_line(stderr, format, arguments);
     va_end(arguments);
+}
+
+static volatile sig_atomic_t is_waiting;
+
+static void say_waiting(int number)
+{
+    static const char line[] =
+        "Still waiting for an answer; PULLKEY_LOG=FILE shows from which backend ...\n";
+
+    (void)number;
+    (void)!write(STDERR_FILENO, line, sizeof(line) - 1);
+}
+
+void output_wait_begin(void)
+{
+    if (is_waiting || !isatty(STDERR_FILENO))
+        return;
+    is_waiting = 1;
+    (void)signal(SIGALRM, say_waiting);
+    (void)alarm(PATIENCE_SECONDS);
+}
+
+void output_wait_end(void)
+{
+    if (is_waiting)
+        (void)alarm(0);
+    is_waiting = 0;
 }
 
 static bool has_colour(int fd)
@@ -175,5 +189,6 @@ bool output_is_terminal(void)
 
 bool output_finish(void)
 {
+    output_wait_end();
     return fflush(stdout) == 0 && !ferror(stdout);
 }

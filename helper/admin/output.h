@@ -21,6 +21,13 @@ void output_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* One line to stderr, if that is a terminal: what is taking its time. */
 void output_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * Between these two, something may take its time: after a second a line says so, once, if stderr is
+ * a terminal. Beginning again while it runs does not begin the second anew.
+ */
+void output_wait_begin(void);
+void output_wait_end(void);
+
 /* "pullkey: TEXT" to stderr. */
 void output_error(const char *text);
 

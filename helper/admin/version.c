@@ -26,8 +26,12 @@ static const struct part {
 
 #if PULLKEY_BUILTIN
 #define LINKAGE "builtin"
+#define MODULES ""
+#define WHERE "modules built in"
 #else
 #define LINKAGE "modules"
+#define MODULES PULLKEY_MODULE_DIR
+#define WHERE "modules in " PULLKEY_MODULE_DIR
 #endif
 
 static const char *state_of(const struct part *part, struct pullkey_error *error)
@@ -53,7 +57,9 @@ static int print_json(struct pullkey_error *error)
     cleanup_buffer struct buffer json = BUFFER_INIT(JSON_SIZE_MAX);
 
     buffer_append_text(&json, "{\"version\":\"" PULLKEY_VERSION "\",\"linkage\":\"" LINKAGE
-                              "\",\"parts\":{");
+                              "\",\"modules\":");
+    json_write_string(&json, MODULES, strlen(MODULES));
+    buffer_append_text(&json, ",\"parts\":{");
     for (size_t i = 0; i < PART_COUNT; i++) {
         struct pullkey_error ignored;
 
@@ -68,7 +74,7 @@ int admin_version(const struct admin_call *call, struct pullkey_error *error)
 {
     if (call->values[ADMIN_JSON])
         return print_json(error);
-    output_line("pullkey " PULLKEY_VERSION " (" LINKAGE ")");
+    output_line("pullkey " PULLKEY_VERSION " (" WHERE ")");
     for (size_t i = 0; i < PART_COUNT; i++) {
         struct pullkey_error why;
         const char *state = state_of(&parts[i], &why);

@@ -98,7 +98,7 @@ def version():
     with Home() as home:
         text = pullkey(home, "--version").stdout
         equal(text, pullkey(home, "version").stdout)
-        check(re.match(r"pullkey \d+\.\d+\.\d+ \((modules|builtin)\)\n", text), text)
+        check(re.match(r"pullkey \d+\.\d+\.\d+ \((modules in /.*/pullkey|modules built in)\)\n", text), text)
         found = json.loads(pullkey(home, "version", "--json").stdout)
         equal(found["parts"]["file"], "present")
         for part, state in found["parts"].items():
@@ -178,6 +178,58 @@ def logout():
         done = pullkey(home, "logout", "other.example.com")
         equal((done.returncode, done.stdout), (1, ""))
         equal(home.read(".config/pullkey/auth.cms"), "rubbish")
+
+
+@case("logout: what clients still get afterwards is named, and a failure")
+def logged_out_in_part():
+    with Home() as home:
+        home.write(
+            ".config/pullkey/config.json",
+            """{ "version": 1, "backends": { "docker": { "type": "file",
+                 "sources": ["~/.docker/config.json"] } }, "default": ["file", "docker"] }""",
+        )
+        entry = json.dumps({"auths": {"registry.example.com": {"auth": "YTpi"}}})
+        home.write(".docker/config.json", entry)
+        login(home, "registry.example.com")
+        for said in ("the stored credential is removed", "nothing was removed"):
+            done = pullkey(home, "logout", "registry.example.com")
+            equal((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+            check(f"{said}, but clients still get" in done.stderr, done.stderr)
+            check("from docker: remove it there" in done.stderr, done.stderr)
+        equal(home.read(".docker/config.json"), entry)
+        # What serves a longer path is another entry, and stays.
+        login(home, "other.example.com")
+        login(home, "other.example.com/team")
+        done = pullkey(home, "logout", "other.example.com/team")
+        equal((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)
+        check("from file still" in done.stderr, done.stderr)
+
+
+@case("a backend that takes its time: at a terminal a line says so, elsewhere none")
+def slow():
+    with Home() as home:
+        gate = os.path.join(home.path, "gate")
+        os.mkfifo(gate)
+        # Answers once somebody has opened the gate.
+        program = home.write("docker-credential-slow", f"#!/bin/sh\nread go <{gate}\necho '{{}}'\n")
+        os.chmod(program, 0o755)
+        home.write(
+            ".config/pullkey/config.json",
+            '{"version": 1, "default": [{"type": "exec", "path": "%s"}]}' % program,
+        )
+        with Terminal([home.pullkey, "list"], home.env) as terminal:
+            terminal.expect("Still waiting for an answer")
+            with open(gate, "w", encoding="ascii") as file:
+                file.write("go\n")
+            equal(terminal.wait(), 0)
+        if not shutil.which("strace"):
+            raise Skip("there is no strace")
+        # Elsewhere nothing is set up that could say it.
+        home.write("docker-credential-slow", "#!/bin/sh\necho '{}'\n")
+        trace = os.path.join(home.path, "trace")
+        done = home.run(["strace", "-o", trace, "-e", "trace=alarm", home.pullkey, "list"])
+        equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        check("alarm(1)" not in home.read("trace"), home.read("trace"))
 
 
 RULES = """{

@@ -163,6 +163,18 @@ def other_source():
         equal(login(home, *arguments, text="other").returncode, 0, "without it in the environment")
 
 
+@case("a read-only store that \"store\" names is said before a password is asked for")
+def unwritable():
+    with Home() as home:
+        home.write(
+            ".config/pullkey/config.json",
+            """{ "version": 1, "backends": { "docker": { "type": "file",
+                 "sources": ["~/.docker/config.json"] } }, "default": ["docker", "file"],
+                 "store": "docker" }""",
+        )
+        fails(login(home, *UNCHECKED), 1, "nothing can be stored", '"store" names docker', "only read")
+
+
 @case("where no login is needed: the rule is named, or the login ignored")
 def no_login():
     with Home() as home:
@@ -171,6 +183,8 @@ def no_login():
         arguments = ["-ualice", "--password-stdin", *UNCHECKED]
         home.write(".config/pullkey/config.json", text % "")
         fails(login(home, *arguments, text=MARKER), 1, "no login is needed", "rule 1")
+        # Before anybody is asked for a password: without a terminal that would be the error.
+        fails(login(home, *UNCHECKED), 1, "no login is needed")
         home.write(".config/pullkey/config.json", text % '"on_store": "ignore",')
         done = login(home, *arguments, text=MARKER)
         equal(done.returncode, 0, done.stderr)

@@ -50,6 +50,10 @@ def docker_file(home, **more):
     return home.write("docker.json", json.dumps(document))
 
 
+def tally(**counts):
+    return {"changed": 0, "unchanged": 0, "ignored": 0, "empty": 0, "refused": 0, **counts}
+
+
 def import_from(home, path, *options, text=""):
     return pullkey(home, "store", "import", "--from", path, *options, text=text)
 
@@ -71,7 +75,7 @@ def imports():
         store = os.stat(os.path.join(home.path, STORE))
         done = import_from(home, path, "--json")
         equal(done.returncode, 0, done.stderr)
-        equal((json.loads(done.stdout), done.stderr), ({"changed": 0, "unchanged": 3}, ""))
+        equal((json.loads(done.stdout), done.stderr), (tally(unchanged=3, empty=1), ""))
         again = os.stat(os.path.join(home.path, STORE))
         equal((again.st_ino, again.st_mtime_ns), (store.st_ino, store.st_mtime_ns), "not written")
         equal(home.find_text(MARKER), ["docker.json"])
@@ -94,7 +98,7 @@ def shorter():
         login(home, "quay.example.com")
         text = json.dumps({"auths": {"quay.example.com/team": auth("alice", MARKER)}})
         done = import_from(home, "-", "--json", text=text)
-        equal(json.loads(done.stdout), {"changed": 1, "unchanged": 0}, done.stderr)
+        equal(json.loads(done.stdout), tally(changed=1), done.stderr)
         check("quay.example.com/team" in home.list(), home.list())
 
 
@@ -144,22 +148,55 @@ def converts():
         equal(home.find_text(b64encode(b"alice:").decode()[:6]), [], "nothing plain is left")
 
 
+@case("import: two names of one registry are one entry, the last, at every run")
+def aliases():
+    with Home() as home:
+        document = {
+            "https://index.docker.io/v1/": auth("first", "1"),
+            "other.example.com": auth("alice", MARKER),
+            "docker.io": auth("last", MARKER),
+        }
+        text = json.dumps({"auths": document})
+        for expected in (tally(changed=2, ignored=1), tally(unchanged=2, ignored=1)):
+            done = import_from(home, "-", "--json", text=text)
+            equal((done.returncode, json.loads(done.stdout)), (0, expected), done.stderr)
+            check("https://index.docker.io/v1/ is left out" in done.stderr, done.stderr)
+            equal(home.get("registry-1.docker.io")["Username"], "last")
+
+
+@case("import: an entry that is refused does not keep the others out")
+def one_bad():
+    with Home() as home:
+        document = {"a b": auth("x", "1"), "good.example.com": auth("alice", MARKER)}
+        done = import_from(home, "-", "--json", text=json.dumps({"auths": document}))
+        equal((done.returncode, json.loads(done.stdout)), (1, tally(changed=1, refused=1)))
+        check("blank" in done.stderr and MARKER not in done.stderr, done.stderr)
+        equal(home.get("good.example.com")["Secret"], MARKER)
+
+
+NONE = "0 changed, 0 unchanged\n"
+
+
 @case("import: bad input is refused, and nothing is stored")
 def bad_import():
     with Home() as home:
-        for text, word in (
-            ("", "stdin"),
-            ("[]", "object"),
-            ("{}", "no \"auths\""),
-            ('{"auths": []}', "object"),
-            ('{"auths": {"a.example.com": {"auth": "%%%"}}}', "base64"),
-            ('{"auths": {"a.example.com": {"auth": "%s"}}}' % b64encode(b"x").decode(), "user"),
-            ('{"auths": {"a b": {"auth": "YTpi"}}}', "blank"),
-            ('{"auths": {}, "auths": {}}', "twice"),
-            ('{"auths": {"a.example.com": {"auth": "YTpi"}}} x', "stdin"),
+        for text, word, out in (
+            ("", "stdin", ""),
+            ("[]", "object", ""),
+            ("{}", "no \"auths\"", ""),
+            ('{"auths": []}', "object", ""),
+            ('{"auths": {"a.example.com": {"auth": "%%%"}}}', "base64", NONE),
+            (
+                '{"auths": {"a.example.com": {"auth": "%s"}}}' % b64encode(b"x").decode(),
+                "user",
+                NONE,
+            ),
+            ('{"auths": {"a b": {"auth": "YTpi"}}}', "blank", NONE),
+            ('{"auths": {}, "auths": {}}', "twice", ""),
+            ('{"auths": {"a.example.com": {"auth": "YTpi"}}} x', "stdin", ""),
         ):
             done = import_from(home, "-", text=text)
-            equal((done.returncode, done.stdout), (1, ""), text)
+            equal((done.returncode, done.stdout), (1, out), text)
             equal(done.stderr.count("\n"), 1, done.stderr)
             check(word in done.stderr, f"{word!r} is not in {done.stderr!r}")
         equal(import_from(home, "/nowhere/at/all").returncode, 1)
@@ -354,6 +391,47 @@ def failing():
                     changed += saved.check_readable(f"{name} {number} failed: {done.stderr}")
             comment(f"{fired} failures, {changed} after a change")
             check(changed > 10, f"only {changed} failures in the middle")
+
+
+def only_next_opens(home):
+    """True if a store opens with KEY.next alone."""
+    path = os.path.join(home.path, KEY + ".next")
+    if not os.path.exists(path):
+        return False
+    os.rename(path, path + ".away")
+    try:
+        return any(
+            home.run([home.helper, "get"], name).returncode
+            for name in ("registry.example.com", "second.example.com")
+        )
+    finally:
+        os.rename(path + ".away", path)
+
+
+@case("rekey: after one that was killed, failures at each place never lose the key that is needed")
+def failing_after_kill():
+    with Home() as home:
+        two_stores(home)
+        with Rewind(home) as first:
+            for number in range(1, 400):
+                first.rewind()
+                run_fault(home, ["kill", str(number)])
+                if only_next_opens(home):
+                    break
+            check(only_next_opens(home), "no kill left a store that needs KEY.next")
+        with Rewind(home) as saved:
+            fired = failed = 0
+            for name in ("openat,open", "read", "write", "mmap", "fsync", "newfstatat", "flock"):
+                for number in range(1, 300):
+                    saved.rewind()
+                    done, words = run_fault(home, ["fail", name, str(number), "EMFILE"])
+                    if words["fired"] == "0":
+                        break
+                    fired += 1
+                    failed += done.returncode != 0
+                    saved.check_readable(f"{name} {number} failed: {done.stderr}")
+            comment(f"{fired} failures of calls, {failed} of them of the command")
+            check(failed > 20, f"only {failed} failures of the command")
 
 
 @case("rekey: while others read and write, nobody fails and nothing is lost")
