@@ -122,7 +122,7 @@ class Home:
 
     def login(self, server, user, password, *options):
         """`pullkey login`, with the password on standard input."""
-        if self.ca is not None:
+        if self.ca is not None and "--no-verify" not in options:
             options = ("--ca-file", self.ca, *options)
         arguments = [self.pullkey, "login", "--username", user, "--password-stdin"]
         return self.run([*arguments, *options, server], password)

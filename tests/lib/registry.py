@@ -254,7 +254,7 @@ class Registry:
         request("server", "/CN=localhost", "-new", "-out", "server.csr")
         self._write(
             "server.ext",
-            "subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1,IP:::1\n"
+            "subjectAltName=DNS:localhost,DNS:registry.localhost,IP:127.0.0.1,IP:::1\n"
             "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\n",
         )
         sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1"]
