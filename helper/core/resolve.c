@@ -132,7 +132,23 @@ struct question {
     const struct resolve *resolve;
     const struct config_instance *instance;
     const struct pullkey_request *request;
+    const char *inputs; /* what the cache believes that tokens depend on; NULL: no cache */
 };
+
+/* The file beside a module is read without loading it, so it may be of another release. */
+static int check_inputs(const struct question *question, const struct pullkey_module *module,
+                        struct pullkey_error *error)
+{
+    const char *inputs = module->inputs ? module->inputs : "";
+
+    if (!question->inputs ||
+        ((module->capabilities & PULLKEY_EXPIRES) && strcmp(question->inputs, inputs) == 0))
+        return 0;
+    return error_set(error, PULLKEY_INVALID,
+                     "the module \"%s\" and its file %s.inputs do not belong together: install both "
+                     "again",
+                     module->type, module->type);
+}
 
 static int ask_backend(void *context, struct pullkey_credential *ret, struct pullkey_error *error)
 {
@@ -141,6 +157,8 @@ static int ask_backend(void *context, struct pullkey_credential *ret, struct pul
     cleanup_opened struct resolve_opened opened = { 0 };
     int r = resolve_open(question->resolve, question->instance, &opened, error);
 
+    if (r == 0)
+        r = check_inputs(question, &opened.backend->module, error);
     if (r == 0)
         r = opened.backend->get(opened.state, question->request, &credential, error);
     if (r == 0)
@@ -184,6 +202,7 @@ static int ask_instance(struct question *question, const struct registry_referen
         return r;
     if (!cache)
         return ask_backend(question, ret, error);
+    question->inputs = inputs.data;
     registry_text(reference, registry);
     key = (struct cache_key){
         .instance = instance->name,
@@ -216,7 +235,7 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
     registry_request(reference, resolve->deadline_ms, &request);
     resolve_chain_find(resolve, reference, &chain);
     for (size_t i = 0; i < chain.count; i++) {
-        struct question question = { resolve, chain.items[i], &request.request };
+        struct question question = { resolve, chain.items[i], &request.request, NULL };
         int r = ask_instance(&question, reference, ret, error);
 
         r = resolve_judge(chain.items[i], r, error);

@@ -160,6 +160,17 @@ def hit():
             tap.equal(home.run([home.helper, "get"], "https://other.example.com").returncode, 1)
 
 
+@tap.case("a module and its file of inputs must be of one release")
+def inputs_of_another_release():
+    with Home() as home:
+        token(home)
+        with moved_away(os.path.join(MODULES, "fake-token.inputs")) as real:
+            shutil.copy(real, os.path.join(MODULES, "fake-token.inputs"))
+            with open(os.path.join(MODULES, "fake-token.inputs"), "a", encoding="ascii") as file:
+                file.write("env OTHER\n")
+            refused(home, "fake-token.inputs do not belong together", "install both again")
+
+
 @tap.case(f"a hit makes at most {SYSTEM_CALLS} system calls")
 def system_calls():
     if not shutil.which("strace"):
