@@ -504,24 +504,71 @@ static void places(void **state)
     }
 }
 
+/* The first home of the effective user in /etc/passwd; "" where there is none. Read as text, as the code does not. */
+static void account_home(char ret[FILE_PATH_MAX])
+{
+    FILE *accounts = fopen("/etc/passwd", "re");
+    char line[2 * FILE_PATH_MAX];
+
+    ret[0] = '\0';
+    while (accounts && ret[0] == '\0' && fgets(line, sizeof(line), accounts)) {
+        char *rest = line, *fields[7] = { NULL };
+
+        for (size_t i = 0; i < UNIT_COUNT(fields) && rest; i++)
+            fields[i] = strsep(&rest, ":");
+        if (fields[5] && fields[5][0] == '/' && strtoul(fields[2], NULL, 10) == geteuid())
+            assert_true(snprintf(ret, FILE_PATH_MAX, "%s", fields[5]) < FILE_PATH_MAX);
+    }
+    if (accounts)
+        assert_int_equal(fclose(accounts), 0);
+}
+
 static void home_without_the_variable(void **state)
 {
     static const char *const values[] = { NULL, "", "relative" };
+    char expected[FILE_PATH_MAX];
     char path[FILE_PATH_MAX];
     struct pullkey_error error;
 
     (void)state;
+    account_home(expected);
     for (size_t i = 0; i < UNIT_COUNT(values); i++) {
         if (values[i])
             setenv("HOME", values[i], 1);
         else
             unsetenv("HOME");
         /* Some accounts of test machines are not in /etc/passwd; what is said then must be plain. */
-        if (file_home(path, &error) == 0)
-            assert_int_equal(path[0], '/');
-        else
-            assert_non_null(strstr(error.message, "HOME is not set"));
+        if (expected[0] == '\0') {
+            assert_refused(file_home(path, &error), PULLKEY_NOT_FOUND, "HOME is not set", error);
+            continue;
+        }
+        assert_fine(file_home(path, &error), error);
+        assert_string_equal(path, expected);
     }
+}
+
+/* An account that /etc/passwd does not have. */
+static void a_user_without_a_home(void **state)
+{
+    char path[FILE_PATH_MAX];
+    struct pullkey_error error;
+    pid_t child;
+
+    (void)state;
+    only_as_root(true);
+    child = fork();
+    if (child == 0) {
+        unsetenv("HOME");
+        if (setgid(STRANGER) < 0 || setuid(STRANGER) < 0)
+            _exit(1);
+        account_home(path);
+        if (path[0] != '\0')
+            _exit(2);
+        if (file_home(path, &error) != -PULLKEY_NOT_FOUND || !strstr(error.message, "user 12345"))
+            _exit(3);
+        _exit(0);
+    }
+    assert_int_equal(unit_wait(child), 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -551,6 +598,7 @@ int main(void)
         CASE(checking_without_reading),
         CASE(places),
         CASE(home_without_the_variable),
+        CASE(a_user_without_a_home),
     };
 
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
