@@ -38,14 +38,24 @@ ALLOWED["admin"] |= {"auths", "file"}
 
 FOREIGN_LIBRARIES = re.compile(r"^(curl|openssl|libsecret|glib|gio|gobject|yaml|toml\+\+)([/.]|$)")
 
-# Printing and leaving are for the files that own the process's output.
+# Printing and leaving are for the files that own the process's output; leaving for main files only.
 OUTPUT_OWNERS = re.compile(r"/(docker|kubelet|hosts)/main\.c$|/admin/(main|output)\.c$")
+LEAVING_OWNERS = re.compile(r"/(docker|kubelet|hosts|admin)/main\.c$")
 OUTPUT_CALLS = (
-    "printf vprintf puts putchar putc fputc fputs fprintf vfprintf dprintf vdprintf perror psignal"
-    " exit quick_exit err errx warn warnx error abort"
+    "printf vprintf puts putchar putc putw fputc fputs fprintf vfprintf dprintf vdprintf fwrite"
+    " putchar_unlocked putc_unlocked fputc_unlocked fputs_unlocked fwrite_unlocked"
+    " perror psignal psiginfo syslog vsyslog"
+).split()
+# Some of them print before they leave.
+LEAVING_CALLS = (
+    "exit _exit _Exit quick_exit pthread_exit abort err verr errx verrx warn vwarn warnx vwarnx"
+    " error error_at_line"
 ).split()
 OUTPUT_WORDS = "stdout stderr".split()
-OUTPUT_WRITE = re.compile(r"\bwrite\w*\s*\(\s*(1|2|STDOUT_FILENO|STDERR_FILENO)\b")
+# write, pwrite, writev, file_write_all, and what makes a stream of a descriptor.
+OUTPUT_WRITE = re.compile(
+    r"\b(\w*write\w*|fdopen|send|sendto|sendfile)\s*\(\s*(1|2|STDOUT_FILENO|STDERR_FILENO)\b"
+)
 
 BANNED = (
     "strcpy strcat stpcpy sprintf vsprintf strtok atoi atol atoll atof system popen alloca gets"
@@ -147,15 +157,19 @@ def include_problems(path, text):
 
 
 def output_problems(path, text):
+    if not LEAVING_OWNERS.search("/" + path):
+        for number, name in uses(text, LEAVING_CALLS):
+            yield f"{path}:{number}: {name} outside a main file"
     if OUTPUT_OWNERS.search("/" + path):
         return
     for number, name in uses(text, OUTPUT_CALLS):
         yield f"{path}:{number}: {name} outside a main file"
     for number, name in uses(text, OUTPUT_WORDS, call=False):
         yield f"{path}:{number}: {name} outside a main file"
-    for number, line in enumerate(code(text).split("\n"), 1):
-        if OUTPUT_WRITE.search(line):
-            yield f"{path}:{number}: writes to an output outside a main file"
+    plain = code(text)
+    for found in OUTPUT_WRITE.finditer(plain):
+        number = plain.count("\n", 0, found.start()) + 1
+        yield f"{path}:{number}: {found[1]} to an output outside a main file"
 
 
 def banned_problems(path, text):
@@ -212,7 +226,18 @@ def output():
     check_finds(output_problems, "helper/core/x.c", "fputs(text, stderr);\n", 2)
     check_finds(output_problems, "helper/core/x.c", "write(1, a, n);\n", 1)
     check_finds(output_problems, "helper/core/x.c", "write(10, a, n);\n", 0)
+    for call in ("puts(a)", "fwrite(a, 1, n, f)", "dprintf(1, a)", "_exit(1)", "_Exit(1)"):
+        check_finds(output_problems, "backends/exec/x.c", call + ";\n", 1)
+    check_finds(output_problems, "helper/core/x.c", "file_write_all(STDOUT_FILENO, a, n, e);\n", 1)
+    check_finds(output_problems, "helper/core/x.c", "file_write_all(\n    STDERR_FILENO, a);\n", 1)
+    check_finds(output_problems, "helper/core/x.c", "writev(2, a, n); pwrite(1, a, n, 0);\n", 2)
+    check_finds(output_problems, "helper/core/x.c", "file_write_all(fd, a, n, e);\n", 0)
+    check_finds(output_problems, "helper/core/x.c", "adddup2(a, out, STDOUT_FILENO);\n", 0)
     check_finds(output_problems, "helper/docker/main.c", "exit(1);\n", 0)
+    check_finds(output_problems, "helper/admin/main.c", 'puts("x"); _exit(1);\n', 0)
+    check_finds(output_problems, "helper/admin/output.c", "fwrite(a, 1, n, stdout);\n", 0)
+    check_finds(output_problems, "helper/admin/output.c", "exit(1); _exit(1);\n", 2)
+    check_finds(output_problems, "helper/admin/x.c", "fwrite(a, 1, n, f);\n", 1)
     check_finds(output_problems, "helper/core/x.c", '/* exit(1) */ s = "exit(1)"; a->exit(1);', 0)
     check_tree(output_problems)
 
