@@ -21,8 +21,11 @@ PREFIX = os.environ["PULLKEY_PREFIX"]
 BUILTIN = os.environ["PULLKEY_LINKAGE"] == "builtin"
 FEATURES = set(os.environ["PULLKEY_FEATURES"].split())
 PARTS = os.environ["PULLKEY_PARTS"].split()  # what is a module, or linked in where there are none
+GCC = os.environ["PULLKEY_COMPILER"] == "gcc"
+X86_64 = os.uname().machine == "x86_64"
 FORTIFIED = os.environ["PULLKEY_FORTIFIED"] == "1"
 
+PAGE = 4096
 PROGRAMS = ("docker-credential-pullkey", "pullkey")
 LIGHT = {"libc.so.6", "libcjson.so.1"}
 
@@ -100,6 +103,27 @@ def export_problems(path):
     return found + [f"imports {name}" for name in sorted(wanted) if ours.match(name)]
 
 
+def code_weaknesses(path):
+    """What of the hardening is missing from the instructions. Known for one machine only."""
+    if not X86_64:
+        return []
+    words = ["objdump", "--disassemble", "--no-show-raw-insn", path]
+    code = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    found = []
+    # A frame grows by a page at a time, each of which is touched.
+    frames = [int(size, 16) for size in re.findall(r"\bsub +\$0x([0-9a-f]+),%rsp", code)]
+    large = [size for size in frames if PAGE < size < 1 << 31]
+    touch = rf"\b{'or' if GCC else 'mov'}[bwlq] +\$0x0,.*\(%rsp"
+    if large or PAGE in frames and not re.search(touch, code):
+        found.append(f"the stack may clash: {large}")
+    # Before it returns, a function empties what it used but its result. Some use nothing else.
+    returns = len(re.findall(r"\bret", code))
+    zeroed = len(re.findall(r"\bxor +%(e[sd]i|e[cd]x|r(?:8|9|10|11)d),%\1\n.*\bret", code))
+    if GCC and zeroed * 2 < returns:
+        found.append(f"registers are left as they are: {returns - zeroed} of {returns} times")
+    return found
+
+
 def weaknesses(path, program):
     """What of the hardening is missing from a file."""
     header, dynamic = readelf("-h", path), readelf("-d", path)
@@ -131,7 +155,7 @@ def weaknesses(path, program):
             found.append(f"no {feature}")
     if FORTIFIED and not any(re.fullmatch(r"__\w+_chk", n) for n in wanted - {"__stack_chk_fail"}):
         found.append("nothing is fortified")
-    return found
+    return found + code_weaknesses(path)
 
 
 @tap.case("the checks find a program without any of it")
@@ -139,10 +163,10 @@ def the_checks():
     with tempfile.TemporaryDirectory() as scratch:
         source, program = os.path.join(scratch, "weak.c"), os.path.join(scratch, "weak")
         with open(source, "w", encoding="ascii") as out:
-            out.write("#include <stdio.h>\nint main(void) { char b[9]; return !fgets(b, 9, stdin); }")
+            out.write("#include <stdio.h>\nint main(void) { char b[9999]; return !fgets(b, 9, stdin); }")
         flags = "-O0 -no-pie -fno-pie -fno-stack-protector -fcf-protection=none -Wl,-z,execstack"
-        flags += " -Wl,-z,lazy -Wl,-z,norelro -Wl,-rpath,/tmp -U_FORTIFY_SOURCE -rdynamic"
-        if os.uname().machine != "x86_64":
+        flags += " -fno-stack-clash-protection -Wl,-z,lazy -Wl,-z,norelro -Wl,-rpath,/tmp -U_FORTIFY_SOURCE -rdynamic"
+        if not X86_64:
             flags = flags.replace(" -fcf-protection=none", "")
         subprocess.run(["cc", *flags.split(), "-o", program, source], check=True)
         found = " ".join(weaknesses(program, True))
@@ -150,6 +174,9 @@ def the_checks():
             tap.check(word in found, f"{word} was not found: {found}")
         if FORTIFIED:
             tap.check("fortified" in found, found)
+        if X86_64:
+            tap.check("clash" in found, found)
+            tap.check("registers" in found or not GCC, found)
         tap.check("exports main" in program_export_problems(program), "exports")
 
 
