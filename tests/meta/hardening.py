@@ -47,7 +47,6 @@ EXEMPTIONS = re.compile(
     r"|\b_*(no_stack_protector|uninitialized|zero_call_used_regs|optimize|nocf_check)_*\b\s*[(,)]"
 )
 
-
 # Folders whose library this build has not.
 ABSENT = {"cms", "probe", "http"} - set(os.environ["PULLKEY_PARTS"].split())
 if "probe" not in ABSENT:

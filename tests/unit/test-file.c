@@ -235,6 +235,77 @@ static void owners_seen_by_a_user(void **state)
     assert_int_equal(unit_wait(child), 0);
 }
 
+enum { NO_NAMESPACES = 77 };
+
+/* A namespace in which `inside` is this user, and where nobody else has a number. */
+static void enter_namespace(uid_t user, uid_t inside)
+{
+    char map[64];
+    int length = snprintf(map, sizeof(map), "%u %u 1\n", (unsigned int)inside, (unsigned int)user);
+    int fd;
+
+    if (unshare(CLONE_NEWUSER) < 0)
+        _exit(NO_NAMESPACES);
+    /* Since the change of user the files below /proc/self are root's. */
+    (void)prctl(PR_SET_DUMPABLE, 1);
+    fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, map, (size_t)length) != length || close(fd) < 0)
+        _exit(NO_NAMESPACES);
+    if (geteuid() != inside)
+        _exit(1);
+}
+
+/* Ends the process with 0 if what is root's is trusted there, and what others may write is not. */
+static void read_in_namespace(uid_t inside)
+{
+    bool is_root = geteuid() == 0;
+    struct pullkey_error error;
+    struct stat status;
+
+    if (is_root && (setgroups(0, NULL) < 0 || setgid(STRANGER) < 0 || setuid(STRANGER) < 0))
+        _exit(2);
+    enter_namespace(geteuid(), inside);
+    if (stat("/etc/passwd", &status) < 0 || status.st_uid != 65534)
+        _exit(3);
+    if (file_check("/etc/passwd", FILE_LINKED, &error) < 0)
+        _exit(4);
+    if (read_it(at("mine"), FILE_OURS, FILE_PRIVATE, &error) < 0)
+        _exit(5);
+    if (is_root && read_it(at("roots"), FILE_OURS, 0, &error) < 0)
+        _exit(6);
+    if (is_root && read_it(at("open"), FILE_OURS, 0, &error) != -PULLKEY_DENIED)
+        _exit(7);
+    _exit(0);
+}
+
+/* As rootless containers have it: root's configuration shows the overflow owner. */
+static void owners_in_a_user_namespace(void **state)
+{
+    uid_t user = geteuid() == 0 ? STRANGER : geteuid();
+    const uid_t seen_as[] = { user, 0 };
+
+    (void)state;
+    assert_int_equal(chmod(place, 0755), 0);
+    unit_write(at("mine"), "content", 7, 0600);
+    unit_write(at("roots"), "content", 7, 0644);
+    unit_write(at("open"), "content", 7, 0666);
+    if (geteuid() == 0)
+        assert_int_equal(chown(at("mine"), STRANGER, STRANGER), 0);
+    for (size_t i = 0; i < UNIT_COUNT(seen_as); i++) {
+        pid_t child = fork();
+        int status;
+
+        if (child == 0)
+            read_in_namespace(seen_as[i]);
+        status = unit_wait(child);
+        if (status == NO_NAMESPACES) {
+            print_message("# %s: there are no user namespaces here\n", __func__);
+            return;
+        }
+        assert_int_equal(status, 0);
+    }
+}
+
 /* A process swaps the file for a link to a file that says something else, as fast as it can. */
 static void swapping_never_leads_elsewhere(void **state)
 {
@@ -585,6 +656,7 @@ int main(void)
         CASE(directories_that_others_write),
         CASE(foreign_owners),
         CASE(owners_seen_by_a_user),
+        CASE(owners_in_a_user_namespace),
         CASE(swapping_never_leads_elsewhere),
         CASE(replacing_never_disturbs_readers),
         CASE(limits_hold),
