@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "core/resolve.h"
 
@@ -15,6 +16,7 @@ struct fake {
     size_t secret_length;
     const char *listed[4];
     unsigned int gets, stores, erases, opens, closes;
+    int64_t deadline_ms; /* of the last call */
 };
 
 static struct fake fakes[3];
@@ -40,8 +42,8 @@ static int fake_get(void *state, const struct pullkey_request *request,
 {
     struct fake *fake = state;
 
-    (void)request;
     fake->gets++;
+    fake->deadline_ms = request->deadline_ms;
     note('g', fake);
     if (fake->get != PULLKEY_OK)
         return answer(fake->get, error);
@@ -55,9 +57,9 @@ static int fake_store(void *state, const struct pullkey_request *request,
 {
     struct fake *fake = state;
 
-    (void)request;
     (void)credential;
     fake->stores++;
+    fake->deadline_ms = request->deadline_ms;
     note('s', fake);
     return answer(fake->store, error);
 }
@@ -67,8 +69,8 @@ static int fake_erase(void *state, const struct pullkey_request *request,
 {
     struct fake *fake = state;
 
-    (void)request;
     fake->erases++;
+    fake->deadline_ms = request->deadline_ms;
     note('e', fake);
     return answer(fake->erase, error);
 }
@@ -79,7 +81,7 @@ static int fake_list(void *state, int64_t deadline_ms, struct pullkey_list *ret,
     struct fake *fake = state;
     int r = 0;
 
-    (void)deadline_ms;
+    fake->deadline_ms = deadline_ms;
     for (size_t i = 0; r == 0 && fake->listed[i]; i++)
         r = list_add(ret, fake->listed[i], fake->username, error);
     return r;
@@ -158,6 +160,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    log_start("test", NULL);
     config_done(&config);
     for (size_t i = 0; i < UNIT_COUNT(fakes); i++)
         assert_int_equal(fakes[i].opens, fakes[i].closes);
@@ -491,6 +494,85 @@ static void what_is_missing_is_an_error(void **state)
     assert_refused(store(NULL, &error), PULLKEY_INTERNAL, "fake-b", error);
 }
 
+/* Every wait ends when the request's does: nothing adds a patience of its own. */
+static void everybody_gets_the_deadline(void **state)
+{
+    cleanup_resolve_list struct resolve_list list = { 0 };
+    struct pullkey_error error = { 0 };
+
+    (void)state;
+    use(CHAIN(A "," B "," C), "host.example");
+    resolve.deadline_ms = 4711;
+    fakes[1].get = PULLKEY_OK;
+    assert_fine(get(NULL, &error), error);
+    assert_int_equal(fakes[0].deadline_ms, 4711);
+    assert_int_equal(fakes[1].deadline_ms, 4711);
+    /* Who stores, and who is only cleared. */
+    resolve.deadline_ms = 4712;
+    assert_fine(store(NULL, &error), error);
+    assert_int_equal(fakes[1].deadline_ms, 4712);
+    assert_int_equal(fakes[2].deadline_ms, 4712);
+    resolve.deadline_ms = 4713;
+    assert_int_equal(resolve_erase(&resolve, &reference, &error), -PULLKEY_NOT_FOUND);
+    assert_int_equal(fakes[1].deadline_ms, 4713);
+    assert_int_equal(fakes[2].deadline_ms, 4713);
+    resolve.deadline_ms = 4714;
+    assert_fine(resolve_list(&resolve, &list, &error), error);
+    assert_int_equal(fakes[1].deadline_ms, 4714);
+    assert_int_equal(fakes[2].deadline_ms, 4714);
+}
+
+/* The line of the log that has this text, in static memory; NULL if there is none. */
+static const char *find_logged(const char *path, const char *text)
+{
+    static char log[4096];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got;
+
+    assert_true(fd >= 0);
+    got = read(fd, log, sizeof(log) - 1);
+    assert_true(got >= 0);
+    log[got] = '\0';
+    assert_int_equal(close(fd), 0);
+    return strstr(log, text);
+}
+
+/* What was stored is found before it, so that the client is told of success. */
+static void what_cannot_be_cleared_is_only_logged(void **state)
+{
+    static char place[512], path[600]; /* as the log wants it */
+    char source[RESOLVE_SOURCE_MAX];
+    struct pullkey_error error = { 0 };
+
+    (void)state;
+    unit_make_directory(place);
+    (void)snprintf(path, sizeof(path), "%s/log", place);
+    log_start("test", path);
+    use(CHAIN(B "," A "," C), "host.example");
+    for (int class = PULLKEY_NO_IDENTITY; class < PULLKEY_ERROR_CLASS_MAX; class++) {
+        trail[0] = '\0';
+        unit_write(path, "", 0, 0600);
+        fakes[2].erase = (enum pullkey_error_class)class;
+        assert_fine(store(source, &error), error);
+        assert_string_equal(source, "fake-b");
+        assert_string_equal(trail, "sbec");
+        /* One that says that it is not for storing holds nothing older. */
+        if (class == PULLKEY_UNSUPPORTED)
+            assert_null(find_logged(path, "may stay"));
+        else
+            assert_non_null(find_logged(path, "fake-c: an older credential may stay: the fake says"));
+    }
+    unit_write(path, "", 0, 0600);
+    fakes[2].erase = PULLKEY_NOT_FOUND;
+    assert_fine(store(source, &error), error);
+    assert_null(find_logged(path, "may stay"));
+    /* One that cannot even be opened is no other matter. */
+    fakes[2].open = PULLKEY_DENIED;
+    assert_fine(store(source, &error), error);
+    assert_non_null(find_logged(path, "fake-c: an older credential may stay: the fake says"));
+    unit_remove_directory(place);
+}
+
 #define RESOLVE_TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -513,6 +595,8 @@ int main(void)
         RESOLVE_TEST(erase_clears_all),
         RESOLVE_TEST(lists_what_get_would_find),
         RESOLVE_TEST(what_is_missing_is_an_error),
+        RESOLVE_TEST(everybody_gets_the_deadline),
+        RESOLVE_TEST(what_cannot_be_cleared_is_only_logged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
