@@ -22,19 +22,25 @@ SECONDS = 30
 SYSTEM_CALLS = 80  # with one configuration file
 
 
-def configure(home, backend, **options):
-    """One rule for everything, answered by this backend."""
-    use = {"type": backend, **options}
+def use(home, *chain):
+    """One rule for everything, answered by these instances."""
     home.write(
         ".config/pullkey/config.json",
-        json.dumps({"version": 1, "rules": [{"match": "**", "use": [use]}]}),
+        json.dumps({"version": 1, "rules": [{"match": "**", "use": chain}]}),
     )
+
+
+def configure(home, backend, **options):
+    use(home, {"type": backend, **options})
+
+
+def token_instance(home, **options):
+    calls_path = os.path.join(home.path, "calls")
+    return {"type": "fake-token", "secret": "t0ken", "calls": calls_path, **options}
 
 
 def token(home, **options):
-    configure(
-        home, "fake-token", **{"secret": "t0ken", "calls": os.path.join(home.path, "calls"), **options}
-    )
+    use(home, token_instance(home, **options))
 
 
 def calls(home):
@@ -99,20 +105,50 @@ def identities():
             tap.equal(calls(home), expected, f"calls after {identity}")
 
 
-@tap.case("erase and store drop what was derived for the registry, and nothing else")
-def dropped():
-    with Home() as home:
-        token(home)
-        other = "https://other.example.com"
-        for server in (SERVER, SERVER + "/team", other):
-            home.succeed([home.helper, "get"], server)
-        tap.equal(calls(home), 3)
-        home.run([home.helper, "erase"], SERVER)
+def fill(home):
+    """A token of a registry, of a path in it, and of another registry; and a check of what is left."""
+    other = "https://other.example.com"
+    for server in (SERVER, SERVER + "/team", other):
+        home.succeed([home.helper, "get"], server)
+    tap.equal(calls(home), 3)
+
+    def check_dropped():
         home.succeed([home.helper, "get"], other)
         tap.equal(calls(home), 3, "after another registry")
-        home.succeed([home.helper, "get"], SERVER)
-        home.succeed([home.helper, "get"], SERVER + "/team")
+        for server in (SERVER, SERVER + "/team"):
+            tap.equal(json.loads(home.succeed([home.helper, "get"], server))["Secret"], "t0ken")
         tap.equal(calls(home), 5, "after the same registry")
+
+    return check_dropped
+
+
+@tap.case("erase drops what was derived for the registry, and nothing else")
+def dropped_by_erase():
+    with Home() as home:
+        token(home)
+        check_dropped = fill(home)
+        # There was nothing to erase, and the tokens go all the same.
+        home.succeed([home.helper, "erase"], SERVER)
+        check_dropped()
+
+
+@tap.case("a store into another instance of the chain drops it too, and so does erasing that")
+def dropped_by_store():
+    with Home() as home:
+        keeper = {"type": "file", "encryption": "none", "path": os.path.join(home.path, "auth.json")}
+        credential = {"ServerURL": SERVER, "Username": "alice", "Secret": "st0red"}
+        for words in (("store", json.dumps(credential)), ("erase", SERVER)):
+            home.write("calls", "")
+            shutil.rmtree(os.path.join(home.path, "run"))
+            home.directory("run")
+            use(home, token_instance(home), keeper)
+            check_dropped = fill(home)
+            home.succeed([home.helper, words[0]], words[1])
+            check_dropped()
+            use(home, keeper)
+            # It was a real one.
+            stored = home.get(SERVER)
+            tap.equal(stored and stored["Secret"], "st0red" if words[0] == "store" else None)
 
 
 @tap.case("without a usable place nothing is cached, and everything works")
