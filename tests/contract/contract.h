@@ -28,6 +28,9 @@ enum {
     SETUP_WRITABLE = 1 << 0,
     /* It keeps exact names only and is asked for the names of a request, one after the other. */
     SETUP_EXACT_NAMES = 1 << 1,
+    /* It only gets, and what it gets is its own affair: the seeds are not there. */
+    SETUP_WITHOUT_SEEDS = 1 << 2,
+    SETUP_WITHOUT_LIST = 1 << 3,
 };
 
 struct setup {
@@ -38,7 +41,15 @@ struct setup {
     void (*prepare)(struct fixture *fixture);
     /* Makes store wait for something that does not come; NULL where nothing can. */
     void (*block)(struct fixture *fixture);
-    const char *bad_options; /* that open must refuse */
+    const char *bad_options; /* that open must refuse; NULL where none are known */
+};
+
+/* A module that somebody wants to be judged: "@ROOT@" in its options stands for a scratch directory. */
+struct stranger {
+    const char *type;
+    const char *options;
+    const char *bad_options; /* NULL: none */
+    bool exact_names;
 };
 
 struct fixture {
@@ -47,7 +58,8 @@ struct fixture {
     struct pullkey_host host;
     char root[64]; /* a scratch directory */
     char options[OPTIONS_MAX];
-    void *state; /* open; NULL: not */
+    bool is_open;
+    void *state; /* while it is open: whatever the backend wants, NULL too */
     int block_fd;
     unsigned int logged; /* lines */
 };
@@ -61,7 +73,16 @@ struct seed {
 };
 
 /* Which setups a behaviour is for; what does not apply is not run, so that nothing is skipped. */
-enum need { ALWAYS, NEEDS_STORE, NEEDS_SEARCH, NEEDS_READ_ONLY, NEEDS_BLOCK };
+enum need {
+    ALWAYS,
+    NEEDS_SEEDS,
+    NEEDS_LIST,
+    NEEDS_STORE,
+    NEEDS_SEARCH,
+    NEEDS_READ_ONLY,
+    NEEDS_BLOCK,
+    NEEDS_BAD_OPTIONS,
+};
 
 struct behaviour {
     const char *name;
@@ -79,6 +100,9 @@ extern const char *fake_helper; /* path of tests/fakes/docker-credential-fake */
 
 /* The text of a seed's secret; release with free(). */
 char *seed_secret(const struct seed *seed);
+
+/* Finds the module and makes fixture_setup one for what it can do. */
+int fixture_use_module(const struct stranger *stranger, struct pullkey_error *error);
 
 /* Before and after each behaviour. */
 int fixture_begin(void **state);

@@ -264,6 +264,45 @@ const struct setup setups[] = {
 };
 const size_t setup_count = COUNT(setups);
 
+static const char *stranger_options;
+
+static void prepare_module(struct fixture *fixture)
+{
+    static const char mark[] = "@ROOT@";
+    struct buffer text = BUFFER_INIT(OPTIONS_MAX - 1);
+    const char *rest = stranger_options, *found;
+
+    for (; (found = strstr(rest, mark)); rest = found + strlen(mark)) {
+        buffer_append(&text, rest, (size_t)(found - rest));
+        buffer_append_text(&text, fixture->root);
+    }
+    buffer_append_text(&text, rest);
+    assert_int_equal(text.state, BUFFER_FINE);
+    memcpy(fixture->options, text.data, text.length + 1);
+    buffer_done(&text);
+}
+
+int fixture_use_module(const struct stranger *stranger, struct pullkey_error *error)
+{
+    static struct setup setup = { .prepare = prepare_module };
+    const struct pullkey_backend *backend;
+    int r = module_find_backend(stranger->type, &backend, error);
+
+    if (r < 0)
+        return r;
+    setup.name = setup.type = stranger->type;
+    setup.bad_options = stranger->bad_options;
+    stranger_options = stranger->options;
+    setup.flags =
+        backend->module.capabilities & PULLKEY_CAN_STORE ? SETUP_WRITABLE : SETUP_WITHOUT_SEEDS;
+    if (!(backend->module.capabilities & PULLKEY_CAN_LIST))
+        setup.flags |= SETUP_WITHOUT_LIST;
+    if (stranger->exact_names)
+        setup.flags |= SETUP_EXACT_NAMES;
+    fixture_setup = &setup;
+    return 0;
+}
+
 int fixture_open(struct fixture *fixture, const char *options, void **ret,
                  struct pullkey_error *error)
 {
@@ -276,16 +315,22 @@ int fixture_open(struct fixture *fixture, const char *options, void **ret,
     return fixture->backend->open(&fixture->host, &instance, ret, error);
 }
 
+static void close_if_open(struct fixture *fixture)
+{
+    if (fixture->is_open)
+        fixture->backend->close(fixture->state);
+    fixture->is_open = false;
+    fixture->state = NULL;
+}
+
 void fixture_reopen(struct fixture *fixture)
 {
     struct pullkey_error error = { 0 };
 
-    if (fixture->state)
-        fixture->backend->close(fixture->state);
-    fixture->state = NULL;
+    close_if_open(fixture);
     if (fixture_open(fixture, fixture->options, &fixture->state, &error) < 0)
         fail_msg("open: %s", error.message);
-    assert_non_null(fixture->state);
+    fixture->is_open = true;
 }
 
 static void store_seed(struct fixture *fixture, const struct seed *seed)
@@ -320,7 +365,8 @@ int fixture_begin(void **state)
     fixture->host = module_host;
     fixture->host.log = check_log;
 #ifdef WITH_CMS
-    fixture->host.codec = find_codec;
+    if (!stranger_options)
+        fixture->host.codec = find_codec;
 #endif
     if (module_find_backend(fixture_setup->type, &fixture->backend, &error) < 0)
         fail_msg("%s", error.message);
@@ -350,8 +396,7 @@ int fixture_end(void **state)
 {
     struct fixture *fixture = *state;
 
-    if (fixture->state)
-        fixture->backend->close(fixture->state);
+    close_if_open(fixture);
     if (fixture->block_fd >= 0)
         (void)close(fixture->block_fd);
     (void)nftw(fixture->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
