@@ -65,6 +65,17 @@ def help_commands():
     return [found[1] for found in re.finditer(r"^ {2,4}([a-z]+(?: [a-z]+)?)(?: {2,}| [<\[A-Z])", text, re.M)]
 
 
+def usages():
+    """`pullkey help COMMAND` of every command: its usage line's words to the text."""
+    texts = [run("pullkey", *name.split(), "--help").stdout for name in help_commands()]
+    return {re.match(r"Usage: pullkey (.+?) \[OPTIONS\]\n", text)[1]: text for text in texts}
+
+
+def entries(text):
+    """The headings of a list in a manual: lines that a deeper one follows at once."""
+    return re.findall(r"^ {7}(\S.*)\n {8}", text, re.M)
+
+
 def check_screen(text, what):
     lines = text.rstrip("\n").split("\n")
     tap.check(len(lines) <= HEIGHT, f"{what}: {len(lines)} lines")
@@ -119,17 +130,21 @@ def pages():
         tap.check(name in parts["NAME"] and name in parts["SYNOPSIS"], name)
 
 
-@tap.case("pullkey(1) and the helps have the same commands and options")
+@tap.case("pullkey(1) has an entry for the usage of each command, and no other")
+def entries_of_commands():
+    found = entries(sections(manual("pullkey"))["COMMANDS"])
+    tap.equal(sorted(found), sorted(usages()), "entries of COMMANDS")
+
+
+@tap.case("pullkey(1) has each option of the helps once in OPTIONS, and knows no other")
 def options():
     text = manual("pullkey")
-    helps = run("pullkey", "help").stdout
-    for name in help_commands():
-        tap.check(re.search(rf"\b{name}\b", text), f"the manual does not know {name}")
-        helps += run("pullkey", *name.split(), "--help").stdout
-    in_help, in_manual = set(OPTION.findall(helps)), set(OPTION.findall(text))
+    helps = run("pullkey", "help").stdout + "".join(usages().values())
+    in_help = set(OPTION.findall(helps))
     tap.check(len(in_help) > 3, f"options of the help: {in_help}")
-    tap.equal(sorted(in_help - in_manual), [], "only in the help")
-    tap.equal(sorted(in_manual - in_help), [], "only in the manual")
+    found = OPTION.findall("\n".join(entries(sections(text)["OPTIONS"])))
+    tap.equal(sorted(found), sorted(in_help), "entries of OPTIONS")
+    tap.equal(sorted(set(OPTION.findall(text)) - in_help), [], "only in the manual")
 
 
 @tap.case("docker-credential-pullkey(1) and its help have the same verbs")
