@@ -9,6 +9,7 @@ the same session, so that it can be stopped and go on.
         terminal.output      all that appeared
 """
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -52,6 +53,9 @@ class Terminal:
         self.leader = os.fork()
         if self.leader == 0:
             try:
+                # Held here as well, they would keep the terminal from hanging up.
+                os.close(self.master)
+                os.close(self.reports)
                 lead(self.slave, report, arguments, env)
             finally:
                 os._exit(1)
@@ -62,10 +66,12 @@ class Terminal:
         return self
 
     def __exit__(self, *_):
-        # Closing the terminal hangs up on whoever is left.
+        # What has not ended by itself, stopped or deaf to signals; the leader waits for it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        os.waitpid(self.leader, 0)
         for descriptor in (self.master, self.slave, self.reports):
             os.close(descriptor)
-        os.waitpid(self.leader, 0)
 
     def _report(self):
         ready, _, _ = select.select([self.reports], [], [], SECONDS)

@@ -280,5 +280,26 @@ def stdin_terminal():
         check("leave out --password-stdin" in terminal.output, terminal.output)
 
 
+@case("a case that fails ends its program, also a stopped one that is deaf to signals")
+def failing_case():
+    for words in ("read line", "kill -STOP $$"):
+        script = f"trap '' HUP INT TERM; echo ready; {words}"
+        with Home() as home:
+            terminal = Terminal(["/bin/sh", "-c", script], home.env)
+            try:
+                with terminal:
+                    terminal.expect("ready")
+                    if words.startswith("kill"):
+                        equal(terminal.wait(), STOPPED)
+                    raise KeyError(words)
+            except KeyError:
+                pass
+            try:
+                os.killpg(terminal.pid, 0)
+            except ProcessLookupError:
+                continue
+            raise AssertionError(f"{words}: it is still there")
+
+
 if __name__ == "__main__":
     sys.exit(run())
