@@ -26,6 +26,8 @@ STOPPED = "stopped"
 def lead(slave, report, arguments, env):
     """The session's leader: runs the program, reports its pid and each change of its state."""
     os.setsid()
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
     fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     child = os.fork()

@@ -7,14 +7,30 @@ nothing. run() prints the plan and the results and returns the exit status.
 
 A test that only observes (a foreign program that nobody here can mend) gives run() a list: nothing
 fails then, and what would have failed is put into that list and marked [differs].
+
+Programs that a test starts have default signals, whatever it was started from.
 """
 
 import atexit
 import os
+import signal
 import sys
 import traceback
 
 CASES = []
+
+
+def heed_signals():
+    """nohup and jobs of scripts ignore some signals, and programs inherit that: an ignored one, or
+    a blocked one. A signal with a handler, also one that does nothing, is default again in them.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python's own
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+heed_signals()
 
 
 class Skip(Exception):
