@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""packaging/quickstart on a copy of the tree: it shows a credential, installs, and uninstalls."""
+"""packaging/quickstart on a copy of the tree: it shows a credential, installs, and uninstalls.
+
+As root, the tree belongs to another user, who goes on with what root has built.
+"""
 
 import json
 import os
@@ -13,6 +16,9 @@ import tap
 ROOT = os.path.abspath(sys.argv[1])
 del sys.argv[1:2]
 
+OTHER_USER = 4203
+OWNER = os.geteuid() or OTHER_USER
+
 
 class Place:
     """A copy of the tree without builds, a home, and a prefix."""
@@ -23,11 +29,15 @@ class Place:
             os.mkdir(self.path(name))
         pipe = "tar --create --exclude='./build*' --exclude=./.git . | tar --extract -C \"$0\""
         subprocess.run(["sh", "-c", pipe, self.path("tree")], cwd=ROOT, check=True)
+        os.chmod(directory, 0o755)
+        for folder, names, files in os.walk(self.path("tree")):
+            for name in ["", *names, *files]:
+                os.lchown(os.path.join(folder, name), OWNER, -1)
 
     def path(self, *parts):
         return os.path.join(self.directory, *parts)
 
-    def quickstart(self, *arguments):
+    def quickstart(self, *arguments, user=None):
         return subprocess.run(
             [self.path("tree", "packaging", "quickstart"), *arguments],
             env={"PATH": os.environ["PATH"], "HOME": self.path("home"), "LANG": "C.UTF-8"},
@@ -36,6 +46,7 @@ class Place:
             capture_output=True,
             text=True,
             timeout=800,
+            user=user,
         )
 
     def files(self, name):
@@ -44,6 +55,14 @@ class Place:
             for directory, _, files in os.walk(self.path(name))
             for file in files
         )
+
+
+    def check_owner(self):
+        """What was built belongs to whom the tree belongs to."""
+        for folder, names, files in os.walk(self.path("tree", "build")):
+            for name in ["", *names, *files]:
+                path = os.path.join(folder, name)
+                tap.equal(os.lstat(path).st_uid, OWNER, path)
 
 
 def succeed(done):
@@ -55,28 +74,41 @@ def succeed(done):
 def first():
     with tempfile.TemporaryDirectory() as directory:
         place = Place(directory)
-        lines = succeed(place.quickstart()).splitlines()
-        answers = [json.loads(line) for line in lines if line.startswith("{")]
-        expected = {"ServerURL": "https://registry.example.com", "Username": "alice"}
-        tap.equal(answers, [{**expected, "Secret": "example"}])
+        for user in (None, OWNER):
+            lines = succeed(place.quickstart(user=user)).splitlines()
+            answers = [json.loads(line) for line in lines if line.startswith("{")]
+            expected = {"ServerURL": "https://registry.example.com", "Username": "alice"}
+            tap.equal(answers, [{**expected, "Secret": "example"}])
+            place.check_owner()
         tap.equal(place.files("home"), [])
 
 
-@tap.case("--install PREFIX and --uninstall PREFIX: the programs work, and nothing stays")
+@tap.case("--install and --uninstall, with two prefixes: the programs work, and nothing stays")
 def installs():
     with tempfile.TemporaryDirectory() as directory:
         place = Place(directory)
-        os.mkdir(place.path("prefix"))
-        said = succeed(place.quickstart("--install", place.path("prefix")))
-        tap.check("to your PATH" in said, said)
-        version = [place.path("prefix", "bin", "pullkey"), "version"]
-        shown = subprocess.run(version, capture_output=True, text=True, check=True).stdout
-        for module in ("cms", "probe"):
-            tap.check(module in shown and "absent" not in shown, shown)
+        prefixes = [place.path("prefix-a"), place.path("prefix", "a")]  # alike but for one character
+        for prefix in prefixes:
+            os.makedirs(prefix)
+            said = succeed(place.quickstart("--install", prefix))
+            tap.check("to your PATH" in said, said)
+            version = [os.path.join(prefix, "bin", "pullkey"), "version"]
+            shown = subprocess.run(version, capture_output=True, text=True, check=True).stdout
+            for module in ("cms", "probe"):
+                tap.check(module in shown and "absent" not in shown, shown)
+            place.check_owner()
         tap.equal(place.files("home"), [])
         done = place.quickstart("--uninstall", place.path("elsewhere"))
         tap.equal(done.returncode, 1)
-        succeed(place.quickstart("--uninstall", place.path("prefix")))
+        installed = place.files("prefix")
+        if os.geteuid() == 0:
+            done = place.quickstart("--uninstall", prefixes[1], user=OWNER)
+            tap.equal((done.returncode, place.files("prefix")), (1, installed), done.stderr)
+        succeed(place.quickstart("--uninstall", prefixes[0] + "/"))
+        tap.equal(place.files("prefix-a"), [])
+        tap.equal(place.files("prefix"), installed, "the other installation")
+        tap.equal(place.quickstart("--uninstall", prefixes[0]).returncode, 1, "once more")
+        succeed(place.quickstart("--uninstall", prefixes[1]))
         tap.equal(place.files("prefix"), [])
 
 
