@@ -10,7 +10,12 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import crowd
+from home import Home
 
 SERVER = "https://registry.example.com"
 USER = "bench"
@@ -84,6 +89,7 @@ def configure(variables, config, name="config.json"):
         json.dump(config, out)
 
 
+ENCRYPTED = {"version": 1, "default": ["file"]}
 PLAIN = {
     "version": 1,
     "backends": {"file": {"type": "file", "encryption": "none"}},
@@ -100,7 +106,7 @@ def pullkey_plain(directory, program):
 def pullkey_encrypted(directory, program):
     variables = home(directory, "encrypted")
     # The same work as in the plain case: one configuration file is read.
-    configure(variables, {"version": 1, "default": ["file"]})
+    configure(variables, ENCRYPTED)
     return helper_subject("pullkey, encrypted file", program, variables)
 
 
@@ -247,6 +253,28 @@ def needed(program):
         ["readelf", "-d", program], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}
     )
     return sorted(re.findall(r"\(NEEDED\).*\[(.+)\]", done.stdout))
+
+
+def entries_kept(directory, name, program, config, number):
+    """How many of as many entries are there after all were stored at the same time."""
+    subject = Subject(name, [program, "list"], variables=home(directory, name))
+    configure(subject.variables, config)
+    servers = [f"https://r{n}.example.com" for n in range(number)]
+    texts = [json.dumps({"ServerURL": s, "Username": USER, "Secret": SECRET}) for s in servers]
+    for result in crowd.run(program, "store", subject.environment(), texts):
+        if result != (0, "", ""):
+            raise RuntimeError(f"{name}: a store failed: {result}")
+    return len(set(servers) & set(json.loads(subject.run().stdout)))
+
+
+def calls_of_a_slow_backend(number):
+    """By that many gets of one credential that no cache has."""
+    with Home() as own:
+        results, calls = crowd.gets_of_a_slow_backend(own, number, SERVER, SECRET)
+    for status, out, _ in results:
+        if status or json.loads(out)["Secret"] != SECRET:
+            raise RuntimeError(f"a get of a slow backend failed: {status} {out}")
+    return calls
 
 
 def installed_size(prefix, names):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many at the same time: no entry is lost, and every reader sees a whole state."""
 
-import subprocess
 import sys
 import threading
 
 import sandbox
+import crowd
 import tap
 from sandbox import SERVER, Sandbox
 
@@ -16,30 +16,20 @@ def server(number):
     return f"https://r{number}.example.com"
 
 
-def start_store(user, number):
-    process = subprocess.Popen(
-        [sandbox.program("docker-credential-pullkey"), "store"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=user.environment(),
-    )
-    return process
+def start(user, verb):
+    return crowd.start(sandbox.program("docker-credential-pullkey"), verb, user.environment())
 
 
 def store_in_parallel(kind, number_of_writers):
-    """Every process is started before the first gets its input, so that they all meet."""
     with Sandbox(kind) as user:
-        writers = [start_store(user, number) for number in range(number_of_writers)]
-        for number, process in enumerate(writers):
-            text = sandbox.entry(server(number), f"user{number}", sandbox.secret(str(number)))
-            process.stdin.write(text.encode())
-        for process in writers:
-            process.stdin.close()
-        for number, process in enumerate(writers):
-            with process.stdout, process.stderr:
-                output = process.stdout.read() + process.stderr.read()
-            tap.equal((process.wait(sandbox.TIMEOUT), output), (0, b""), f"writer {number}")
+        entries = [
+            sandbox.entry(server(number), f"user{number}", sandbox.secret(str(number)))
+            for number in range(number_of_writers)
+        ]
+        program = sandbox.program("docker-credential-pullkey")
+        results = crowd.run(program, "store", user.environment(), entries)
+        for number, result in enumerate(results):
+            tap.equal(result, (0, "", ""), f"writer {number}")
         tap.equal(
             user.list(), {server(n): f"user{n}" for n in range(number_of_writers)}, "the list"
         )
@@ -88,14 +78,14 @@ def first_store_race(kind):
     """Before the first store nothing is found; afterwards it is; nothing else in between."""
     for _ in range(20):
         with Sandbox(kind) as user:
-            writer = start_store(user, 0)
-            writer.stdin.write(sandbox.entry(SERVER, "alice", sandbox.secret("first")).encode())
+            writer = start(user, "store")
+            writer.stdin.write(sandbox.entry(SERVER, "alice", sandbox.secret("first")))
             writer.stdin.close()
             answers = []
             while writer.poll() is None:
                 answers.append(user.get(SERVER))
             with writer.stdout, writer.stderr:
-                tap.equal((writer.returncode, writer.stdout.read()), (0, b""))
+                tap.equal((writer.returncode, writer.stdout.read()), (0, ""))
             answers.append(user.get(SERVER))
             right = ("alice", sandbox.secret("first"))
             tap.check(set(answers) <= {None, right}, "something else was seen")
@@ -110,24 +100,17 @@ def store_and_erase(kind):
             user.store(server(number), "old", sandbox.secret("old"))
         writers = []
         for number in range(20):
-            eraser = subprocess.Popen(
-                [sandbox.program("docker-credential-pullkey"), "erase"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=user.environment(),
-            )
-            eraser.stdin.write(server(number).encode())
-            storer = start_store(user, 100 + number)
-            text = sandbox.entry(server(100 + number), "new", sandbox.secret("new"))
-            storer.stdin.write(text.encode())
+            eraser = start(user, "erase")
+            eraser.stdin.write(server(number))
+            storer = start(user, "store")
+            storer.stdin.write(sandbox.entry(server(100 + number), "new", sandbox.secret("new")))
             writers += [eraser, storer]
         for process in writers:
             process.stdin.close()
         for process in writers:
             with process.stdout, process.stderr:
                 output = process.stdout.read()
-            tap.equal((process.wait(sandbox.TIMEOUT), output), (0, b""))
+            tap.equal((process.wait(sandbox.TIMEOUT), output), (0, ""))
         tap.equal(user.list(), {server(100 + n): "new" for n in range(20)})
 
 

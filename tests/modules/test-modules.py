@@ -12,6 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import crowd
 import tap
 from home import Home
 
@@ -47,52 +48,14 @@ def calls(home):
     return len(home.read("calls"))
 
 
-def wait_until(condition, what):
-    end = time.monotonic() + SECONDS
-    while not condition():
-        tap.check(time.monotonic() < end, f"after {SECONDS} s: no {what}")
-        time.sleep(0.002)
-
-
-def start(home):
-    return subprocess.Popen(
-        [home.helper, "get"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=home.env,
-        cwd=home.path,
-    )
-
-
-def finish(process):
-    out, err = process.communicate(timeout=SECONDS)
-    return process.returncode, out, err
-
-
 @tap.case(f"{CROWD} parallel gets of one uncached credential ask a slow backend once, and nobody fails")
-def crowd():
+def parallel_gets():
     with Home() as home:
-        go = os.path.join(home.path, "go")
-        token(home, wait=go)
-        processes = [start(home) for _ in range(CROWD)]
-        try:
-            for process in processes:
-                process.stdin.write(SERVER)
-                process.stdin.close()
-                process.stdin = None
-            wait_until(lambda: calls(home) == 1, "call")
-            home.write("go", "")
-            for process in processes:
-                code, out, err = finish(process)
-                tap.equal((code, err), (0, ""), out)
-                tap.equal(json.loads(out)["Secret"], "t0ken")
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-        tap.equal(calls(home), 1, "calls of the backend")
+        results, asked = crowd.gets_of_a_slow_backend(home, CROWD, SERVER, "t0ken")
+        for code, out, err in results:
+            tap.equal((code, err), (0, ""), out)
+            tap.equal(json.loads(out)["Secret"], "t0ken")
+        tap.equal(asked, 1, "calls of the backend")
 
 
 @tap.case("a token is kept between processes, and an identity of its own has its own")
