@@ -4,6 +4,7 @@ retries as retry.h says.
 """
 
 import email.utils
+import re
 import socket
 import threading
 import time
@@ -57,6 +58,17 @@ def _():
         result, took = timed(server.port, deadline=700)
         result.failed("unreachable", "did not answer in time")
         check(0.6 < took < 3, f"took {took}")
+
+
+@case("a connection that does not come about is given up after 5 s, and tried again")
+def _():
+    # libcurl counts the handshake of TLS: the kernel answers for TCP.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        result, took = timed(silent.getsockname()[1], deadline=7000)
+        result.failed("unreachable", "no connection in time")
+        attempts = [int(found) for found in re.findall(r"/v2/ .* (\d+) ms$", result.log, re.M)]
+        check(len(attempts) == 2 and 4900 < attempts[0] < 6000, f"attempts of {attempts} ms")
+        check(6.5 < took < 10, f"took {took}")
 
 
 @case("a name server that never answers does not hold up the end")
