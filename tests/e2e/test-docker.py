@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 
 from image import DOCKER
 from registry import die_with_parent, find_program, wait_for
-from scenario import REFUSED, Client, cases, login_again, use_as_docker
+from scenario import REFUSED, Client, cases, login_again, set_up
 from tap import equal, run
 
 ROOT = os.geteuid() == 0
@@ -33,7 +33,7 @@ class Docker(Client):
 
     def configure(self):
         self.program = find_program(self.program, "docker.io")
-        use_as_docker(self.home)
+        set_up(self.home, "docker")
         self.home.env["DOCKER_HOST"] = "unix://" + os.path.join(self.home.path, "run/docker.sock")
 
     def docker(self, *arguments, text=""):

@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 
 from registry import find_program
-from scenario import Client, cases, logout_all, use_as_podman
+from scenario import Client, cases, logout_all, set_up
 from tap import equal, run
 
 
@@ -20,7 +20,7 @@ class Skopeo(Client):
         self.program = find_program("skopeo")
         self.pulled = os.path.join(self.home.path, "pulled")
         self.copy = [self.program, "--insecure-policy", "copy"]
-        use_as_podman(self.home)
+        set_up(self.home, "skopeo")
 
     def push(self):
         source = f"oci:{self.image.directory}:{self.image.tag}"

@@ -15,6 +15,7 @@ from image import OCI, Image
 from registry import Registry, wait_for
 from tap import check, equal
 
+README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "README.md")
 USER = "alice"
 # What no file may hold; the rest of the password is there to be quoted and encoded.
 MARKER = "marker-4f1c9a"
@@ -73,17 +74,17 @@ class Client:
         return f"{self.registry.address}/{REPOSITORY}:{self.image.tag}"
 
 
-def use_as_docker(home):
-    """docker, nerdctl, oras, crane and others: one line in config.json."""
-    return home.write(".docker/config.json", '{"credsStore": "pullkey"}\n')
+def set_up(home, tool):
+    """Runs what README.md says for a tool: the fenced commands below its heading.
 
-
-def use_as_podman(home):
-    """podman, skopeo and buildah: a drop-in for registries.conf. They ignore credsStore."""
-    return home.write(
-        ".config/containers/registries.conf.d/pullkey.conf",
-        'credential-helpers = ["pullkey", "containers-auth.json"]\n',
-    )
+    The home takes the place of root's, too.
+    """
+    with open(README, encoding="utf-8") as file:
+        section = re.search(rf"^### {tool}\n((?:(?!#).*\n)*)", file.read(), re.M)
+    check(section, f"README.md has no heading {tool}")
+    commands = re.findall(r"^```sh\n(.*?)^```$", section[1], re.M | re.S)
+    equal(len(commands), 1, f"set-ups for {tool}")
+    home.succeed(["sh", "-eu", "-c", commands[0].replace("/root/", f"{home.path}/")])
 
 
 def cases(client_class, extra=()):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Container storage below a test's home, for podman and buildah as any user."""
 
-from scenario import Client, use_as_podman
+from scenario import Client, set_up
 from registry import find_program
 from tap import equal
 
@@ -11,7 +11,7 @@ class StorageClient(Client):
 
     def configure(self):
         self.program = find_program(self.name)
-        use_as_podman(self.home)
+        set_up(self.home, self.name)
         self.home.write(
             ".config/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}\n'
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every JSON example of README.md and of the manual pages works as it stands.
+"""Every JSON example of README.md and of the manual pages, and every set-up, works as it stands.
 
 usage: examples.py SOURCE-ROOT
 """
@@ -14,6 +14,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap
 from home import Home
+from scenario import set_up
 
 ROOT = os.path.abspath(sys.argv[1])
 del sys.argv[1:2]
@@ -64,6 +65,31 @@ def configurations():
                 check_example(os.path.basename(path), text)
                 count += 1
     tap.equal(count, 2, "examples")
+
+
+DOCKER, DROP_IN = ".docker/config.json", ".config/containers/registries.conf.d/pullkey.conf"
+
+
+@tap.case("the set-ups of README.md make what they say, and leave what docker has")
+def set_ups():
+    tools = {"docker": DOCKER, "nerdctl": DOCKER}
+    tools |= {"podman": DROP_IN, "buildah": DROP_IN, "skopeo": DROP_IN}
+    for tool, path in tools.items():
+        with Home() as home:
+            for _ in range(2):
+                set_up(home, tool)
+                line = home.read(path)
+                if path == DOCKER:
+                    tap.equal(json.loads(line), {"credsStore": "pullkey"}, tool)
+                else:
+                    words = 'credential-helpers = ["pullkey", "containers-auth.json"]\n'
+                    tap.equal(line, words, tool)
+    for tool in ("docker", "nerdctl"):
+        with Home() as home:
+            before = '{ "auths": {}, "credsStore": "pass" }\n'
+            home.write(DOCKER, before)
+            set_up(home, tool)
+            tap.equal(home.read(DOCKER), before, tool)
 
 
 sys.exit(tap.run())

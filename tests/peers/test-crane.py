@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 
 import peers
-from scenario import Client, cases, expect_refused, store, succeed, use_as_docker
+from scenario import Client, cases, expect_refused, set_up, store, succeed
 from tap import equal, run
 
 
@@ -19,7 +19,7 @@ class Crane(Client):
     def configure(self):
         self.program = peers.program("crane")
         self.pulled = os.path.join(self.home.path, "pulled")
-        use_as_docker(self.home)
+        set_up(self.home, "docker")
 
     def push(self):
         return self.home.run([self.program, "push", self.image.directory, self.reference])

@@ -29,9 +29,9 @@ from scenario import (
     expect_stored,
     login_again,
     push_and_pull,
+    set_up,
     store,
     succeed,
-    use_as_docker,
 )
 from tap import check, equal, run
 from wire import Server
@@ -73,7 +73,7 @@ class Nerdctl(Client):
 
     def configure(self):
         self.program = peers.program("nerdctl")
-        use_as_docker(self.home)
+        set_up(self.home, "nerdctl" if ROOT else "docker")
         address = self.server = self.registry.address
         self.home.write(f"certs.d/{address}/hosts.toml", HOSTS.format(address=address, ca=self.home.ca))
         self.socket = os.path.join(self.home.directory("run"), "containerd.sock")

@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 
 import peers
-from scenario import Client, cases, use_as_docker
+from scenario import Client, cases, set_up
 from tap import equal, run
 
 
@@ -19,7 +19,7 @@ class Oras(Client):
     def configure(self):
         self.program = peers.program("oras")
         self.pulled = os.path.join(self.home.path, "pulled")
-        use_as_docker(self.home)
+        set_up(self.home, "docker")
 
     def push(self):
         source = f"{self.image.directory}:{self.image.tag}"
