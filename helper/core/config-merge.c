@@ -75,8 +75,7 @@ static int refuse_unknown(const struct config *config, const struct json *docume
     if (known.state == BUFFER_NO_MEMORY)
         return error_memory(error);
     return json_error(document, item, error,
-                      "unknown backend \"%s\": declare it under \"backends\", or use %s\"file\" or "
-                      "\"keyring\"",
+                      "unknown backend \"%s\": declare it under \"backends\", or use %s\"file\"",
                       item->valuestring, known.data ? known.data : "");
 }
 

@@ -74,14 +74,13 @@ static void refused_texts(void **state)
           "1: rules[0].match: expected a string or a list of strings" },
         { "{\"version\": 1, \"rules\": [{\"match\": \"**\", \"use\": [\n\"fil\"]}]}",
           "2: rules[0].use[0]: unknown backend \"fil\": declare it under \"backends\", or use "
-          "\"file\" or \"keyring\"" },
+          "\"file\"" },
         { "{\"version\": 1, \"backends\": {\"a\": {\"type\": \"env\"}, \"b\": {\"type\": \"env\"}},\n"
           "\"default\": [\"c\"]}",
           "2: default[0]: unknown backend \"c\": declare it under \"backends\", or use \"a\", "
-          "\"b\", \"file\" or \"keyring\"" },
+          "\"b\", \"file\"" },
         { "{\"version\": 1, \"default\": \"env\"}",
-          "1: default: unknown backend \"env\": declare it under \"backends\", or use \"file\" or "
-          "\"keyring\"" },
+          "1: default: unknown backend \"env\": declare it under \"backends\", or use \"file\"" },
         { "{\"version\": 1, \"default\": [\"File\"]}",
           "1: default[0]: not a name: lower-case letters, digits, '-' and '_', at most 63, a "
           "letter or digit first" },
