@@ -4,7 +4,7 @@
 import json
 
 from tap import Difference, case
-from target import NOT_FOUND, NO_SERVER, check, refusal_fault
+from target import NOT_FOUND, NO_SERVER, check, locked_list_fault, refusal_fault
 
 HUB = "https://index.docker.io/v1/"
 
@@ -96,6 +96,10 @@ def locked_store(target):
         result = target.run(verb, data)
         if refusal_fault(result):
             raise Difference(f"{verb}, locked", "exit 1 and one clear line", result)
+    result = target.run("list")
+    fault = locked_list_fault(result, {"d8.test": "user"})
+    if fault:
+        raise Difference("list, locked", fault, result)
     target.profile.unlock(target)
     target.hit("d8.test")
 

@@ -16,6 +16,7 @@ from target import (
     TIMEOUT,
     check,
     line_fault,
+    locked_list_fault,
     pipe_is_empty,
     refusal_fault,
     shorten,
@@ -375,7 +376,9 @@ def locked_without_prompt(target):
         ("store", target.payload("f10.test", "wrong", "another one")),
     ):
         answers_without_prompt(target, verb, data, lambda r: not refusal_fault(r))
-    answers_without_prompt(target, "list", b"", lambda r: not (r.code and line_fault(r)))
+    answers_without_prompt(
+        target, "list", b"", lambda r: not locked_list_fault(r, {"f10.test": "user"})
+    )
     target.profile.unlock(target)
     target.hit("f10.test")
 

@@ -20,7 +20,7 @@ FAULT = os.environ.get("MUTANT", "")
 NOT_FOUND = "credentials not found in native keychain"
 NAME = os.path.basename(sys.argv[0])
 USAGE = f"Usage: {NAME} <store|get|erase|list|version>"
-INPUT_MAX, KEY_MAX, SECRET_MAX = 1 << 20, 2048, 1 << 16
+INPUT_MAX, KEY_MAX, SECRET_MAX, USERNAME_MAX = 1 << 20, 2048, 1 << 16, 4096
 HUB_HOSTS = {"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
 
 
@@ -169,10 +169,14 @@ class Store:
 
 
 def encode(username, secret):
+    if ":" in username and not fault("colon-splits"):
+        return {"username": username, "password": secret}
     return {"auth": base64.b64encode(f"{username}:{secret}".encode()).decode()}
 
 
 def decode(entry):
+    if "password" in entry:
+        return entry["username"], entry["password"]
     try:
         username, _, secret = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
     except (KeyError, ValueError):
@@ -265,13 +269,17 @@ def read_entry():
         raise Failure("a value of the entry is not Unicode") from None
     if size > SECRET_MAX and fault("secret-cut"):
         secret = secret[:SECRET_MAX]
-    elif size > SECRET_MAX:
+    elif size > SECRET_MAX and not fault("any-secret-length"):
         raise Failure("the secret is too long")
     if size > 4096 and fault("small-secrets"):
         raise Failure("the secret is too long")
-    if ":" in username and not fault("colon-splits"):
+    if not secret and not fault("empty-secret-kept"):
+        raise Failure("no credentials secret")
+    if ":" in username and fault("colon-refused"):
         raise Failure("a user name with a colon cannot be stored")
-    if len(username) > 4096:
+    if len(username) > USERNAME_MAX and not fault("any-username-length"):
+        raise Failure("the user name is too long")
+    if len(username) > 1024 and fault("small-usernames"):
         raise Failure("the user name is too long")
     return server.strip(" \t"), username, secret
 
@@ -368,7 +376,14 @@ def do_list():
         with open("/dev/tty", "w", encoding="ascii") as terminal:
             terminal.write("Passphrase: ")
     listed = {}
-    for key, entry in Store().load().items():
+    store = Store()
+    try:
+        store.load()
+    except Failure:
+        if not fault("locked-lists-empty"):
+            raise
+        store.tree = {"auths": {}}
+    for key, entry in store.tree["auths"].items():
         if not entry:
             if fault("lists-foreign"):
                 listed[key] = ""

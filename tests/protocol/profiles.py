@@ -12,6 +12,8 @@ import os
 import shutil
 import subprocess
 
+from tap import Skip
+
 # The cases that need a hook, by the start of their names.
 NEEDS = {
     "D8": "lock",
@@ -26,6 +28,12 @@ class Profile:
 
     persistent = False  # the store outlives a case, so the case empties it by erase
     plain_text = False  # the store's own files hold secrets readable by anyone with the file
+
+    # What the protocol leaves to the helper. None: any honest answer will do.
+    no_secret = None  # the line that refuses an empty secret
+    secret_max = None  # bytes: up to here kept, above refused
+    username_max = None
+    colon_username = None  # True: a colon in it is kept
 
     def prepare(self, target):
         pass
@@ -46,7 +54,15 @@ class Profile:
 
 
 class Pullkey(Profile):
-    """docker-credential-pullkey on its default store, the encrypted file."""
+    """docker-credential-pullkey on its default store, the encrypted file.
+
+    The hooks edit the document of the store, which openssl decrypts and encrypts.
+    """
+
+    no_secret = b"no credentials secret\n"
+    secret_max = 65_536
+    username_max = 4_096
+    colon_username = True
 
     def __init__(self, config=None):
         self.config = config
@@ -64,15 +80,71 @@ class Pullkey(Profile):
     def key_file(self, target):
         return target.path("state", "pullkey", "store.key")
 
+    def store_file(self, target):
+        return target.path("config", "pullkey", "auth.cms")
+
     def lock(self, target):
         os.rename(self.key_file(target), target.path("key taken away"))
 
     def unlock(self, target):
         os.rename(target.path("key taken away"), self.key_file(target))
 
+    def convert(self, target, data, *arguments):
+        """The store's bytes through openssl, with the store's key."""
+        if not shutil.which("openssl"):
+            raise Skip("openssl is not installed")
+        with open(self.key_file(target), "rb") as file:
+            key = file.read().hex()
+        command = ["openssl", "cms", *arguments, "-binary", "-secretkey", key]
+        return subprocess.run(
+            [*command, "-secretkeyid", b"pullkey".hex()], input=data, stdout=subprocess.PIPE, check=True
+        ).stdout
+
+    def decode(self, target, data):
+        return self.convert(target, data, "-decrypt", "-inform", "DER")
+
+    def encode(self, target, data):
+        return self.convert(target, data, "-encrypt", "-aes-256-gcm", "-outform", "DER")
+
+    def document(self, target):
+        with open(self.store_file(target), "rb") as file:
+            return json.loads(self.decode(target, file.read()))
+
+    def edit(self, target, change):
+        content = self.document(target)
+        change(content)
+        data = self.encode(target, json.dumps(content).encode())
+        with open(self.store_file(target), "r+b") as file:
+            file.truncate()
+            file.write(data)
+
+    def add_foreign(self, target):
+        """What docker and podman keep in a file of this format besides credentials."""
+        extra = {"credHelpers": {"c.test": "pass"}, "psFormat": "table", "x": [1, {"y": None}]}
+
+        def change(content):
+            content.update(extra)
+            content["auths"]["marker.test"] = {}  # docker's note that a helper has the secret
+
+        def survived():
+            content = self.document(target)
+            return content["auths"].get("marker.test") == {} and all(
+                content.get(key) == value for key, value in extra.items()
+            )
+
+        self.edit(target, change)
+        return survived
+
+    def add_bad(self, target):
+        def change(content):
+            content["auths"]["bad.test"] = {"auth": "%%% no base64"}
+
+        self.edit(target, change)
+        return "bad.test"
+
 
 class PullkeyPlain(Pullkey):
-    """docker-credential-pullkey on the plain file, where the hooks may edit auth.json."""
+    """docker-credential-pullkey on the plain file."""
 
     plain_text = True
 
@@ -94,38 +166,11 @@ class PullkeyPlain(Pullkey):
                 raise AssertionError("a store that does not parse was overwritten")
         shutil.copy2(target.path("kept.json"), self.store_file(target))
 
-    def edit(self, target, change):
-        with open(self.store_file(target), "r+", encoding="utf-8") as file:
-            content = json.load(file)
-            change(content)
-            file.seek(0)
-            file.truncate()
-            json.dump(content, file)
+    def decode(self, target, data):
+        return data
 
-    def add_foreign(self, target):
-        """What docker and podman keep in a file of this format besides credentials."""
-        extra = {"credHelpers": {"c.test": "pass"}, "psFormat": "table", "x": [1, {"y": None}]}
-
-        def change(content):
-            content.update(extra)
-            content["auths"]["marker.test"] = {}  # docker's note that a helper has the secret
-
-        def survived():
-            with open(self.store_file(target), encoding="utf-8") as file:
-                content = json.load(file)
-            return content["auths"].get("marker.test") == {} and all(
-                content.get(key) == value for key, value in extra.items()
-            )
-
-        self.edit(target, change)
-        return survived
-
-    def add_bad(self, target):
-        def change(content):
-            content["auths"]["bad.test"] = {"auth": "%%% no base64"}
-
-        self.edit(target, change)
-        return "bad.test"
+    def encode(self, target, data):
+        return data
 
 
 class Pass(Profile):

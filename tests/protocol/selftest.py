@@ -60,19 +60,25 @@ FAULTS = {
     "trailing-allowed": ("C8",),
     "no-username-check": ("C10",),
     "username-first": ("C11",),
+    "empty-secret-kept": ("C12",),
     "secret-trimmed": ("C13",),
     "bad-utf8-replaced": ("C14",),
     "nul-cuts": ("C15",),
     "secret-cut": ("C16",),
     "small-secrets": ("C16",),
+    "any-secret-length": ("C16",),
+    "small-usernames": ("C16",),
+    "any-username-length": ("C16",),
     "traceback": ("C17",),
     "first-user-stays": ("C19",),
     "colon-splits": ("C20",),
+    "colon-refused": ("C20",),
     "erase-does-nothing": ("D1", "D6"),
     "erase-fails-on-miss": ("D2", "D3", "D7"),
     "erase-shortens": ("D7",),
     "erase-hides-failure": ("D8",),
     "locked-is-empty": ("D8",),
+    "locked-lists-empty": ("D8", "F10"),
     "list-null": ("E1",),
     "list-labels": ("E2",),
     "list-canonical": ("E2",),
@@ -115,13 +121,13 @@ FAULTS = {
 PLAIN = f"--config={os.path.join(HERE, 'plain.json')}"
 
 
-def conformance(*arguments, mutant="", config=(PLAIN,)):
+def conformance(*arguments, mutant="", config=(PLAIN,), profile="pullkey"):
     return subprocess.run(
         [
             sys.executable,
             os.path.join(HERE, "conformance.py"),
             *arguments,
-            "--profile=pullkey",
+            f"--profile={profile}",
             *config,
             f"--env=MUTANT={mutant}",
         ],
@@ -177,11 +183,26 @@ def table_is_complete():
 
 @case("a plain store is caught where an encrypted one is expected, base64 or not")
 def unencrypted():
-    result = conformance(MUTANT, "--case=F9 no secret in any file", "--case=E5", config=())
+    result = conformance(MUTANT, "--case=F9 no secret in any file", config=())
     equal(result.returncode, 1, "exit status")
+    check("the secret in config/pullkey/auth.json" in result.stdout, result.stdout)
+
+
+@case("what only a profile can bring about is left out without one, and said to be")
+def left_out():
+    result = conformance(MUTANT, "--case=B1", "--case=E5", config=(), profile="any")
+    equal(result.returncode, 0, "exit status")
     check(result.stdout.startswith("TAP version 13\n1..1\n"), "no TAP from the first line on")
     check("# left out" in result.stdout, "E5 cannot apply here")
-    check("the secret in config/pullkey/auth.json" in result.stdout, result.stdout)
+
+
+@case("a helper may choose what the protocol leaves to it")
+def free_choice():
+    faults = ("empty-secret-kept", "any-secret-length", "any-username-length", "colon-refused")
+    for fault in faults:
+        words = [f"--case={word}" for word in FAULTS[fault]]
+        result = conformance(MUTANT, *words, mutant=fault, config=(), profile="any")
+        equal(result.returncode, 0, f"{fault}:\n{result.stdout}")
 
 
 @case("--information fails nothing and ends with a table of what differs")

@@ -241,6 +241,17 @@ def refusal_fault(result):
     return line_fault(result)
 
 
+def locked_list_fault(result, entries):
+    """What is wrong with the list of a locked store, or None: a refusal, or these entries."""
+    if result.code != 0:
+        return refusal_fault(result)
+    try:
+        listed = json.loads(result.out)
+    except ValueError:
+        listed = None
+    return None if listed == entries and not result.err else f"a refusal, or {entries}"
+
+
 def line_fault(result):
     """What is wrong with an error as text, or None: one printable line on stdout alone."""
     if result.err:
