@@ -5,8 +5,10 @@ Each is set alone and all together; the answers must be those of a clean environ
 appear, and a helper that the exec backend runs must not inherit one of them.
 """
 
+import fnmatch
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,8 @@ import sys
 import sandbox
 import tap
 from sandbox import SERVER, Sandbox
+
+PROCESS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../helper/base/process.c")
 
 # A library whose constructor leaves a mark: whatever loads it has run foreign code.
 INTRUDER = r"""
@@ -63,8 +67,11 @@ class Traps:
         for name in ("legacy.so", "default.so", "base.so", "libcjson.so.9", "pkcs11.so"):
             shutil.copy(self.library, os.path.join(place, name))
 
-    def variables(self):
-        """Name to value; the linker's own are those that it obeys before main can act."""
+    def dropped(self):
+        """Name to value of what no program that pullkey runs may inherit.
+
+        Less what the linker obeys before main can act (LD_PRELOAD, LD_AUDIT, LD_DEBUG).
+        """
         place, library = self.place, self.library
         written = os.path.join(place, "written-")
         return {
@@ -75,16 +82,12 @@ class Traps:
             "OPENSSL_ia32cap": "0",
             "OPENSSL_TRACE": "ALL",
             "OPENSSL_armcap": "0",
+            "OPENSSL_OF_TOMORROW": place,
             "SSLKEYLOGFILE": written + "keys",
             "GCONV_PATH": place,
             "GETCONF_DIR": place,
             "LOCPATH": place,
             "NLSPATH": place + "/%N",
-            "LC_ALL": "tr_TR.UTF-8",
-            "LANG": "de_DE.UTF-8",
-            "LANGUAGE": "de",
-            "TZ": "../../../" + place + "/zone",
-            "TZDIR": place,
             "HOSTALIASES": place + "/hosts",
             "LOCALDOMAIN": "evil.example",
             "RES_OPTIONS": "debug ndots:9",
@@ -93,6 +96,7 @@ class Traps:
             "MALLOC_TRACE": written + "malloc",
             "MALLOC_CHECK_": "3",
             "MALLOC_PERTURB_": "165",
+            "MALLOC_OF_TOMORROW": written + "malloc",
             "GLIBC_TUNABLES": "glibc.malloc.check=3:glibc.malloc.perturb=165",
             "LD_BIND_NOW": "",
             "LD_DYNAMIC_WEAK": "1",
@@ -103,30 +107,43 @@ class Traps:
             "LD_PROFILE": "libabsent.so.1",
             "LD_PROFILE_OUTPUT": place,
             "LD_DEBUG_OUTPUT": written + "debug",
+            "LD_OF_TOMORROW": library,
             "NETRC": place + "/netrc",
             "QLOGDIR": place,
             "GIO_EXTRA_MODULES": place,
             "GIO_MODULE_DIR": place,
+            "GIO_USE_VFS": "intruder",
+            "GIO_OF_TOMORROW": place,
             "GTK_MODULES": library,
+            "GSETTINGS_BACKEND": "intruder",
+            "GSETTINGS_SCHEMA_DIR": place,
+            "GSETTINGS_OF_TOMORROW": place,
+            "G_DEBUG": "fatal-warnings",
             "G_MESSAGES_DEBUG": "all",
             "P11_KIT_DEBUG": "all",
+            "P11_KIT_STRICT": "yes",
+            "P11_KIT_OF_TOMORROW": place,
             "SOFTHSM2_CONF": place + "/softhsm",
+        }
+
+    def inherited(self):
+        """Name to value of what changes nothing here, and is the user's own to give to programs."""
+        return {
+            "LC_ALL": "tr_TR.UTF-8",
+            "LANG": "de_DE.UTF-8",
+            "LANGUAGE": "de",
+            "TZ": "../../../" + self.place + "/zone",
+            "TZDIR": self.place,
             "IFS": "/",
             "POSIXLY_CORRECT": "1",
             "TMPDIR": "/nonexistent",
-            "PULLKEY_MODULE_DIR": place,
-            "PULLKEY_LIBDIR": place,
+            "PULLKEY_MODULE_DIR": self.place,
+            "PULLKEY_LIBDIR": self.place,
         }
 
+    def variables(self):
+        return {**self.dropped(), **self.inherited()}
 
-# These must not reach a program that pullkey runs.
-DROPPED = (
-    "OPENSSL_CONF OPENSSL_CONF_INCLUDE OPENSSL_MODULES OPENSSL_ENGINES OPENSSL_ia32cap"
-    " OPENSSL_TRACE OPENSSL_armcap SSLKEYLOGFILE GCONV_PATH GETCONF_DIR LOCPATH NLSPATH HOSTALIASES"
-    " LOCALDOMAIN RES_OPTIONS RESOLV_HOST_CONF NIS_PATH MALLOC_TRACE MALLOC_CHECK_ MALLOC_PERTURB_"
-    " GLIBC_TUNABLES LD_BIND_NOW LD_DYNAMIC_WEAK LD_HWCAP_MASK LD_LIBRARY_PATH LD_ORIGIN_PATH"
-    " LD_PROFILE LD_PROFILE_OUTPUT LD_DEBUG_OUTPUT GIO_EXTRA_MODULES GTK_MODULES"
-).split()
 
 REQUESTS = (
     ("get", SERVER),
@@ -236,12 +253,40 @@ def child_inherits():
             os.close(writer)
         tap.equal(answer, ("child", "from the child"))
         environment, descriptors = child_environment(dump)
-        tap.equal(environment.get("HARMLESS"), "yes")
-        tap.equal(environment.get("AWS_PROFILE"), "work")
-        tap.equal([name for name in DROPPED if name in environment], [])
+        tap.equal(sorted(traps.dropped().keys() & environment), [])
+        for name in extra.keys() - traps.dropped():
+            tap.equal(environment.get(name), extra[name], name)
         # 3 is the listing of the directory itself.
         tap.equal(descriptors, "=fds=0,1,2,3", "descriptors of the child")
         tap.check(not os.path.exists(traps.mark), "foreign code has run")
+
+
+@tap.case("exec: each hostile variable alone does not reach a helper")
+def child_inherits_none():
+    with Sandbox("plain", config={"version": 1}) as user:
+        traps = Traps(user)
+        dump = with_child(user)
+        for name, value in traps.dropped().items():
+            tap.equal(user.get(SERVER, env={name: value}), ("child", "from the child"), name)
+            environment, _ = child_environment(dump)
+            tap.check(name not in environment, f"{name} is inherited")
+            tap.equal(environment.get("HOME"), user.path("home"))
+
+
+@tap.case("what process.c drops is tested here, each name and each beginning")
+def list_is_complete():
+    with open(PROCESS, encoding="utf-8") as source:
+        table = re.search(r"hostile\[\] = \{(.*?)\};", source.read(), re.S)[1]
+    patterns = re.findall(r'"([^"]+)"', table)
+    tap.check(len(patterns) > 20, f"only {patterns}")
+    with Sandbox("plain") as user:
+        names = Traps(user).dropped()
+    for pattern in patterns:
+        found = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+        tap.check(found, f"{pattern} is not tried")
+        if pattern.endswith("*"):
+            # One that nobody knows: the beginning alone decides.
+            tap.check(pattern[:-1] + "OF_TOMORROW" in found, f"{pattern} is only tried by names")
 
 
 @tap.case("exec: no variable of the child holds the request or a secret")
