@@ -17,9 +17,17 @@ OLD = {sandbox.SERVER: "alice", "https://other.example.com": "bob"}
 NEW = "https://new.example.com"
 
 
-def prepared(kind):
-    user = Sandbox(kind, log=True)
-    for server, name in OLD.items():
+# Stores that pullkey writes to.
+WRITTEN = (*sandbox.KINDS, "exec")
+
+
+def prepared(kind, entries=None):
+    if kind in sandbox.KINDS:
+        user = Sandbox(kind, log=True)
+    else:
+        user = Sandbox(config={"version": 1}, log=True)
+        sandbox.use_fake(user)
+    for server, name in (OLD if entries is None else entries).items():
         user.store(server, name, sandbox.secret(name))
     return user
 
@@ -31,14 +39,29 @@ def check_outcome(done, right_output):
         sandbox.check_refused(done)
 
 
-def fail_everywhere(base, arguments, input, check, reveals=False):
-    """Runs with each allocation failing, on a fresh copy of the user, and checks the outcome."""
+def content(user):
+    """The files less the empty ones, which are locks, and the reports of this test."""
+    files = user.files().items()
+    return {name: data for name, data in files if data and not name.endswith("-report")}
+
+
+def check_secrets(user, entries):
+    for server, name in entries.items():
+        tap.equal(user.get(server), (name, sandbox.secret(name)), server)
+
+
+def fail_everywhere(base, arguments, input, check, reveals=False, env=None):
+    """Runs with each allocation failing, on a fresh copy of the user, and checks the outcome.
+
+    `env` makes more variables for a copy.
+    """
 
     def step(number):
         user = base.copy()
         try:
             plan = Allocations(user, number)
-            done = user.run(arguments, input, env=plan.env, reveals=reveals)
+            variables = {**plan.env, **(env(user) if env else {})}
+            done = user.run(arguments, input, env=variables, reveals=reveals)
             made, failed = plan.report()
             tap.check(made >= number or not failed, "the counts agree")
             check(user, done, number)
@@ -52,40 +75,48 @@ def fail_everywhere(base, arguments, input, check, reveals=False):
     tap.comment(f"{fired} allocations")
 
 
-def read_only(kind, verb, input, right):
+def unchanged(base, verb, input, right, env=None):
+    """A request that changes no file; right is None where it must be refused."""
     helper = sandbox.program("docker-credential-pullkey")
-    with prepared(kind) as base:
-        files = base.files()
+    files = base.files()
 
-        def check(user, done, _):
+    def check(user, done, _):
+        if right is None:
+            sandbox.check_refused(done)
+        else:
             check_outcome(done, right)
-            now = {name: data for name, data in user.files().items() if name in files}
-            tap.equal(now == files, True, "nothing changed")
+        now = {name: data for name, data in user.files().items() if name in files}
+        tap.equal(now == files, True, "nothing changed")
 
-        fail_everywhere(base, [helper, verb], input, check, reveals=verb == "get")
+    fail_everywhere(base, [helper, verb], input, check, reveals=verb == "get", env=env)
+
+
+def read_only(kind, verb, input, right):
+    with prepared(kind) as base:
+        unchanged(base, verb, input, right)
+
+
+def check_state(user, done, old, before, after):
+    """The old entries or the new ones, each with its secret."""
+    # Most failures come before any change, and asking each time would take minutes.
+    if done.returncode and content(user) == old:
+        return
+    now = user.list()
+    tap.check(now in (before, after), f"neither old nor new: {now}")
+    if done.returncode == 0:
+        tap.equal(now, after, "exit 0")
+    check_secrets(user, now)
 
 
 def changing(kind, verb, input, after, fresh=False):
     helper = sandbox.program("docker-credential-pullkey")
     before = {} if fresh else OLD
-    with Sandbox(kind, log=True) if fresh else prepared(kind) as base:
+    with prepared(kind, before) as base:
+        old = content(base)
 
-        relative = os.path.relpath(base.store_file, base.directory)
-        old = base.files().get(relative)
-
-        def check(user, done, number):
+        def check(user, done, _):
             check_outcome(done, b"")
-            if done.returncode and user.files().get(relative) == old:
-                return  # byte for byte
-            # The list reads, and where encrypted authenticates, the whole store. Asking for every
-            # secret as well each time would take most of the time of this test.
-            now = user.list()
-            tap.check(now in (before, after), f"neither old nor new: {now}")
-            if done.returncode == 0:
-                tap.equal(now, after, "exit 0")
-            if number % 16 == 0:
-                for server, name in now.items():
-                    tap.equal(user.get(server), (name, sandbox.secret(name)), server)
+            check_state(user, done, old, before, after)
 
         fail_everywhere(base, [helper, verb], input, check)
 
@@ -100,7 +131,7 @@ def answer_of_list(kind):
         return user.helper("list").stdout
 
 
-for kind_of_store in sandbox.KINDS:
+for kind_of_store in WRITTEN:
 
     @tap.case(f"{kind_of_store}: get")
     def get(kind=kind_of_store):
@@ -114,6 +145,11 @@ for kind_of_store in sandbox.KINDS:
     def store(kind=kind_of_store):
         text = sandbox.entry(NEW, "carol", sandbox.secret("carol"))
         changing(kind, "store", text, {**OLD, NEW: "carol"})
+
+    @tap.case(f"{kind_of_store}: store over an entry")
+    def replace(kind=kind_of_store):
+        text = sandbox.entry(sandbox.SERVER, "carol", sandbox.secret("carol"))
+        changing(kind, "store", text, {**OLD, sandbox.SERVER: "carol"})
 
     @tap.case(f"{kind_of_store}: the first store")
     def first_store(kind=kind_of_store):
@@ -154,38 +190,152 @@ def config_check():
         fail_everywhere(base, arguments, b"", check)
 
 
-def admin(arguments, input, after):
+def auths(entries):
+    return {
+        "auths": {
+            server: {"username": name, "password": sandbox.secret(name)}
+            for server, name in entries.items()
+        }
+    }
+
+
+# What is only read: how it is prepared, and the variables it needs.
+
+
+def with_sources(user):
+    for name, entries in (("first", list(OLD.items())[1:]), ("second", OLD.items())):
+        path = user.path("home", f"{name}.json")
+        with open(path, "w", encoding="ascii", opener=sandbox.private) as out:
+            json.dump(auths(dict(entries)), out)
+    paths = ["~/absent.json", "~/first.json", "~/second.json"]
+    sandbox.use_only(user, type="file", sources=paths)
+
+
+def with_credential(user):
+    path = user.path("home", "registry-auth")
+    with open(path, "w", encoding="ascii", opener=sandbox.private) as out:
+        json.dump(auths(OLD), out)
+    sandbox.use_only(user, type="file", credential="registry-auth")
+
+
+def with_pair(user):
+    sandbox.use_only(user, type="env", username="CI_USER", password="CI_PASSWORD")
+
+
+def with_auth_config(user):
+    sandbox.use_only(user, type="env")
+
+
+READ = {
+    "file, sources": (with_sources, None),
+    "file, credential": (
+        with_credential,
+        lambda user: {"CREDENTIALS_DIRECTORY": user.path("home")},
+    ),
+    "env, two variables": (
+        with_pair,
+        lambda _: {"CI_USER": "alice", "CI_PASSWORD": sandbox.secret("alice")},
+    ),
+    "env, DOCKER_AUTH_CONFIG": (
+        with_auth_config,
+        lambda _: {"DOCKER_AUTH_CONFIG": json.dumps(auths(OLD))},
+    ),
+}
+
+
+def only_read(name, verb, input, right):
+    prepare, env = READ[name]
+    with Sandbox(config={"version": 1}, log=True) as base:
+        prepare(base)
+        done = base.helper(verb, input, env=env(base) if env else None)
+        if right is None:
+            sandbox.check_refused(done)
+        else:
+            tap.equal((done.returncode, done.stdout), (0, right), "without a fault")
+        unchanged(base, verb, input, right, env)
+
+
+for name_of_reader in READ:
+    has_keys = name_of_reader != "env, two variables"
+
+    @tap.case(f"{name_of_reader}: get")
+    def get_only(name=name_of_reader):
+        only_read(name, "get", sandbox.SERVER, answer_of_get())
+
+    @tap.case(f"{name_of_reader}: list")
+    def list_only(name=name_of_reader, listed=has_keys):
+        right = json.dumps(OLD if listed else {}, sort_keys=True, separators=(",", ":"))
+        only_read(name, "list", b"", right.encode() + b"\n")
+
+    @tap.case(f"{name_of_reader}: store and erase, which change nothing")
+    def write_only(name=name_of_reader):
+        only_read(name, "store", sandbox.entry(NEW, "carol", sandbox.secret("carol")), None)
+        only_read(name, "erase", sandbox.SERVER, b"")
+
+
+def admin(kind, arguments, input, after):
     """A command of pullkey that changes the store: the old state or the new one, and one line."""
-    with prepared("plain") as base:
+    with prepared(kind) as base:
+        old = content(base)
 
         def check(user, done, _):
             if done.returncode:
                 sandbox.check_refused(done, stream="stderr")
-            now = user.list()
-            tap.check(now in (OLD, after), f"neither old nor new: {now}")
-            if done.returncode == 0:
-                tap.equal(now, after, "exit 0")
-                for server, name in now.items():
-                    tap.equal(user.get(server), (name, sandbox.secret(name)), server)
+            check_state(user, done, old, OLD, after)
 
         fail_everywhere(base, [sandbox.program("pullkey"), *arguments], input, check)
 
 
-@tap.case("pullkey login")
-def login():
-    arguments = ["login", NEW, "-u", "carol", "--password-stdin", "--no-verify"]
-    admin(arguments, sandbox.secret("carol"), {**OLD, NEW: "carol"})
+for kind_of_store in WRITTEN:
+
+    @tap.case(f"{kind_of_store}: pullkey login")
+    def login(kind=kind_of_store):
+        arguments = ["login", NEW, "-u", "carol", "--password-stdin", "--no-verify"]
+        admin(kind, arguments, sandbox.secret("carol"), {**OLD, NEW: "carol"})
+
+    @tap.case(f"{kind_of_store}: pullkey store import")
+    def store_import(kind=kind_of_store):
+        text = json.dumps(auths({NEW: "carol"}))
+        admin(kind, ["store", "import", "--from", "-"], text, {**OLD, NEW: "carol"})
 
 
 @tap.case("pullkey logout")
 def logout():
-    admin(["logout", sandbox.SERVER], b"", {k: v for k, v in OLD.items() if k != sandbox.SERVER})
+    after = {k: v for k, v in OLD.items() if k != sandbox.SERVER}
+    admin("plain", ["logout", sandbox.SERVER], b"", after)
 
 
-@tap.case("pullkey store import")
-def store_import():
-    entry = {"username": "carol", "password": sandbox.secret("carol")}
-    admin(["store", "import", "--from", "-"], json.dumps({"auths": {NEW: entry}}), {**OLD, NEW: "carol"})
+@tap.case("encrypted: pullkey store rekey, of two stores with one key")
+def rekey():
+    config = {
+        "version": 1,
+        "backends": {"second": {"type": "file", "path": "~/second/auth.cms"}},
+        "rules": [{"match": "second.example.com", "use": ["second"]}],
+    }
+    entries = {**OLD, "second.example.com": "dora"}
+    arguments = [sandbox.program("pullkey"), "store", "rekey"]
+    with Sandbox("encrypted", config=config, log=True) as base:
+        for server, name in entries.items():
+            base.store(server, name, sandbox.secret(name))
+        old = content(base)
+        key = os.path.relpath(base.key_file, base.directory)
+
+        def check(user, done, _):
+            now = content(user)
+            if done.returncode:
+                sandbox.check_refused(done, stream="stderr")
+            else:
+                tap.check(now[key] != old[key], "exit 0, and the old key is in place")
+            if now == old:
+                return
+            check_secrets(user, entries)
+            # The next run ends what this one began.
+            if done.returncode:
+                again = user.run(arguments)
+                tap.equal(again.returncode, 0, sandbox.show(again))
+                tap.equal(user.list(), entries)
+
+        fail_everywhere(base, arguments, b"", check)
 
 
 sys.exit(tap.run())

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import tap
 
 MARKER = "mArKeR5ecret0f+tests"
@@ -214,6 +215,21 @@ class Sandbox:
         done = self.helper("list", **options)
         tap.equal(done.returncode, 0, f"list: {show(done)}")
         return json.loads(done.stdout)
+
+
+def use_only(user, **instance):
+    """A configuration with one backend, which serves everything."""
+    user.configure({"version": 1, "backends": {"only": instance}, "default": ["only"]})
+
+
+def use_fake(user):
+    """A helper that works, as only backend; its entries are in $HOME/fake of who runs it."""
+    fake = os.path.join(HERE, "..", "fakes", "docker-credential-fake")
+    path = user.path("home", "docker-credential-child")
+    os.mkdir(user.path("home", "fake"), 0o700)
+    with open(path, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o700)) as out:
+        out.write(f'#!/bin/sh\nFAKE_STORE=$HOME/fake exec sh {fake} "$1"\n')
+    use_only(user, type="exec", path=path)
 
 
 def private(path, flags):
