@@ -25,7 +25,11 @@ static void close_fd(int *fd)
 
 #define cleanup_fd __attribute__((cleanup(close_fd)))
 
-/* In a user namespace that does not map every owner, root's files show the overflow owner. */
+/*
+ * In a user namespace that does not map every owner, root's files show the overflow owner. Rootless
+ * podman and buildah run helpers in one that has an owner of that number too; it is one of the
+ * user's own subordinate numbers there, and cannot be told from root.
+ */
 static bool in_partial_namespace(void)
 {
     unsigned int inside, outside, count;

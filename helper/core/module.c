@@ -122,7 +122,7 @@ static int read_inputs(const char *type, struct buffer *ret, struct pullkey_erro
 
 static int check_type(const char *type, struct pullkey_error *error)
 {
-    if (!text_is_name(type, TYPE_MAX) || strchr(type, '_'))
+    if (!text_is_name(type, TYPE_MAX) || strchr(type, '_') || type[0] < 'a')
         return error_set(error, PULLKEY_INVALID, "\"%s\" is no name of a backend", type);
     return 0;
 }

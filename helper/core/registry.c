@@ -144,7 +144,7 @@ static int parse_ipv6(const char *authority, char *ret_host, const char **ret_re
 static int parse_authority(const char *authority, struct registry_reference *ret,
                            struct pullkey_error *error)
 {
-    const char *rest;
+    const char *rest = NULL;
     size_t length;
     int r;
 
