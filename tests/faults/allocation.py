@@ -26,7 +26,7 @@ def prepared(kind, entries=None):
         user = Sandbox(kind, log=True)
     else:
         user = Sandbox(config={"version": 1}, log=True)
-        sandbox.use_fake(user)
+        sandbox.use_only(user, type="exec", path=sandbox.put_fake(user))
     for server, name in (OLD if entries is None else entries).items():
         user.store(server, name, sandbox.secret(name))
     return user

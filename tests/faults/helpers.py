@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exec backend with helpers that are missing, unsafe or misbehave: an error, not "not found"."""
 
+import concurrent.futures
+import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
+import time
 
 import sandbox
 from sandbox import Sandbox, tap
@@ -33,12 +37,6 @@ def refused(user, *words):
     sandbox.check_refused(user.helper("store", entry), *words)
 
 
-def misbehaves(text, *words):
-    with Sandbox(config={"version": 1}) as user:
-        use(user, path=put(user.path("home"), "child", text))
-        sandbox.check_refused(user.helper("get", SERVER), "docker-credential-child", *words)
-
-
 @tap.case("a helper that works is asked, so that the other cases prove something")
 def works():
     with Sandbox(config={"version": 1}) as user:
@@ -58,7 +56,9 @@ def missing():
 
 @tap.case("a helper whose interpreter is not there is an error")
 def no_interpreter():
-    misbehaves("#!/nonexistent/sh\n", "interpreter")
+    with Sandbox(config={"version": 1}) as user:
+        use(user, path=put(user.path("home"), "child", "#!/nonexistent/sh\n"))
+        refused(user, "docker-credential-child", "interpreter")
 
 
 @tap.case("a name never becomes a path")
@@ -86,11 +86,125 @@ def unsafe():
         refused(user, path)
 
 
-@tap.case("a helper that crashes, floods or never answers")
-def misbehaviour():
-    misbehaves("#!/bin/sh\nkill -SEGV $$\n", "signal 11", "by hand")
-    misbehaves("#!/bin/sh\nexec yes flood\n", "more than 1048576 bytes")
-    misbehaves("#!/bin/sh\nexec sleep 600\n", "did not answer in time", "by hand")
+# What a helper does instead of answering, and what is said then. With a "grandchild" it has a child
+# that holds its output open, so that the end of the helper alone would not be the end of it.
+CHILD = 'echo $! >"$HOME/grandchild"; '
+FAULTS = {
+    "crashes": ("kill -SEGV $$", ("signal 11", "by hand")),
+    "floods": ("exec yes flood", ("more than 1048576 bytes",)),
+    "never answers": ("exec sleep 600", ("did not answer in time", "by hand")),
+    "floods through a child": (f"yes flood & {CHILD}wait", ("more than 1048576 bytes",)),
+    "never answers, nor does its child": (
+        f"sleep 600 & {CHILD}wait",
+        ("did not answer in time", "by hand"),
+    ),
+    "ends, and its child holds the output": (
+        f"sleep 600 & {CHILD}exit 0",
+        ("did not answer in time", "by hand"),
+    ),
+    "answers, and does not end": (
+        f"echo '{GOOD}'; exec >/dev/null; sleep 600 & {CHILD}wait",
+        ("did not end in time", "by hand"),
+    ),
+}
+
+OTHER = "other.example.com"
+ENTRIES = {SERVER: "alice", OTHER: "bob"}
+
+
+def has_ended(pid):
+    """True also where nobody has waited for it yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def check_grandchildren(users):
+    """What the helpers left behind was ended with them."""
+    deadline = time.monotonic() + sandbox.TIMEOUT
+    left = []
+    for user in users:
+        with open(user.path("home", "grandchild"), encoding="ascii") as file:
+            pid = int(file.read())
+        while not has_ended(pid) and time.monotonic() < deadline:
+            os.sched_yield()
+        if not has_ended(pid):
+            os.kill(pid, signal.SIGKILL)
+            left.append(pid)
+    tap.check(not left, f"{len(left)} children of helpers are still there")
+
+
+def put_entries(user):
+    """The same two entries in a helper that works and in a file, each asked for by its own rule."""
+    helper = {"type": "exec", "path": sandbox.put_fake(user)}
+    file = {"type": "file", "encryption": "none", "path": user.path("home", "file.json")}
+    for name, backend in (("helper", helper), ("file", file)):
+        sandbox.use_only(user, **backend)
+        for server, username in ENTRIES.items():
+            user.store(server, username, sandbox.secret(name))
+    return {"helper": helper, "file": file}
+
+
+def check_entries(user, backends, expected):
+    """What each of the two has, once the helper works again."""
+    for name, backend in backends.items():
+        sandbox.use_only(user, **backend)
+        tap.equal(user.list(), expected[name], f"the list of {name}")
+        for server, username in expected[name].items():
+            tap.equal(user.get(server), (username, sandbox.secret(name)), f"{server} in {name}")
+
+
+# Verb, its input, and what the helper is called with when it is broken: erase asks before.
+REQUESTS = (
+    ("get", SERVER, "get"),
+    ("list", "", "list"),
+    ("store", sandbox.entry(SERVER, "carol", sandbox.secret("new")), "store"),
+    ("erase", SERVER, "get"),
+    ("erase", SERVER, "erase"),
+)
+
+
+def put_broken(user, fault, call):
+    """A helper that is broken when it is called so, with a file behind it."""
+    backends = put_entries(user)
+    user.configure({"version": 1, "backends": backends, "default": ["helper", "file"]})
+    with open(user.path("home", "broken"), "w", encoding="ascii") as out:
+        out.write(f'if [ "$1" = {call} ]; then {FAULTS[fault][0]}; fi\n')
+    return backends
+
+
+def check_broken(user, done, backends, fault, verb, call):
+    sandbox.check_refused(done, "helper", f"docker-credential-child {call}", *FAULTS[fault][1])
+    os.unlink(user.path("home", "broken"))
+    left = {server: name for server, name in ENTRIES.items() if server != SERVER}
+    # What can be erased is, though the whole has failed.
+    check_entries(user, backends, {"helper": ENTRIES, "file": left if verb == "erase" else ENTRIES})
+
+
+for name_of_fault in FAULTS:
+
+    @tap.case(f"a helper that {name_of_fault}: an error of each verb, and nothing is lost")
+    def misbehaviour(fault=name_of_fault):
+        with contextlib.ExitStack() as stack:
+            users = []
+            for _, _, call in REQUESTS:
+                user = stack.enter_context(Sandbox(config={"version": 1}))
+                users.append((user, put_broken(user, fault, call)))
+            # At once, because most of the time is spent waiting.
+            with concurrent.futures.ThreadPoolExecutor(len(REQUESTS)) as pool:
+                runs = [
+                    pool.submit(user.helper, verb, text)
+                    for (user, _), (verb, text, _) in zip(users, REQUESTS, strict=True)
+                ]
+            if CHILD in FAULTS[fault][0]:
+                check_grandchildren(user for user, _ in users)
+            for (user, backends), (verb, _, call), run in zip(users, REQUESTS, runs, strict=True):
+                try:
+                    check_broken(user, run.result(), backends, fault, verb, call)
+                except AssertionError as problem:
+                    raise AssertionError(f"{verb}, by {call}: {problem}") from problem
 
 
 @tap.case("pullkey is not its own helper, and a loop through another program ends with the reason")

@@ -222,14 +222,18 @@ def use_only(user, **instance):
     user.configure({"version": 1, "backends": {"only": instance}, "default": ["only"]})
 
 
-def use_fake(user):
-    """A helper that works, as only backend; its entries are in $HOME/fake of who runs it."""
+def put_fake(user):
+    """A helper that works: its path. Its entries are in $HOME/fake of who runs it.
+
+    Where there is a $HOME/broken, the shell runs that text first.
+    """
     fake = os.path.join(HERE, "..", "fakes", "docker-credential-fake")
     path = user.path("home", "docker-credential-child")
     os.mkdir(user.path("home", "fake"), 0o700)
     with open(path, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o700)) as out:
-        out.write(f'#!/bin/sh\nFAKE_STORE=$HOME/fake exec sh {fake} "$1"\n')
-    use_only(user, type="exec", path=path)
+        out.write('#!/bin/sh\n[ ! -e "$HOME/broken" ] || . "$HOME/broken"\n')
+        out.write(f'FAKE_STORE=$HOME/fake exec sh {fake} "$1"\n')
+    return path
 
 
 def private(path, flags):
