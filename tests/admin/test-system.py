@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pullkey --system, in a mount namespace whose /etc and /var/lib are the test's own.
+
+As root at once, otherwise through a user namespace, in which the caller is root.
+"""
+
+import json
+import os
+import shutil
+import stat
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from home import Home
+from registry import find_program
+from tap import Skip, case, check, equal, run
+
+SERVER = "registry.example.com"
+MARKER = "marker-5d27e8"
+ACCOUNT = "/var/lib/account"  # the home of root there
+PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+INSIDE = 'mount --bind "$0" /etc && mount --bind "$1" /var/lib && shift && exec "$@"'
+CHILD = """#!/bin/sh
+cat >/dev/null
+tr '\\0' '\\n' </proc/$$/environ >"{dump}"
+echo '{{"{server}":"child"}}'
+"""
+
+
+class System(Home):
+    """A home, and the system's places beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.etc, self.lib = self.directory("etc"), self.directory("lib")
+        for name in (self.etc, self.lib):
+            os.chmod(name, 0o755)
+        shutil.copy("/etc/ld.so.cache", self.etc)
+        self.write("etc/passwd", f"root:x:0:0:root:{ACCOUNT}:/bin/sh\n")
+        namespace = ["-m"] if os.geteuid() == 0 else ["-Urm"]
+        self.enter = [find_program("unshare", "util-linux"), *namespace, "/bin/sh", "-c", INSIDE]
+        self.enter += [self.etc, self.lib]
+
+    def __enter__(self):
+        tried = self.run([*self.enter, "true"])
+        if tried.returncode != 0:
+            self.__exit__()
+        if "unshare:" in tried.stderr:
+            raise Skip("no mount namespace of its own here: " + tried.stderr.strip())
+        equal(tried.returncode, 0, tried.stderr)
+        return self
+
+    def system(self, *arguments, text="", env=()):
+        """Variables in `env` are as env(1) takes them: NAME=VALUE, -u, NAME."""
+        command = ["/usr/bin/env", *env, self.pullkey, "--system", *arguments]
+        return self.run([*self.enter, *command], text)
+
+    def configure(self, config):
+        os.makedirs(os.path.join(self.etc, "pullkey"), 0o755, exist_ok=True)
+        self.write("etc/pullkey/config.json", json.dumps(config))
+
+    def entries(self, *below):
+        return sorted(os.listdir(os.path.join(self.path, *below)))
+
+    def mode(self, *below):
+        return stat.S_IMODE(os.stat(os.path.join(self.path, *below)).st_mode)
+
+
+def login(home, server=SERVER, secret=MARKER):
+    arguments = ["login", "--no-verify", "-u", "alice", "--password-stdin", server]
+    done = home.system(*arguments, text=secret)
+    equal(done.returncode, 0, done.stderr)
+
+
+@case("login writes the system's store and key, with their modes, and nothing at home")
+def places():
+    with System() as home:
+        before = set(home.find_text(""))
+        login(home)
+        equal(home.entries("etc", "pullkey"), ["auth.cms", "auth.cms.lock"])
+        equal(home.entries("lib", "pullkey"), ["store.key", "store.key.lock"])
+        equal(home.mode("etc/pullkey/auth.cms"), 0o600)
+        equal(home.mode("lib/pullkey/store.key"), 0o400)
+        equal((home.mode("etc/pullkey"), home.mode("lib/pullkey")), (0o700, 0o700))
+        equal(os.path.getsize(os.path.join(home.path, "lib/pullkey/store.key")), 32)
+        made = set(home.find_text("")) - before
+        equal([name for name in made if not name.startswith(("etc/", "lib/"))], [])
+        equal(home.find_text(MARKER), [])
+
+
+@case("list and logout serve the system's store, and the user's stays another")
+def lists():
+    with System() as home:
+        home.login("user.example.com", "bob", "x", "--no-verify").check_returncode()
+        login(home)
+        listed = home.system("list", "--json")
+        equal(listed.returncode, 0, listed.stderr)
+        check(SERVER in listed.stdout and "alice" in listed.stdout, listed.stdout)
+        check("user.example.com" not in listed.stdout, "the user's entry is listed")
+        check(MARKER not in listed.stdout + listed.stderr, "the secret is listed")
+        equal(home.list(), {"user.example.com": "bob"})
+        login(home, secret="second")
+        equal(home.system("logout", SERVER).returncode, 0)
+        check(SERVER not in home.system("list", "--json").stdout, "it is still there")
+        equal(home.system("logout", SERVER).returncode, 0)
+        equal(home.list(), {"user.example.com": "bob"})
+
+
+@case("the user's configuration, and what the environment says instead, are not read")
+def configuration():
+    with System() as home:
+        plain = {"version": 1, "backends": {"file": {"type": "file", "encryption": "none"}}}
+        text = json.dumps(plain)
+        home.write(".config/pullkey/config.json", text)
+        home.env["PULLKEY_CONFIG_JSON"] = text
+        login(home)
+        equal(home.entries("etc", "pullkey"), ["auth.cms", "auth.cms.lock"])
+        os.unlink(os.path.join(home.etc, "pullkey/auth.cms"))
+        home.configure(plain)
+        login(home)
+        check("auth.json" in home.entries("etc", "pullkey"), "the system's own is not read")
+        equal(home.mode("etc/pullkey/auth.json"), 0o600)
+
+
+@case("a store that others may write is refused")
+def unsafe():
+    with System() as home:
+        login(home)
+        for name, mode in (("etc/pullkey/auth.cms", 0o600), ("lib/pullkey/store.key", 0o400)):
+            path = os.path.join(home.path, name)
+            os.chmod(path, mode | 0o022)
+            done = home.system("list")
+            equal((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+            check(os.path.basename(name) in done.stderr, done.stderr)
+            os.chmod(path, mode)
+        equal(home.system("list").returncode, 0)
+
+
+def helper_environment(home, names, env):
+    """What a helper gets from `--system list` by a caller with these variables."""
+    dump = os.path.join(home.path, "dump")
+    helper = home.write("lib/docker-credential-child", CHILD.format(dump=dump, server=SERVER))
+    os.chmod(helper, 0o755)
+    # The path as it is inside.
+    backend = {"type": "exec", "path": "/var/lib/docker-credential-child", "env": names}
+    home.configure({"version": 1, "backends": {"child": backend}, "default": ["child"]})
+    done = home.system("list", "--json", env=env)
+    equal(done.returncode, 0, done.stderr)
+    check(SERVER in done.stdout, done.stdout)
+    pairs = [line.split("=", 1) for line in home.read("dump").splitlines()]
+    found = dict(pairs)
+    equal(len(found), len(pairs), f"each name once in {pairs}")
+    return found
+
+
+@case("a helper gets the variables that are named, and a fixed PATH, and no others")
+def helper_variables():
+    with System() as home:
+        env = ["VAULT_ADDR=https://vault", "OTHER=x", "PATH=/tmp", "LD_BIND_NOW=1"]
+        names = ["VAULT_ADDR", "ABSENT", "LD_BIND_NOW"]
+        found = helper_environment(home, names, env)
+        found.pop("HOME")
+        expected = {"VAULT_ADDR": "https://vault", "PATH": PATHS, "PULLKEY_DEPTH": "1"}
+        equal(found, expected)
+        equal(set(helper_environment(home, [], env)), {"HOME", "PATH", "PULLKEY_DEPTH"})
+
+
+sys.exit(run())
