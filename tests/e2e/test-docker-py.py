@@ -12,7 +12,7 @@ from unittest import mock
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 
 from home import Home
-from scenario import MARKER, PASSWORD, USER, use_as_docker
+from scenario import MARKER, PASSWORD, USER, set_up
 from tap import Skip, case, check, equal, run
 
 try:
@@ -33,7 +33,7 @@ def client():
     if docker is None:
         raise Skip("docker-py is missing (Debian package python3-docker)")
     with Home() as home, mock.patch.dict(os.environ, home.env, clear=True):
-        use_as_docker(home)
+        set_up(home, "docker")
         yield home
 
 

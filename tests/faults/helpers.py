@@ -169,7 +169,8 @@ REQUESTS = (
 def put_broken(user, fault, call):
     """A helper that is broken when it is called so, with a file behind it."""
     backends = put_entries(user)
-    user.configure({"version": 1, "backends": backends, "default": ["helper", "file"]})
+    rules = [{"match": "**", "use": ["helper", "file"]}]
+    user.configure({"version": 1, "backends": backends, "rules": rules})
     with open(user.path("home", "broken"), "w", encoding="ascii") as out:
         out.write(f'if [ "$1" = {call} ]; then {FAULTS[fault][0]}; fi\n')
     return backends
