@@ -5,7 +5,9 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import select
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -206,6 +208,83 @@ for name_of_fault in FAULTS:
                     check_broken(user, run.result(), backends, fault, verb, call)
                 except AssertionError as problem:
                     raise AssertionError(f"{verb}, by {call}: {problem}") from problem
+
+
+def ignore_children():
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+
+
+def block_alarm():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+
+
+def ignore_alarm():
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+
+
+def block_all():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+# A client starts us with the signals that it has itself, and none of them may matter.
+CALLERS = {
+    "ignores SIGCHLD": ignore_children,
+    "blocks SIGALRM": block_alarm,
+    "ignores SIGALRM": ignore_alarm,
+    "blocks every signal": block_all,
+}
+
+
+def never_ending(user, before):
+    """A request that is too long and has no end: only the alarm ends it."""
+    process = subprocess.Popen(
+        [sandbox.program("docker-credential-pullkey"), "get"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=user.environment(),
+        preexec_fn=before,
+    )
+    try:
+        process.stdin.write(b"a" * 2_000_000)
+        process.stdin.flush()
+        readable, _, _ = select.select([process.stdout], [], [], sandbox.TIMEOUT)
+        tap.check(readable, f"no answer within {sandbox.TIMEOUT} s")
+        output = process.stdout.read()
+        tap.equal((process.wait(sandbox.TIMEOUT), output.count(b"\n")), (1, 1), repr(output))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+for name_of_caller in CALLERS:
+
+    @tap.case(f"a caller that {name_of_caller} is served by a helper")
+    def served(before=CALLERS[name_of_caller]):
+        with Sandbox(config={"version": 1}) as user:
+            use(user, path=sandbox.put_fake(user))
+            user.store(SERVER, "alice", sandbox.secret(), preexec_fn=before)
+            tap.equal(user.get(SERVER, preexec_fn=before), ("alice", sandbox.secret()))
+            tap.equal(user.list(preexec_fn=before), {SERVER: "alice"})
+            with open(user.path("home", "broken"), "w", encoding="ascii") as out:
+                out.write("kill -SEGV $$\n")
+            done = user.helper("get", SERVER, preexec_fn=before)
+            sandbox.check_refused(done, "docker-credential-child get", "signal 11")
+            os.unlink(user.path("home", "broken"))
+            user.erase(SERVER, preexec_fn=before)
+            tap.equal(user.get(SERVER, preexec_fn=before), None)
+
+
+@tap.case("a caller is told when it takes too long, whatever signals it blocks or ignores")
+def told():
+    with Sandbox(config={"version": 1}) as user:
+        with concurrent.futures.ThreadPoolExecutor(len(CALLERS)) as pool:
+            runs = {name: pool.submit(never_ending, user, call) for name, call in CALLERS.items()}
+        for name, run in runs.items():
+            try:
+                run.result()
+            except AssertionError as problem:
+                raise AssertionError(f"{name}: {problem}") from problem
 
 
 @tap.case("pullkey is not its own helper, and a loop through another program ends with the reason")
