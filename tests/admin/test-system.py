@@ -165,4 +165,22 @@ def helper_variables():
         equal(set(helper_environment(home, [], env)), {"HOME", "PATH", "PULLKEY_DEPTH"})
 
 
+@case("a helper's HOME is the account's, whatever the caller's is")
+def helper_home():
+    with System() as home:
+        for env in (["HOME=/tmp"], ["HOME="], ["HOME=relative"], ["-u", "HOME"]):
+            equal(helper_environment(home, [], env)["HOME"], ACCOUNT, f"{env}")
+
+
+@case("what is fixed for a helper cannot be replaced by naming it")
+def helper_fixed():
+    with System() as home:
+        for depth in ("3", "0", ""):
+            env = ["HOME=/tmp", "PATH=/tmp", f"PULLKEY_DEPTH={depth}", "KEPT=yes"]
+            for names in (["HOME"], ["PATH"], ["PULLKEY_DEPTH"], ["PATH", "HOME", "PULLKEY_DEPTH"]):
+                found = helper_environment(home, [*names, "KEPT"], env)
+                check(found.pop("PULLKEY_DEPTH") != depth, f"{names}: the depth is the caller's")
+                equal(found, {"HOME": ACCOUNT, "PATH": PATHS, "KEPT": "yes"}, f"{names}")
+
+
 sys.exit(run())
