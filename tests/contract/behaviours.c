@@ -371,6 +371,32 @@ static void hub_is_stored_once(void **state)
     expect_all_seeds_but(*state, "https://index.docker.io/v1/");
 }
 
+/* With a port of its own, or without TLS, docker.io is not Docker Hub. */
+static void only_hub_is_hub(void **state)
+{
+    static const char *const others[] = { "docker.io:5000", "http://docker.io" };
+    static const char *const hub = "https://index.docker.io/v1/";
+    cleanup_list struct pullkey_list entries = { 0 };
+
+    for (size_t i = 0; i < COUNT(others); i++) {
+        expect_none(*state, others[i]);
+        put(*state, others[i], others[i], MARKER "-other");
+        expect(*state, others[i], others[i], MARKER "-other", PULLKEY_PASSWORD);
+        expect_seed(*state, hub, hub);
+    }
+    list(*state, &entries);
+    assert_int_equal(entries.count, seed_count + COUNT(others));
+    assert_int_equal(count_listed(&entries, hub), 1);
+    put(*state, "docker.io", "docker", MARKER "-docker");
+    for (size_t i = 0; i < COUNT(others); i++) {
+        expect(*state, others[i], others[i], MARKER "-other", PULLKEY_PASSWORD);
+        erase(*state, others[i], PULLKEY_OK);
+        expect_none(*state, others[i]);
+        expect(*state, hub, "docker", MARKER "-docker", PULLKEY_PASSWORD);
+    }
+    expect_all_seeds_but(*state, hub);
+}
+
 static void erase_takes_aliases_and_no_more(void **state)
 {
     erase(*state, "https://registry.example.com/", PULLKEY_OK);
@@ -602,6 +628,7 @@ const struct behaviour behaviours[] = {
     BEHAVIOUR(store_replaces_aliases, NEEDS_STORE),
     BEHAVIOUR(store_replaces_every_alias, NEEDS_SEARCH),
     BEHAVIOUR(hub_is_stored_once, NEEDS_STORE),
+    BEHAVIOUR(only_hub_is_hub, NEEDS_STORE),
     BEHAVIOUR(erase_takes_aliases_and_no_more, NEEDS_STORE),
     BEHAVIOUR(erase_never_shortens, NEEDS_STORE),
     BEHAVIOUR(everything_can_be_erased, NEEDS_STORE),
