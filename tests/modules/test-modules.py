@@ -232,6 +232,78 @@ def absent():
         refused(home, "fake-absent", "not installed", MODULES)
 
 
+CMS = os.path.join(MODULES, "cms.so")
+STORE = ".config/pullkey/auth.cms"
+# With no configuration at all, and with one that names the store.
+CONFIGURATIONS = {
+    "zero configuration": None,
+    "the store is named": {
+        "version": 1,
+        "backends": {"file": {"type": "file", "encryption": "cms"}},
+        "default": ["file"],
+    },
+    "a rule": {"version": 1, "rules": [{"match": "**", "use": ["file"]}]},
+}
+
+
+def entry(server, secret):
+    return json.dumps({"ServerURL": server, "Username": "alice", "Secret": secret})
+
+
+def without_cms(home, arguments, text, stream):
+    """One line that names the module, exit status 1."""
+    done = home.run(arguments, text)
+    output, other = (done.stdout, done.stderr)[:: 1 if stream == "stdout" else -1]
+    tap.equal((done.returncode, other), (1, ""), f"{arguments[1]}: {output}")
+    tap.equal((output.count("\n"), output[-1:]), (1, "\n"), output)
+    for word in ('"cms"', "not installed", CMS):
+        tap.check(word in output, f"{arguments[1]}: no {word} in {output!r}")
+    tap.check("s3cret" not in output, output)
+
+
+for name_of_configuration in CONFIGURATIONS:
+
+    @tap.case(f"without cms.so an encrypted store is an error that names it: {name_of_configuration}")
+    def store_without_cms(configuration=CONFIGURATIONS[name_of_configuration]):
+        if not os.path.exists(CMS):
+            raise tap.Skip("cms.so is not built")
+        with Home() as home:
+            if configuration is not None:
+                home.write(".config/pullkey/config.json", json.dumps(configuration))
+            home.succeed([home.helper, "store"], entry(SERVER, "s3cret"))
+            with open(os.path.join(home.path, STORE), "rb") as file:
+                before = file.read()
+            with moved_away(CMS):
+                for verb, text in (
+                    ("get", SERVER),
+                    ("get", "https://absent.example.com"),
+                    ("list", ""),
+                    ("erase", SERVER),
+                    ("erase", "https://absent.example.com"),
+                    ("store", entry(SERVER, "other-s3cret")),
+                ):
+                    without_cms(home, [home.helper, verb], text, "stdout")
+                login = ["login", "--no-verify", "-u", "a", "--password-stdin", SERVER]
+                for arguments in (["list"], ["logout", SERVER], login):
+                    without_cms(home, [home.pullkey, *arguments], "s3cret", "stderr")
+            with open(os.path.join(home.path, STORE), "rb") as file:
+                tap.equal(file.read() == before, True, "the store is as it was")
+            tap.equal(home.get(SERVER)["Secret"], "s3cret", "with the module again")
+
+
+@tap.case("without cms.so and a store nothing is found, and nothing can be stored")
+def no_store_without_cms():
+    if not os.path.exists(CMS):
+        raise tap.Skip("cms.so is not built")
+    with Home() as home, moved_away(CMS):
+        tap.equal(home.get(SERVER), None)
+        tap.equal(home.list(), {})
+        without_cms(home, [home.helper, "store"], entry(SERVER, "s3cret"), "stdout")
+        tap.equal(home.find_text("s3cret"), [])
+        tap.check(not os.path.exists(os.path.join(home.path, STORE)), "a store was made")
+        tap.equal(home.find_text("auths"), [])
+
+
 @tap.case("a secret beyond the contract's limit is refused")
 def huge():
     with Home() as home:
