@@ -6,7 +6,6 @@
 #include "admin.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/depth.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -49,6 +49,9 @@ int admin_usage(struct pullkey_error *error, const char *format, ...)
     return ADMIN_USAGE;
 }
 
+/* Exec backends above this process; read at start. */
+static uint32_t depth;
+
 int admin_load(const struct admin_call *call, struct config *ret, struct pullkey_error *error)
 {
     struct config_source source;
@@ -64,6 +67,7 @@ struct resolve admin_resolve(const struct config *config)
         .config = config,
         .asker = { .caller = CONFIG_DOCKER },
         .deadline_ms = clock_monotonic_ms() + RESOLVE_DEADLINE_MS,
+        .depth = depth,
     };
 }
 
@@ -207,8 +211,7 @@ static int run_program(int argc, char **argv, struct pullkey_error *error)
         return 0;
     memmove(argv + 1, argv, (size_t)at * sizeof(*argv));
     argv[1] = path;
-    /* The handler that process_harden set would be inherited as "ignore". */
-    (void)signal(SIGPIPE, SIG_DFL);
+    process_restore_signals();
     (void)execv(path, argv + 1);
     return error_errno(error, errno, "cannot run %s", path);
 }
@@ -294,6 +297,8 @@ int main(int argc, char **argv)
     int r;
 
     r = process_harden(&error);
+    if (r == 0)
+        r = depth_read(&depth, &error);
     if (r == 0) {
         json_start();
         log_start("pullkey", secure_getenv("PULLKEY_LOG"));

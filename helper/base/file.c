@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +159,8 @@ int file_directory_open(const char *path, struct file_directory *ret, struct pul
     struct stat status;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+    if (fd < 0 && errno == ENOTDIR && lstat(path, &status) == 0)
+        return error_set(error, PULLKEY_DENIED, "%s is not a directory", path);
     if (fd < 0)
         return error_errno(error, errno == ENOTDIR ? ENOENT : errno, "cannot open %s", path);
     if (fstat(fd, &status) < 0) {
@@ -255,11 +256,6 @@ int file_write_all(int fd, const char *bytes, size_t length, struct pullkey_erro
     return 0;
 }
 
-void file_survive_limit(void)
-{
-    (void)signal(SIGXFSZ, SIG_IGN);
-}
-
 int file_directory_flush(const struct file_directory *directory, const char *path,
                          struct pullkey_error *error)
 {
@@ -282,7 +278,6 @@ static int write_temporary(int directory, const char *name, const char *bytes, s
     fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_errno(error, errno, "cannot make %s", name);
-    file_survive_limit();
     r = file_write_all(fd, bytes, length, error);
     if (r < 0)
         return r;

@@ -67,10 +67,6 @@ int file_replace(const char *path, const char *bytes, size_t length, mode_t mode
  */
 int file_make_parents(const char *path, struct pullkey_error *error);
 
-/* From here on, writing past a limit on file sizes (ulimit -f) fails with EFBIG instead of ending
- * the process. */
-void file_survive_limit(void);
-
 /* Checks the directory of `path` as file_directory_open does. */
 int file_check_directory(const char *path, struct pullkey_error *error);
 

@@ -162,6 +162,14 @@ void json_done(struct json *json)
     *json = (struct json){ 0 };
 }
 
+/* Keys are names, but a URL among them may hold a password before an '@'. */
+static const char *without_user(const char *key)
+{
+    const char *at = strrchr(key, '@');
+
+    return at ? at : key;
+}
+
 /*
  * Finds an item in document order: counts the values before it and writes the path to it. True if
  * it is at or below `tree`.
@@ -178,7 +186,7 @@ static bool find_item(const cJSON *tree, const cJSON *item, size_t *count, char 
 
         if (child->string)
             length = snprintf(path + used, PATH_TEXT_MAX - used, "%s%s", used > 0 ? "." : "",
-                              child->string);
+                              without_user(child->string));
         else
             length = snprintf(path + used, PATH_TEXT_MAX - used, "[%zu]", index);
         if (length < 0)
@@ -228,6 +236,8 @@ int json_error(const struct json *json, const cJSON *item, struct pullkey_error 
     if (vsnprintf(message, sizeof(message), format, arguments) < 0)
         message[0] = '\0';
     va_end(arguments);
+    if (!json)
+        return error_set(error, PULLKEY_INVALID, "%s", message);
     (void)find_item(json->root, item, &number, path, 0);
     return error_set(error, PULLKEY_INVALID, "%s:%zu: %s%s%s", json->name,
                      line_of_value(json, number), path, path[0] != '\0' ? ": " : "", message);

@@ -41,7 +41,8 @@ void json_done(struct json *json);
 
 /*
  * An error at an item of the document: "NAME:LINE: key: text", where key is the path to the item as
- * in "rules[2].match". Returns -PULLKEY_INVALID.
+ * in "rules[2].match", without what stands before an '@' in a key. That reads the document once
+ * more; with NULL for it the message is the text alone. Returns -PULLKEY_INVALID.
  */
 int json_error(const struct json *json, const cJSON *item, struct pullkey_error *error,
                const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -22,6 +22,19 @@ static bool is_current(int fd, const char *path)
            open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
 }
 
+static int refuse_lock(const char *path, int errnum, struct pullkey_error *error)
+{
+    if (errnum == ELOOP || errnum == EISDIR || errnum == ENXIO)
+        return error_set(error, PULLKEY_DENIED, "the lock %s is not a regular file: remove it",
+                         path);
+    if (errnum == EACCES)
+        return error_set(error, PULLKEY_DENIED,
+                         "cannot open the lock %s, which is somebody else's: remove it, or run "
+                         "chown on it",
+                         path);
+    return error_errno(error, errnum, "cannot open the lock %s", path);
+}
+
 int lock_take(const char *path, int64_t deadline_ms, struct lock *ret, struct pullkey_error *error)
 {
     int64_t wait_ms = FIRST_WAIT_MS;
@@ -34,7 +47,7 @@ int lock_take(const char *path, int64_t deadline_ms, struct lock *ret, struct pu
         int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 
         if (fd < 0)
-            return error_errno(error, errno, "cannot open the lock %s", path);
+            return refuse_lock(path, errno, error);
         /* flock has no deadline of its own, so it is asked again, less and less often. */
         while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
             int64_t now = clock_monotonic_ms();

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1200
+#define DATE_SIZE 21 /* "2026-11-25T00:00:00Z " */
 
 static const char *log_program = "pullkey";
 static const char *log_path;
@@ -22,26 +23,41 @@ void log_start(const char *program, const char *path)
     log_path = path && path[0] != '\0' ? path : NULL;
 }
 
-/* A file of ours that others cannot write to, or a terminal. */
-static bool is_for_logs(const struct stat *status)
+/* An empty file, or one that begins as a line of ours does. */
+static bool is_log(int fd)
 {
-    if (S_ISCHR(status->st_mode))
+    char begin[DATE_SIZE];
+    ssize_t got = pread(fd, begin, sizeof(begin), 0);
+
+    return got == 0 || (got == sizeof(begin) && begin[4] == '-' && begin[10] == 'T' &&
+                        begin[19] == 'Z' && begin[20] == ' ');
+}
+
+/* A log of ours that others cannot write to, or a terminal: a name that was given by mistake must
+ * not spoil a file. */
+static bool is_for_logs(int fd)
+{
+    struct stat status;
+
+    if (fstat(fd, &status) < 0)
+        return false;
+    if (S_ISCHR(status.st_mode))
         return true;
-    return S_ISREG(status->st_mode) && (status->st_uid == geteuid() || status->st_uid == 0) &&
-           !(status->st_mode & (S_IWGRP | S_IWOTH));
+    return S_ISREG(status.st_mode) && status.st_nlink == 1 &&
+           (status.st_uid == geteuid() || status.st_uid == 0) &&
+           !(status.st_mode & (S_IWGRP | S_IWOTH)) && is_log(fd);
 }
 
 static void write_line(const char *line, size_t length)
 {
-    struct stat status;
     int fd =
-        open(log_path,
-             O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
+        open(log_path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+             0600);
 
     if (fd < 0)
         return;
     /* One write keeps the lines of parallel processes whole. */
-    if (fstat(fd, &status) == 0 && is_for_logs(&status) && write(fd, line, length) < 0) {
+    if (is_for_logs(fd) && write(fd, line, length) < 0) {
         /* Ignored: see the header. */
     }
     (void)close(fd);

@@ -77,14 +77,27 @@ static int settle_descriptors(struct pullkey_error *error)
     return 0;
 }
 
-/* What a caller blocks is inherited, and alarms must arrive. */
+/*
+ * What a caller blocks is inherited, and alarms must arrive. Writing into a closed pipe and past a
+ * limit on file sizes are errors of write(2), not ends of the process.
+ */
 static void settle_signals(void)
+{
+    sigset_t size;
+
+    (void)sigemptyset(&size);
+    (void)sigaddset(&size, SIGXFSZ);
+    (void)sigprocmask(SIG_SETMASK, &size, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+void process_restore_signals(void)
 {
     sigset_t none;
 
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_DFL);
 }
 
 int process_harden(struct pullkey_error *error)

@@ -188,7 +188,6 @@ static int write_file(int fd, const struct buffer *text, const struct cache_entr
                                        { .tv_sec = entry->end > stay ? entry->end : stay } };
     int r;
 
-    file_survive_limit();
     r = file_write_all(fd, text->data, text->length, error);
 
     if (r == 0 && futimens(fd, times) < 0)

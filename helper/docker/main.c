@@ -56,8 +56,12 @@ static void give_up(int number)
     static const char input[] = PROTOCOL_NAME ": the request on standard input does not end\n";
     static const char answer[] = PROTOCOL_NAME ": the request took too long and was given up; "
                                                "PULLKEY_LOG=FILE shows what it was waiting for\n";
+    struct pollfd output = { .fd = STDOUT_FILENO, .events = POLLOUT };
 
     (void)number;
+    /* A client that reads nothing gets nothing. */
+    if (poll(&output, 1, 0) != 1 || !(output.revents & POLLOUT))
+        _exit(EXIT_FAILURE);
     if (!is_read)
         (void)!write(STDOUT_FILENO, input, sizeof(input) - 1);
     else if (!is_answered)

@@ -172,10 +172,18 @@ def helper_home():
             equal(helper_environment(home, [], env)["HOME"], ACCOUNT, f"{env}")
 
 
+@case("a helper that leads back to pullkey comes to an end")
+def loop():
+    with System() as home:
+        done = home.system("list", env=["PULLKEY_DEPTH=2"])
+        equal((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+        check("call each other in a loop" in done.stderr, done.stderr)
+
+
 @case("what is fixed for a helper cannot be replaced by naming it")
 def helper_fixed():
     with System() as home:
-        for depth in ("3", "0", ""):
+        for depth in ("1", "0", ""):
             env = ["HOME=/tmp", "PATH=/tmp", f"PULLKEY_DEPTH={depth}", "KEPT=yes"]
             for names in (["HOME"], ["PATH"], ["PULLKEY_DEPTH"], ["PATH", "HOME", "PULLKEY_DEPTH"]):
                 found = helper_environment(home, [*names, "KEPT"], env)

@@ -104,7 +104,10 @@ static void absence_is_not_found(void **state)
     assert_refused(read_it(at("absent"), FILE_OURS, 0, &error), PULLKEY_NOT_FOUND, "absent", error);
     assert_int_equal(read_it(at("absent"), FILE_INPUT, 0, &error), -PULLKEY_NOT_FOUND);
     assert_int_equal(read_it(at("no/such/place"), FILE_OURS, 0, &error), -PULLKEY_NOT_FOUND);
-    assert_int_equal(read_it(at("file/inside"), FILE_OURS, 0, &error), -PULLKEY_NOT_FOUND);
+    /* What stands where the directory should be is no absence; further up it is. */
+    assert_refused(read_it(at("file/inside"), FILE_OURS, 0, &error), PULLKEY_DENIED,
+                   "file is not a directory", error);
+    assert_int_equal(read_it(at("file/a/inside"), FILE_OURS, 0, &error), -PULLKEY_NOT_FOUND);
     assert_int_equal(read_it(at("file/inside"), FILE_INPUT, 0, &error), -PULLKEY_NOT_FOUND);
 }
 

@@ -176,9 +176,12 @@ static void what_cannot_be_a_lock(void **state)
                    error);
     (void)snprintf(other, sizeof(other), "%s/target", place);
     assert_int_equal(symlink(other, path), 0);
-    assert_refused(lock_take(path, SOON, &lock, &error), PULLKEY_INTERNAL, "cannot open the lock",
-                   error);
+    assert_refused(lock_take(path, SOON, &lock, &error), PULLKEY_DENIED, "remove it", error);
     assert_int_not_equal(access(other, F_OK), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_refused(lock_take(path, SOON, &lock, &error), PULLKEY_DENIED, "remove it", error);
+    assert_int_equal(rmdir(path), 0);
     assert_int_equal(lock.fd, -1);
 }
 
