@@ -116,9 +116,11 @@ static int check_credential(const struct pullkey_credential *credential,
 {
     if (!credential->username || !credential->secret.bytes)
         return error_set(error, PULLKEY_INTERNAL, "the backend gave an incomplete credential");
-    if (strnlen(credential->username, PULLKEY_USERNAME_MAX + 1) > PULLKEY_USERNAME_MAX ||
-        credential->secret.length > PULLKEY_SECRET_MAX)
-        return error_set(error, PULLKEY_INVALID, "the credential is longer than %d bytes",
+    if (strnlen(credential->username, PULLKEY_USERNAME_MAX + 1) > PULLKEY_USERNAME_MAX)
+        return error_set(error, PULLKEY_INVALID, "the user name is longer than %d bytes",
+                         PULLKEY_USERNAME_MAX);
+    if (credential->secret.length > PULLKEY_SECRET_MAX)
+        return error_set(error, PULLKEY_INVALID, "the secret is longer than %d bytes",
                          PULLKEY_SECRET_MAX);
     if (memchr(credential->secret.bytes, '\0', credential->secret.length))
         return error_set(error, PULLKEY_INVALID, "the secret holds a NUL byte");
@@ -144,10 +146,11 @@ static int check_inputs(const struct question *question, const struct pullkey_mo
     if (!question->inputs ||
         ((module->capabilities & PULLKEY_EXPIRES) && strcmp(question->inputs, inputs) == 0))
         return 0;
-    return error_set(error, PULLKEY_INVALID,
-                     "the module \"%s\" and its file %s.inputs do not belong together: install both "
-                     "again",
-                     module->type, module->type);
+    return error_set(
+        error, PULLKEY_INVALID,
+        "the module \"%s\" and its file %s.inputs do not belong together: install both "
+        "again",
+        module->type, module->type);
 }
 
 static int ask_backend(void *context, struct pullkey_credential *ret, struct pullkey_error *error)
@@ -191,7 +194,9 @@ static int ask_instance(struct question *question, const struct registry_referen
     struct cache_key key;
     int r = module_inputs(instance->type, &inputs, error);
 
-    log_line(instance->name, "asked for %s", question->request->text);
+    /* Without a query, which has no meaning here and may hold a token. */
+    log_line(instance->name, "asked for %.*s", (int)strcspn(question->request->text, "?"),
+             question->request->text);
     if (r == 0 && inputs.length == 0)
         return ask_backend(question, ret, error);
     if (r == 0)
@@ -240,7 +245,7 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
 
         r = resolve_judge(chain.items[i], r, error);
         if (r == 0) {
-            log_line(chain.items[i]->name, "answers for %s", reference->text);
+            log_line(chain.items[i]->name, "answers");
             name_source(chain.items[i], ret_source);
         }
         if (r != -PULLKEY_NOT_FOUND)
@@ -339,19 +344,24 @@ static int erase_from(const struct resolve *resolve, const struct config_instanc
     return r == PASS_OVER || r == -PULLKEY_UNSUPPORTED ? -PULLKEY_NOT_FOUND : r;
 }
 
-/* What other instances of the chain still hold is never asked for before the new entry, so a
- * failure here is only logged. */
-static void clear_others(const struct resolve *resolve, const struct resolve_chain *chain,
+/*
+ * What other instances of the chain still hold is never asked for before the new entry, so a
+ * failure here is only logged. True if something was removed.
+ */
+static bool clear_others(const struct resolve *resolve, const struct resolve_chain *chain,
                          size_t target, const struct pullkey_request *request)
 {
     struct pullkey_error error;
+    bool removed = false;
 
     for (size_t i = target + 1; i < chain->count; i++) {
         int r = erase_from(resolve, chain->items[i], request, &error);
 
         if (r < 0 && r != -PULLKEY_NOT_FOUND)
             log_line(chain->items[i]->name, "an older credential may stay: %s", error.message);
+        removed = removed || r == 0;
     }
+    return removed;
 }
 
 /* 0 if the instance has the credential now, PASS_OVER with *error if it is not for storing. */
@@ -372,6 +382,20 @@ static int store_in(const struct resolve *resolve, const struct config_instance 
     if (r == -PULLKEY_NOT_FOUND)
         error->code = PULLKEY_INTERNAL;
     return r < 0 ? error_wrap(error, "%s", instance->name) : 0;
+}
+
+/* Stores in one instance of the chain and clears those after it. */
+static int store_at(const struct resolve *resolve, const struct resolve_chain *chain, size_t at,
+                    const struct pullkey_request *request,
+                    const struct pullkey_credential *credential, struct pullkey_error *error)
+{
+    int r = store_in(resolve, chain->items[at], request, credential, error);
+
+    /* Two instances may stand for one store (two ways to a file, a helper of it): then the new
+     * entry was removed as well. */
+    if (r == 0 && clear_others(resolve, chain, at, request))
+        r = store_in(resolve, chain->items[at], request, credential, error);
+    return r;
 }
 
 /* What to do after an instance that is not for storing: 0 to go on, or an error. */
@@ -435,14 +459,13 @@ int resolve_store(const struct resolve *resolve, const struct registry_reference
     for (size_t i = 0; i < chain.count; i++) {
         struct pullkey_error why = { 0 };
 
-        r = store_in(resolve, chain.items[i], &request.request, credential, &why);
+        r = store_at(resolve, &chain, i, &request.request, credential, &why);
         if (r < 0) {
             *error = why;
             return r;
         }
         if (r == 0) {
             name_source(chain.items[i], ret_source);
-            clear_others(resolve, &chain, i, &request.request);
             r = drop_derived(resolve, &chain, reference, error);
             return r < 0 ? error_wrap(error, "stored in %s, but an older token may still be served",
                                       chain.items[i]->name)
