@@ -340,6 +340,7 @@ int auths_list(const struct pullkey_host *host, const struct json *document,
 {
     const cJSON *entry;
     cJSON *map;
+    size_t left_out = 0;
     int r = auths_map(document, &map, error);
 
     if (r < 0 || !map)
@@ -350,9 +351,11 @@ int auths_list(const struct pullkey_host *host, const struct json *document,
 
         if (auths_is_absent(host, entry))
             continue;
-        r = auths_read(host, document, entry, &credential, &cause);
+        /* Where it stands is looked for once: that reads the whole document. */
+        r = auths_read(host, left_out == 0 ? document : NULL, entry, &credential, &cause);
         if (r == -PULLKEY_INVALID) {
-            host->log(SOURCE, "left out of the list: %s", cause.message);
+            if (left_out++ == 0)
+                host->log(SOURCE, "left out of the list: %s", cause.message);
             continue;
         }
         if (r < 0) {
@@ -365,5 +368,7 @@ int auths_list(const struct pullkey_host *host, const struct json *document,
         if (r < 0)
             return r;
     }
+    if (left_out > 1)
+        host->log(SOURCE, "left out of the list: %zu more", left_out - 1);
     return 0;
 }

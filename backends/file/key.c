@@ -64,11 +64,21 @@ int key_make(const char *path, struct pullkey_secret *ret, struct pullkey_error 
     return r < 0 ? r : secret_set(ret, bytes, PULLKEY_CODEC_KEY_SIZE, error);
 }
 
-int key_next(const char *path, char *ret, struct pullkey_error *error)
+static int beside(const char *path, const char *suffix, char *ret, struct pullkey_error *error)
 {
-    if (snprintf(ret, FILE_PATH_MAX, "%s.next", path) >= FILE_PATH_MAX)
+    if (snprintf(ret, FILE_PATH_MAX, "%s%s", path, suffix) >= FILE_PATH_MAX)
         return error_set(error, PULLKEY_INVALID, "%s: the path is too long", path);
     return 0;
+}
+
+int key_next(const char *path, char *ret, struct pullkey_error *error)
+{
+    return beside(path, ".next", ret, error);
+}
+
+int key_old(const char *path, char *ret, struct pullkey_error *error)
+{
+    return beside(path, ".old", ret, error);
 }
 
 int key_adopt(const char *next, const char *path, struct pullkey_error *error)
@@ -84,11 +94,14 @@ static int make(const char *path, struct pullkey_secret *ret, struct pullkey_err
     char fresh[FILE_PATH_MAX];
     int r;
 
-    if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
-        return error_set(error, PULLKEY_INVALID, "%s: the path is too long", path);
-    r = key_make(fresh, &key, error);
+    r = beside(path, ".new", fresh, error);
     if (r < 0)
         return r;
+    r = key_make(fresh, &key, error);
+    if (r < 0) {
+        (void)unlink(fresh);
+        return r;
+    }
     if (rename_new(fresh, path) < 0) {
         int errnum = errno;
 
@@ -110,9 +123,9 @@ int key_lock(const char *path, int64_t deadline_ms, struct lock *ret, struct pul
     char lock_path[FILE_PATH_MAX];
     int r;
 
-    if (snprintf(lock_path, sizeof(lock_path), "%s.lock", path) >= (int)sizeof(lock_path))
-        return error_set(error, PULLKEY_INVALID, "%s: the path is too long", path);
-    r = file_make_parents(path, error);
+    r = beside(path, ".lock", lock_path, error);
+    if (r == 0)
+        r = file_make_parents(path, error);
     return r < 0 ? r : lock_take(lock_path, deadline_ms, ret, error);
 }
 

@@ -2,6 +2,7 @@
 #include "rekey.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -14,6 +15,7 @@ struct run {
     struct rekey_done done;
     struct lock locks[REKEY_STORES_MAX];
     struct lock key_lock;
+    bool missing; /* a store that is configured is not there */
     const char *key_path;
     char next_path[FILE_PATH_MAX];
 };
@@ -27,10 +29,20 @@ static void run_done(struct run *run)
 
 #define cleanup_run __attribute__((cleanup(run_done)))
 
+bool rekey_is_same(const char *a, const char *b)
+{
+    struct stat first, second;
+
+    if (strcmp(a, b) == 0)
+        return true;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
 static bool is_known(const struct run *run, const struct store *store)
 {
     for (size_t i = 0; i < run->done.count; i++)
-        if (strcmp(run->done.stores[i]->paths[0], store->paths[0]) == 0)
+        if (rekey_is_same(run->done.stores[i]->paths[0], store->paths[0]))
             return true;
     return false;
 }
@@ -49,8 +61,10 @@ static int start(struct run *run, const struct store *const *stores, size_t coun
         if (is_known(run, stores[i]))
             continue;
         r = store_load(stores[i], 0, &document, error);
-        if (r == -PULLKEY_NOT_FOUND)
+        if (r == -PULLKEY_NOT_FOUND) {
+            run->missing = true;
             continue;
+        }
         if (r == 0)
             r = store_lock(stores[i], deadline_ms, &run->locks[run->done.count], error);
         if (r < 0)
@@ -101,6 +115,18 @@ static int seal_store(const struct run *run, const struct store *store,
     return r < 0 ? r : store_try_key(store, run->next_path, error);
 }
 
+/* A store that is not there now, on a disk that is not mounted perhaps, may need the old key. */
+static int keep_old_key(const struct run *run, struct pullkey_error *error)
+{
+    cleanup_secret struct pullkey_secret key = { 0 };
+    char path[FILE_PATH_MAX];
+    int r = key_old(run->key_path, path, error);
+
+    if (r == 0)
+        r = key_read(run->key_path, &key, error);
+    return r < 0 ? r : file_replace(path, key.bytes, key.length, 0400, error);
+}
+
 int rekey_stores(const struct store *const *stores, size_t count, int64_t deadline_ms,
                  struct rekey_done *ret, struct pullkey_error *error)
 {
@@ -114,10 +140,14 @@ int rekey_stores(const struct store *const *stores, size_t count, int64_t deadli
     /* From here on the new key stays, whatever happens: a store may need it. */
     for (size_t i = 0; r == 0 && i < run.done.count; i++)
         r = seal_store(&run, run.done.stores[i], &key, error);
-    if (r < 0)
-        return error_wrap(error, "the key was not replaced; everything can be read as before");
-    r = key_adopt(run.next_path, run.key_path, error);
+    if (r == 0 && run.missing)
+        r = keep_old_key(&run, error);
     if (r == 0)
-        *ret = run.done;
-    return r;
+        r = key_adopt(run.next_path, run.key_path, error);
+    if (r < 0)
+        return error_wrap(error, "the change of keys is not complete; everything can be read, and "
+                                 "another run completes it");
+    run.done.kept_old_key = run.missing;
+    *ret = run.done;
+    return 0;
 }

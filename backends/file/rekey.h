@@ -22,12 +22,16 @@
 struct rekey_done {
     const struct store *stores[REKEY_STORES_MAX];
     size_t count;
+    bool kept_old_key; /* as KEY.old, since a store that may need it is not there */
 };
 
+/* True if two paths lead to one file. */
+bool rekey_is_same(const char *a, const char *b);
+
 /*
- * All stores that have the same key, at most REKEY_STORES_MAX; the same store may be there twice.
- * Stores that do not exist are left out; -PULLKEY_NOT_FOUND if none does. After an error everything
- * can be read, and a new run can finish it.
+ * All stores that have the same key (rekey_is_same), at most REKEY_STORES_MAX; the same store may
+ * be there twice. Stores that do not exist are left out; -PULLKEY_NOT_FOUND if none does. After an
+ * error everything can be read, and a new run can finish it.
  */
 int rekey_stores(const struct store *const *stores, size_t count, int64_t deadline_ms,
                  struct rekey_done *ret, struct pullkey_error *error);

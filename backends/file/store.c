@@ -16,7 +16,7 @@
 /* What sealing adds to the document is less than this. */
 #define SEAL_ROOM 512
 #define LOAD_TRIES 3
-#define QUOTED_MAX 512 /* an error has not much more room */
+#define QUOTED_MAX 256 /* the path is in the message twice */
 
 static bool exists(const char *path)
 {
@@ -25,16 +25,15 @@ static bool exists(const char *path)
     return lstat(path, &status) == 0;
 }
 
-/* In a form that a shell reads as one word. */
+/* In a form that a shell reads as one word; NULL where it does not fit or is not printable. */
 static const char *quote(const char *path, char ret[QUOTED_MAX])
 {
     size_t at = 0;
 
-    if (path[strspn(path, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+")] ==
-        '\0')
-        return path;
     ret[at++] = '\'';
-    for (; *path != '\0' && at < QUOTED_MAX - 6; path++) {
+    for (; *path != '\0'; path++) {
+        if (at >= QUOTED_MAX - 6 || (unsigned char)*path < 0x20)
+            return NULL;
         if (*path == '\'')
             at = (size_t)((char *)mempcpy(ret + at, "'\\''", 4) - ret);
         else
@@ -49,10 +48,16 @@ static int refuse_plain(const char *path, struct pullkey_error *error)
     char storage[QUOTED_MAX];
     const char *word = quote(path, storage);
 
+    if (!word)
+        return error_set(error, PULLKEY_INVALID,
+                         "%s is not encrypted, and this store is configured to be: rename it, "
+                         "import it with \"pullkey store import --from\", and remove it",
+                         path);
     return error_set(error, PULLKEY_INVALID,
-                     "%s is not encrypted, and this store is configured to be: run "
-                     "mv %s %s.old && pullkey store import --from %s.old && rm %s.old",
-                     path, word, word, word, word);
+                     "%s is not encrypted, and this store is configured to be: run F=%s && "
+                     "mv \"$F\" \"$F.old\" && pullkey store import --from \"$F.old\" && rm "
+                     "\"$F.old\"",
+                     path, word);
 }
 
 static int refuse_sealed(const char *path, struct pullkey_error *error)
@@ -269,11 +274,18 @@ static int find_key(const struct store *store, bool is_new, int64_t deadline_ms,
 static int write_document(const struct store *store, const struct json *document,
                           struct buffer *text, struct pullkey_error *error)
 {
-    int r = json_write_tree(text, document->root, true, error);
+    int r = 0;
 
-    buffer_append_text(text, "\n");
-    if (r == 0)
-        r = buffer_check(text, error);
+    /* Indented for people; a document that is too large for that may fit without. */
+    for (int indented = 1; indented >= 0; indented--) {
+        buffer_done(text);
+        r = json_write_tree(text, document->root, indented, error);
+        buffer_append_text(text, "\n");
+        if (r == 0)
+            r = buffer_check(text, error);
+        if (r != -PULLKEY_INVALID)
+            break;
+    }
     if (r == -PULLKEY_INVALID)
         return error_set(error, PULLKEY_INVALID,
                          "%s would become larger than %d bytes: remove entries that are not "

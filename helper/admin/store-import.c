@@ -103,20 +103,38 @@ static int store_entry(const struct resolve *resolve, const struct registry_refe
     return r;
 }
 
+/* What is wrong with one entry must not keep the others out. */
+static int leave_out(struct tally *tally, const struct pullkey_error *why)
+{
+    output_note("%s", why->message);
+    tally->refused++;
+    return 0;
+}
+
+/* An error is one that the next entry would meet as well. */
 static int import_entry(const struct config *config, const struct json *document,
                         const cJSON *entry, struct tally *tally, struct pullkey_error *error)
 {
     const struct resolve resolve = admin_resolve(config);
     cleanup_credential struct pullkey_credential credential = { 0 };
     struct registry_reference reference;
-    int r = registry_parse(entry->string, strlen(entry->string), &reference, error);
+    struct pullkey_error why = { 0 };
+    int r = registry_parse(entry->string, strlen(entry->string), &reference, &why);
 
     if (r < 0)
-        return json_error(document, entry, error, "%s", error->message);
-    r = auths_read(&module_host, document, entry, &credential, error);
+        r = json_error(document, entry, &why, "%s", why.message);
+    else
+        r = auths_read(&module_host, document, entry, &credential, &why);
+    if (r < 0)
+        return leave_out(tally, &why);
+    r = store_entry(&resolve, &reference, &credential, tally, &why);
     if (r == 0)
-        r = store_entry(&resolve, &reference, &credential, tally, error);
-    return r < 0 ? error_wrap(error, "%s is not stored", reference.text) : 0;
+        return 0;
+    (void)error_wrap(&why, "%s is not stored", reference.text);
+    if (r == -PULLKEY_UNSUPPORTED)
+        return leave_out(tally, &why);
+    *error = why;
+    return r;
 }
 
 /* An entry of the file under its canonical name; of those with equal names the last one counts. */
@@ -229,15 +247,8 @@ static int import_all(const struct config *config, const struct json *document, 
                      json_member(document->root, "credsStore") != NULL;
     if (r == 0)
         r = collect(map, &items, tally, error);
-    for (size_t i = 0; r == 0 && i < items.count; i++) {
-        struct pullkey_error why;
-
-        /* One entry that is refused must not keep the others out. */
-        if (import_entry(config, document, items.items[i].entry, tally, &why) < 0) {
-            output_note("%s", why.message);
-            tally->refused++;
-        }
-    }
+    for (size_t i = 0; r == 0 && i < items.count; i++)
+        r = import_entry(config, document, items.items[i].entry, tally, error);
     return r;
 }
 
@@ -282,6 +293,8 @@ int admin_store_import(const struct admin_call *call, struct pullkey_error *erro
         r = read_document(call->values[ADMIN_FROM], &document, error);
     if (r == 0)
         r = import_all(&config, &document, &tally, error);
+    if (r < 0 && tally.changed > 0)
+        return error_wrap(error, "stopped after %zu entries were stored", tally.changed);
     if (r == 0)
         r = report(call, &tally, error);
     if (r < 0)

@@ -84,7 +84,7 @@ static int rekey_group(const struct admin_call *call, struct stores *stores, siz
     int r;
 
     for (size_t i = 0; i < stores->count; i++) {
-        if (strcmp(store_at(stores, i)->key_path, key_path) != 0)
+        if (!rekey_is_same(store_at(stores, i)->key_path, key_path))
             continue;
         if (i < first)
             return 0; /* done with an earlier one */
@@ -98,6 +98,9 @@ static int rekey_group(const struct admin_call *call, struct stores *stores, siz
         return 0;
     for (size_t i = 0; r == 0 && i < done.count; i++)
         r = tell(call, stores, done.stores[i], error);
+    if (r == 0 && done.kept_old_key)
+        output_note("A store that has this key is not there, so the old one is kept as %s.old",
+                    key_path);
     return r;
 }
 

@@ -164,6 +164,25 @@ def aliases():
             equal(home.get("registry-1.docker.io")["Username"], "last")
 
 
+@case("import: what every entry would meet ends it at once")
+def stops():
+    with Home() as home:
+        login(home, "a.example.com")
+        entries = {f"r{n}.example.com": auth("x", "y") for n in range(50)}
+        home.write(".config/pullkey/auth.cms", "rubbish")
+        done = import_from(home, "-", text=json.dumps({"auths": entries}))
+        equal((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+
+
+@case("import: a password in a key is not repeated")
+def key_with_password():
+    with Home() as home:
+        entries = {f"https://me:{MARKER}@ghcr.io": auth("x", "y")}
+        done = import_from(home, "-", text=json.dumps({"auths": entries}))
+        equal(done.returncode, 1)
+        check("@ghcr.io" in done.stderr and MARKER not in done.stderr, done.stderr)
+
+
 @case("import: an entry that is refused does not keep the others out")
 def one_bad():
     with Home() as home:
@@ -391,6 +410,59 @@ def failing():
                     changed += saved.check_readable(f"{name} {number} failed: {done.stderr}")
             comment(f"{fired} failures, {changed} after a change")
             check(changed > 10, f"only {changed} failures in the middle")
+
+
+def two_ways(home, key, other):
+    """Two stores whose key is one file, under two names."""
+    config = {
+        "version": 1,
+        "backends": {
+            "one": {"type": "file", "path": "~/one/auth.cms", "key": key},
+            "two": {"type": "file", "path": "~/two/auth.cms", "key": other},
+        },
+        "rules": [
+            {"match": "one.example.com", "use": "one"},
+            {"match": "two.example.com", "use": "two"},
+        ],
+    }
+    home.write(".config/pullkey/config.json", json.dumps(config))
+    for name in ("one", "two"):
+        login(home, f"{name}.example.com", MARKER + name)
+
+
+@case("rekey: stores whose key is one file under two names get the new one together")
+def names_of_one_key():
+    for key, other in (
+        ("~/keys/the.key", "~/linked/the.key"),
+        ("~/keys/the.key", "~/keys//the.key"),
+        ("~/keys/the.key", "~/keys/../keys/the.key"),
+    ):
+        with Home() as home:
+            os.symlink("keys", os.path.join(home.path, "linked"))
+            home.directory("keys")
+            two_ways(home, key, other)
+            done = pullkey(home, "store", "rekey", "--json")
+            equal((done.returncode, len(json.loads(done.stdout)["rekeyed"])), (0, 2), done.stderr)
+            for name in ("one", "two"):
+                equal(home.get(f"{name}.example.com")["Secret"], MARKER + name)
+            equal([n for n in os.listdir(os.path.join(home.path, "keys")) if ".old" in n], [])
+
+
+@case("rekey: for a store that is not there at the moment the old key is kept")
+def absent_store():
+    with Home() as home:
+        two_ways(home, "~/keys/the.key", "~/keys/the.key")
+        old = os.path.join(home.path, "keys/the.key.old")
+        os.rename(os.path.join(home.path, "two"), os.path.join(home.path, "unmounted"))
+        done = pullkey(home, "store", "rekey")
+        equal(done.returncode, 0, done.stderr)
+        check(old in done.stderr and "not there" in done.stderr, done.stderr)
+        equal(os.stat(old).st_mode & 0o777, 0o400)
+        os.rename(os.path.join(home.path, "unmounted"), os.path.join(home.path, "two"))
+        equal(home.get("one.example.com")["Secret"], MARKER + "one")
+        equal(home.run([home.helper, "get"], "two.example.com").returncode, 1)
+        os.rename(old, os.path.join(home.path, "keys/the.key"))
+        equal(home.get("two.example.com")["Secret"], MARKER + "two")
 
 
 def only_next_opens(home):
