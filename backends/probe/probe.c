@@ -14,6 +14,7 @@
 #define HUB_HOST "docker.io"
 #define HUB_API "registry-1.docker.io" /* where the API of Docker Hub lives */
 #define API_TARGET "/v2/"
+#define CONTROL_NAME "pullkey-control-"
 #define CONTROL_BYTES 8
 
 struct check {
@@ -24,6 +25,12 @@ struct check {
     struct url registry; /* the target is the API's root */
     char server[URL_AUTHORITY_SIZE];
     struct pullkey_probe_result result;
+};
+
+/* A credential that nobody has. */
+struct nobody {
+    char name[sizeof(CONTROL_NAME) + 2 * CONTROL_BYTES];
+    struct pullkey_credential credential; /* points to the name */
 };
 
 static int find_registry(struct check *check, const struct pullkey_request *request,
@@ -60,6 +67,7 @@ static int find_registry(struct check *check, const struct pullkey_request *requ
 }
 
 static int ask_registry(const struct check *check, enum http_scheme scheme,
+                        const struct pullkey_credential *credential,
                         const struct pullkey_secret *secret, struct http_response *ret,
                         struct pullkey_error *error)
 {
@@ -67,7 +75,7 @@ static int ask_registry(const struct check *check, enum http_scheme scheme,
                      &(struct http_request){
                          .url = &check->registry,
                          .scheme = scheme,
-                         .username = check->credential->username,
+                         .username = credential->username,
                          .secret = secret,
                          .allow_http = true,
                      },
@@ -100,6 +108,61 @@ static int expect_accepted(struct check *check, const struct http_response *resp
     return explain_status(check, response->status, error);
 }
 
+/*
+ * Some servers take any credential, and then a good answer proves nothing: so they are asked once
+ * more, with one that nobody can have.
+ */
+static int make_nobody(const struct check *check, struct nobody *ret)
+{
+    unsigned char bytes[CONTROL_BYTES];
+    struct pullkey_error ignored;
+    char *digits = mempcpy(ret->name, CONTROL_NAME, sizeof(CONTROL_NAME) - 1);
+    int r = random_fill(bytes, sizeof(bytes), &ignored);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        (void)snprintf(digits + 2 * i, 3, "%02x", bytes[i]);
+    ret->credential = (struct pullkey_credential){
+        .username = ret->name,
+        .secret = { digits, strlen(digits) },
+        .kind = check->credential->kind,
+    };
+    return 0;
+}
+
+static bool basic_takes_anybody(struct check *check)
+{
+    cleanup_response struct http_response response = { 0 };
+    struct pullkey_error ignored;
+    struct nobody nobody;
+
+    return make_nobody(check, &nobody) == 0 &&
+           ask_registry(check, HTTP_BASIC, &nobody.credential, &nobody.credential.secret, &response,
+                        &ignored) >= 0 &&
+           response.status == 200;
+}
+
+static bool bearer_takes_anybody(const struct check *check, const struct challenge *challenge,
+                                 const struct realm *realm)
+{
+    cleanup_secret struct pullkey_secret token = { 0 };
+    struct pullkey_error ignored;
+    struct nobody nobody;
+
+    return make_nobody(check, &nobody) == 0 &&
+           token_fetch(check->http, challenge, realm, &nobody.credential, &token, &ignored) == 0;
+}
+
+/* The answer was good; what it is worth. */
+static void weigh(struct check *check, bool takes_anybody, const char *server)
+{
+    if (!takes_anybody)
+        return;
+    check->host->log(SOURCE, "%s takes any credential", server);
+    check->result.verdict = PULLKEY_OPEN;
+}
+
 static int check_basic(struct check *check, struct pullkey_error *error)
 {
     cleanup_response struct http_response response = { 0 };
@@ -110,37 +173,15 @@ static int check_basic(struct check *check, struct pullkey_error *error)
                          "%s has no token server, so it cannot take an identity token; use a user "
                          "name and a password",
                          check->server);
-    r = ask_registry(check, HTTP_BASIC, &check->credential->secret, &response, error);
+    r = ask_registry(check, HTTP_BASIC, check->credential, &check->credential->secret, &response,
+                     error);
     if (r < 0)
         return r;
     (void)snprintf(check->result.scheme, sizeof(check->result.scheme), "Basic");
-    return expect_accepted(check, &response, "this user name and password", error);
-}
-
-/*
- * Some token servers give a token to anybody, and then a good answer proves nothing: so one is
- * asked for with a credential that nobody can have. Whatever else goes wrong with that is no proof.
- */
-static bool serves_anybody(const struct check *check, const struct challenge *challenge,
-                           const struct realm *realm)
-{
-    cleanup_secret struct pullkey_secret token = { 0 };
-    char username[] = "pullkey-control-................", *digits = strchr(username, '.');
-    struct pullkey_credential nobody = {
-        .username = username,
-        .secret = { digits, strlen(digits) },
-        .kind = check->credential->kind,
-    };
-    unsigned char bytes[CONTROL_BYTES];
-    struct pullkey_error why;
-
-    if (random_fill(bytes, sizeof(bytes), &why) < 0)
-        return false;
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        digits[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        digits[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    return token_fetch(check->http, challenge, realm, &nobody, &token, &why) == 0;
+    r = expect_accepted(check, &response, "this user name and password", error);
+    if (r == 0)
+        weigh(check, basic_takes_anybody(check), check->server);
+    return r;
 }
 
 static int check_bearer(struct check *check, const struct challenge *challenge,
@@ -160,16 +201,14 @@ static int check_bearer(struct check *check, const struct challenge *challenge,
     r = token_fetch(check->http, challenge, realm, check->credential, &token, error);
     if (r < 0)
         return r;
-    r = ask_registry(check, HTTP_BEARER, &token, &response, error);
+    r = ask_registry(check, HTTP_BEARER, check->credential, &token, &response, error);
     if (r < 0)
         return r;
     (void)snprintf(check->result.scheme, sizeof(check->result.scheme), "Bearer");
     r = expect_accepted(check, &response,
                         "the token that its own token server gave for this credential", error);
-    if (r == 0 && serves_anybody(check, challenge, realm)) {
-        check->host->log(SOURCE, "%s gives a token to anybody", server);
-        check->result.verdict = PULLKEY_OPEN;
-    }
+    if (r == 0)
+        weigh(check, bearer_takes_anybody(check, challenge, realm), server);
     return r;
 }
 
@@ -230,7 +269,7 @@ static int run_check(struct check *check, struct pullkey_error *error)
 {
     cleanup_response struct http_response response = { 0 };
     cleanup_challenges struct challenges challenges = { 0 };
-    int r = ask_registry(check, HTTP_NO_AUTH, NULL, &response, error);
+    int r = ask_registry(check, HTTP_NO_AUTH, check->credential, NULL, &response, error);
 
     if (r < 0)
         return r;

@@ -69,6 +69,17 @@ def _():
             )
 
 
+@case("Basic: a server that takes anybody proves nothing; one that does not is asked once more")
+def _():
+    with basic_registry(LOCALHOST, accepts_all=True) as server:
+        equal(run_check(server.port, servers=[server]).answer["verdict"], "open")
+    with basic_registry(LOCALHOST) as server:
+        run_check(server.port, servers=[server]).accepted("Basic")
+        equal(server.handle.controls, 1)
+        run_check(server.port, secret="MARKER-wrong", servers=[server]).failed("denied")
+        equal(server.handle.controls, 1, "only after a good answer")
+
+
 @case("Basic: a user name with a colon is refused before it is sent")
 def _():
     with basic_registry(LOCALHOST) as server:

@@ -281,13 +281,14 @@ def _():
 def _():
     with basic_registry(LOCALHOST) as server:
         lines = [line for line in run_check(server.port).log.splitlines() if "/v2/" in line]
-        equal(len(lines), 2)
+        equal(len(lines), 3)
         check(
             f"GET https://localhost:{server.port}/v2/ (no credential) at 127.0.0.1: status 401"
             in lines[0],
             lines,
         )
         check("(Basic ***)" in lines[1] and "status 200" in lines[1], lines)
+        check("(Basic ***)" in lines[2] and "status 401" in lines[2], lines)
         check(TOKEN not in str(lines), lines)
 
 
