@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Helpers, limits and surroundings that are not meant well, or just badly set up."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -113,6 +114,104 @@ def endless_request():
         equal((process.wait(SECONDS), answer.count(b"\n")), (1, 1), answer)
         process.stdin.close()
         process.stdout.close()
+
+
+TWINS = (
+    [{"type": "file"}, "file"],
+    ["file", {"type": "file", "path": "~/.config//pullkey/auth.cms"}],
+    ["file", {"type": "exec", "path": "%s"}],
+)
+
+
+@case("two instances that stand for one store: what is stored stays")
+def twins():
+    for chain in TWINS:
+        with Home() as home:
+            helper = home.write(
+                "docker-credential-twin",
+                f'#!/bin/sh\nPULLKEY_CONFIG_JSON=\'{{"version":1}}\' exec {home.helper} "$1"\n',
+            )
+            os.chmod(helper, 0o755)
+            text = json.dumps({"version": 1, "rules": [{"match": "**", "use": chain}]})
+            home.write(".config/pullkey/config.json", text.replace("%s", helper))
+            for secret in ("first", "second"):
+                home.succeed([home.helper, "store"], payload(secret=secret))
+                equal(home.get(SERVER)["Secret"], secret, f"{chain}")
+            home.succeed([home.helper, "erase"], SERVER)
+            equal(home.list(), {})
+
+
+@case("a log that is a store by mistake spoils nothing")
+def log_into_store():
+    with Home() as home:
+        home.succeed([home.helper, "store"], payload())
+        store = os.path.join(home.path, ".config/pullkey/auth.cms")
+        os.link(store, os.path.join(home.path, "linked"))
+        for path in (store, os.path.join(home.path, "linked")):
+            home.run([home.helper, "get"], SERVER, {"PULLKEY_LOG": path})
+        os.unlink(os.path.join(home.path, "linked"))
+        equal(home.get(SERVER)["Secret"], MARKER)
+
+
+@case("a client that takes no answer does not keep the helper for ever")
+def nobody_reads():
+    with Home() as home:
+        home.succeed([home.helper, "store"], payload())
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        process = home.start([home.helper, "get"], stdout=writer)
+        process.stdin.write(SERVER.encode())
+        process.stdin.close()
+        equal(process.wait(SECONDS), 1)
+        os.close(reader)
+        os.close(writer)
+
+
+@case("many entries that are none do not take the time of a request")
+def malformed_entries():
+    with Home() as home:
+        entries = ",".join(f'\n"k{number}":1' for number in range(60000))
+        bad = home.write("bad.json", f'{{"auths":{{{entries}}}}}')
+        home.succeed([home.helper, "store"], payload())
+        config = {"version": 1, "default": ["file", {"type": "file", "sources": [bad]}]}
+        home.write(".config/pullkey/config.json", json.dumps(config))
+        before = time.monotonic()
+        equal(list(home.list()), [SERVER])
+        check(time.monotonic() - before < 5, "it took too long")
+
+
+@case("pullkey called by a helper of its own comes to an end")
+def loop_through_list():
+    with Home() as home:
+        count = os.path.join(home.path, "count")
+        helper = home.write(
+            "docker-credential-loop",
+            f"#!/bin/sh\necho x >>{count}\n[ $(wc -l <{count}) -gt 40 ] && exit 1\n"
+            f"exec {home.pullkey} list --json\n",
+        )
+        os.chmod(helper, 0o755)
+        config = {"version": 1, "default": [{"type": "exec", "path": helper}]}
+        home.write(".config/pullkey/config.json", json.dumps(config))
+        done = home.run([home.pullkey, "list"])
+        equal((done.returncode, done.stderr.count("\n")), (1, 1), done.stderr)
+        check(len(home.read("count").split()) <= 3, home.read("count"))
+
+
+@case("a limit on the size of files ends no program that only answers")
+def file_size_limit_of_answers():
+    with Home() as home:
+        home.succeed([home.helper, "store"], payload())
+        log = os.path.join(home.path, "log")
+        limited = ["/bin/sh", "-c", 'ulimit -f 0; exec "$0" get', home.helper]
+        done = home.run(limited, SERVER, {"PULLKEY_LOG": log})
+        equal(json.loads(done.stdout)["Secret"], MARKER)
+        script = f'ulimit -f 0; "{home.pullkey}" list >{home.path}/out; echo $?'
+        done = home.run(["/bin/sh", "-c", script])
+        equal(done.stdout, "1\n", "an error, and no signal")
 
 
 @case("a limit on the size of files is an error that leaves the old store")
