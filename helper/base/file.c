@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,14 +43,19 @@ static bool in_partial_namespace(void)
     return fields == 3 && !(inside == 0 && outside == 0 && count == 4294967295U);
 }
 
-/* Asked once for a user, who cannot become another one; root, who can, is asked each time. */
+static uid_t changed_caller;
+static bool caller_has_changed;
+
+/* The kernel has told it at the start, so there is no need to ask. */
 uid_t file_caller(void)
 {
-    static uid_t caller;
+    return caller_has_changed ? changed_caller : (uid_t)getauxval(AT_EUID);
+}
 
-    if (caller == 0)
-        caller = geteuid();
-    return caller;
+void file_caller_changed(void)
+{
+    changed_caller = geteuid();
+    caller_has_changed = true;
 }
 
 static bool is_trusted_owner(uid_t owner)
@@ -343,7 +349,7 @@ static int make_directory(const char *path, uid_t *owner, struct pullkey_error *
             path, (unsigned int)*owner);
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return error_errno(error, errno, "cannot make the directory %s", path);
-    *owner = geteuid();
+    *owner = file_caller();
     return 0;
 }
 

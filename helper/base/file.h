@@ -89,8 +89,10 @@ enum file_place {
  */
 int file_place(enum file_place place, char *ret, struct pullkey_error *error);
 
-/* The effective user; asked for once, unless it is root. */
+/* The effective user that this process was started as. Whoever becomes another one says so: until
+ * then what belongs to the new one is not trusted. */
 uid_t file_caller(void);
+void file_caller_changed(void);
 
 /* The caller's home directory, as above. */
 int file_home(char *ret, struct pullkey_error *error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
 #include "clock.h"
+#include "file.h"
 #include "text.h"
 
 #include <fcntl.h>
@@ -44,7 +45,7 @@ static bool is_for_logs(int fd)
     if (S_ISCHR(status.st_mode))
         return true;
     return S_ISREG(status.st_mode) && status.st_nlink == 1 &&
-           (status.st_uid == geteuid() || status.st_uid == 0) &&
+           (status.st_uid == file_caller() || status.st_uid == 0) &&
            !(status.st_mode & (S_IWGRP | S_IWOTH)) && is_log(fd);
 }
 

@@ -27,13 +27,13 @@ int file_account_home(char *ret, struct pullkey_error *error)
     /* Not getpwuid: it would load name service modules into a program that must stay small. */
     accounts = fopen("/etc/passwd", "re");
     while (accounts && r < 0 && (account = fgetpwent(accounts)))
-        if (account->pw_uid == geteuid() && account->pw_dir[0] == '/')
+        if (account->pw_uid == file_caller() && account->pw_dir[0] == '/')
             r = set_path(ret, account->pw_dir, error);
     if (accounts)
         (void)fclose(accounts);
     if (r < 0)
         return error_set(error, PULLKEY_NOT_FOUND, "/etc/passwd has no home for user %u",
-                         (unsigned int)geteuid());
+                         (unsigned int)file_caller());
     return 0;
 }
 

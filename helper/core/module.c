@@ -109,13 +109,17 @@ static int load(const char *type, const struct pullkey_module **ret, struct pull
     return r;
 }
 
+/*
+ * The directory is checked when the module is loaded, which is what fills the cache: the text is a
+ * part of each key in it, so another text finds nothing.
+ */
 static int read_inputs(const char *type, struct buffer *ret, struct pullkey_error *error)
 {
     char path[FILE_PATH_MAX];
     int r = installed_path(path, type, ".inputs", error);
 
     if (r == 0)
-        r = file_read(path, FILE_OURS, FILE_LINKED, ret, NULL, error);
+        r = file_read(path, FILE_INPUT, 0, ret, NULL, error);
     return r == -PULLKEY_NOT_FOUND ? 0 : r;
 }
 #endif

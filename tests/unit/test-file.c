@@ -227,6 +227,10 @@ static void owners_seen_by_a_user(void **state)
     if (child == 0) {
         if (setgroups(0, NULL) < 0 || setgid(STRANGER) < 0 || setuid(STRANGER) < 0)
             _exit(1);
+        /* Before that is said the old one is the caller. */
+        if (read_it(at("mine"), FILE_OURS, FILE_PRIVATE, &error) != -PULLKEY_DENIED)
+            _exit(5);
+        file_caller_changed();
         if (read_it(at("roots"), FILE_OURS, 0, &error) < 0)
             _exit(2);
         if (read_it(at("mine"), FILE_OURS, FILE_PRIVATE, &error) < 0)
@@ -256,6 +260,7 @@ static void enter_namespace(uid_t user, uid_t inside)
         _exit(NO_NAMESPACES);
     if (geteuid() != inside)
         _exit(1);
+    file_caller_changed();
 }
 
 /* Ends the process with 0 if what is root's is trusted there, and what others may write is not. */
@@ -635,6 +640,7 @@ static void a_user_without_a_home(void **state)
         unsetenv("HOME");
         if (setgid(STRANGER) < 0 || setuid(STRANGER) < 0)
             _exit(1);
+        file_caller_changed();
         account_home(path);
         if (path[0] != '\0')
             _exit(2);
