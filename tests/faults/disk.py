@@ -5,6 +5,7 @@ The old file stays as it is, byte for byte; nothing temporary is left; exit 1 wi
 names the reason. First with single system calls failing, then on a real file system.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import tap
 from sandbox import SERVER, Fault, Sandbox
 
 ENTRY = sandbox.entry(SERVER, "carol", sandbox.secret("new"))
+
+OTHER_SERVERS = (SERVER, "https://other.example.com")
 
 REASONS = {
     "ENOSPC": "No space left on device",
@@ -34,7 +37,7 @@ OPEN = "open,openat,openat2"
 def prepared(kind, cache=False):
     user = Sandbox(kind, cache=cache)
     user.store(SERVER, "alice", sandbox.secret("old"))
-    user.store("https://other.example.com", "bob", sandbox.secret("other"))
+    user.store(OTHER_SERVERS[1], "bob", sandbox.secret("other"))
     return user
 
 
@@ -53,6 +56,104 @@ def check_failed(user, done, before, *words):
     now = content(user)
     tap.equal(sorted(now), sorted(before), "the files")
     tap.check(now == before, "a file has changed")
+
+
+TOKEN = ("fake", sandbox.secret("token"))
+TOKEN_SERVER = "https://token.example.com"
+ANY_OF_CACHE = ",".join((WRITE, SYNC, RENAME, DIRECTORY, OPEN, "unlink,unlinkat,getdents64,flock"))
+
+
+def prepared_with_tokens(kind):
+    """A chain of the store and of a backend whose tokens are cached."""
+    user = prepared(kind, cache=True)
+    # Relative, so that it is each copy's own.
+    token = {"type": "fake-token", "secret": TOKEN[1], "calls": "../calls"}
+    file = {"type": "file", **({"encryption": "none"} if kind == "plain" else {})}
+    backends = {"file": file, "token": token}
+    user.configure({"version": 1, "backends": backends, "default": ["file", "token"]})
+    return user
+
+
+def calls_of_token(user):
+    try:
+        return len(read(user.path("calls")))
+    except FileNotFoundError:
+        return 0
+
+
+def cached(user):
+    """The tokens that are kept, less what stands beside them."""
+    place = user.path("run", "pullkey", "cache")
+    names = os.listdir(place) if os.path.isdir(place) else []
+    return [name for name in names if not name.endswith((".lock", ".tmp", ".drops"))]
+
+
+def check_undisturbed(base, verb, text):
+    """That this request reaches the cache at all."""
+    user = base.copy()
+    try:
+        held, calls = len(cached(user)), calls_of_token(user)
+        tap.equal(user.helper(verb, text).returncode, 0, verb)
+        tap.equal(len(cached(user)), verb == "get", f"tokens after {verb}")
+        tap.equal(calls_of_token(user) - calls, verb == "get" and not held, f"calls in {verb}")
+    finally:
+        user.remove()
+
+
+def fail_in_cache(base, verb, text):
+    check_undisturbed(base, verb, text)
+    before = [base.get(server) for server in OTHER_SERVERS]
+    store = read(base.store_file)
+    for error in ("ENOSPC", "EIO"):
+        for options in ((), ("--from",)):
+
+            def step(number, error=error, options=options):
+                user = base.copy()
+                try:
+                    fault = Fault(user, "fail", ANY_OF_CACHE, number, error, options=options)
+                    done = user.helper(verb, text, via=fault.via)
+                    fired = fault.report()["fired"]
+                    if done.returncode == 0 and verb == "get":
+                        tap.equal(json.loads(done.stdout)["Secret"], TOKEN[1])
+                    elif done.returncode not in (0, 127):
+                        tap.equal(done.returncode, 1, sandbox.show(done))
+                        if done.stdout:  # else the answer itself could not be written
+                            sandbox.check_refused(done)
+                    if verb == "get":
+                        tap.check(read(user.store_file) == store, "the store has changed")
+                    now = [user.get(server) for server in OTHER_SERVERS]
+                    tap.check(now == before, "another entry has changed")
+                    check_after(user, verb, done.returncode == 0)
+                    return bool(fired)
+                finally:
+                    user.remove()
+
+            tap.check(sandbox.until_quiet(step) > 10, "too few calls")
+
+
+def fail_only_cache(base):
+    """A get writes nowhere but there: with these calls failing it answers all the same."""
+    for names in (DIRECTORY, RENAME, SYNC, "ftruncate,fallocate,unlink,unlinkat,fchmod"):
+        for error in ("ENOSPC", "EROFS", "EIO"):
+            user = base.copy()
+            try:
+                fault = Fault(user, "fail", names, 1, error, options=("--from",))
+                tap.equal(user.get(TOKEN_SERVER, via=fault.via), TOKEN)
+                tap.equal(user.get(TOKEN_SERVER), TOKEN)
+            finally:
+                user.remove()
+
+
+def check_after(user, verb, done):
+    """What was asked for is there as a whole or not at all, and then it works."""
+    new = ("carol", sandbox.secret("new"))
+    answer = user.get(TOKEN_SERVER)
+    if verb == "store":
+        tap.check(answer == new or (not done and answer[1] == TOKEN[1]), "neither old nor new")
+        user.store(TOKEN_SERVER, *new)
+        tap.equal(user.get(TOKEN_SERVER), new)
+    else:
+        tap.equal(answer[1], TOKEN[1])
 
 
 def fail_each(kind, names, error, may_be_new=False):
@@ -329,25 +430,16 @@ for kind_of_store in sandbox.KINDS:
 
     @tap.case(f"{kind_of_store}: what fails in the cache of tokens does no harm to the store")
     def cache(kind=kind_of_store):
-        names = ",".join((WRITE, SYNC, RENAME, DIRECTORY, OPEN, "unlink,unlinkat"))
-        with prepared(kind, cache=True) as base:
-
-            def step(number):
-                user = base.copy()
-                try:
-                    fault = Fault(user, "fail", names, number, "ENOSPC")
-                    done = user.helper("store", ENTRY, via=fault.via)
-                    fired = fault.report()["fired"]
-                    if done.returncode == 0:
-                        tap.equal(user.get(SERVER), ("carol", sandbox.secret("new")))
-                    elif done.returncode != 127:
-                        sandbox.check_refused(done)
-                        tap.check(user.get(SERVER)[0] in ("alice", "carol"), "neither old nor new")
-                    return bool(fired)
-                finally:
-                    user.remove()
-
-            tap.check(sandbox.until_quiet(step) > 10, "too few calls")
+        if not os.path.exists(os.path.join(os.environ["PULLKEY_MODULES"], "fake-token.so")):
+            raise tap.Skip("fake-token.so is a module, and there are none in this build")
+        with prepared_with_tokens(kind) as base:
+            fail_only_cache(base)
+            fail_in_cache(base, "get", TOKEN_SERVER)  # the first, which keeps the token
+            base.get(TOKEN_SERVER)
+            fail_in_cache(base, "get", TOKEN_SERVER)  # a hit
+            token = sandbox.entry(TOKEN_SERVER, "carol", sandbox.secret("new"))
+            fail_in_cache(base, "store", token)
+            fail_in_cache(base, "erase", TOKEN_SERVER)
 
     @tap.case(f"{kind_of_store}: stdout that cannot be written makes get fail")
     def output(kind=kind_of_store):
