@@ -13,7 +13,6 @@
 #include "retry.h"
 
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -499,35 +498,6 @@ int http_send(struct http *http, const struct http_request *request, struct http
     *ret = response;
     response = (struct http_response){ 0 };
     return 0;
-}
-
-bool http_header(const struct http_response *response, const char *name, size_t *at,
-                 const char **ret_value, size_t *ret_length)
-{
-    const char *data = response->headers.data;
-    size_t name_length = strlen(name);
-
-    while (*at < response->headers.length) {
-        const char *line = data + *at, *end = memchr(line, '\n', response->headers.length - *at);
-        size_t length = end ? (size_t)(end - line) : response->headers.length - *at;
-
-        *at += length + 1;
-        if (length <= name_length || line[name_length] != ':' ||
-            strncasecmp(line, name, name_length) != 0)
-            continue;
-        line += name_length + 1;
-        length -= name_length + 1;
-        while (length > 0 && strchr(" \t\r", line[length - 1]))
-            length--;
-        while (length > 0 && strchr(" \t", *line)) {
-            line++;
-            length--;
-        }
-        *ret_value = line;
-        *ret_length = length;
-        return true;
-    }
-    return false;
 }
 
 void http_query_add(struct buffer *query, const char *name, const char *value, size_t length)

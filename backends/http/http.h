@@ -74,7 +74,7 @@ void http_response_done(struct http_response *response);
 
 /*
  * The value of the next header of that name (lower case), without outer blanks. *at begins as 0 and
- * walks through the headers. False if there is no other.
+ * walks through the headers, past those with a CR or NUL inside. False if there is no other.
  */
 bool http_header(const struct http_response *response, const char *name, size_t *at,
                  const char **ret_value, size_t *ret_length);
