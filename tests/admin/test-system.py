@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pullkey --system, in a mount namespace whose /etc and /var/lib are the test's own.
+"""pullkey --system, in a mount namespace whose /etc, /var/lib and /run are the test's own.
 
 As root at once, otherwise through a user namespace, in which the caller is root.
 """
@@ -19,7 +19,9 @@ SERVER = "registry.example.com"
 MARKER = "marker-5d27e8"
 ACCOUNT = "/var/lib/account"  # the home of root there
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-INSIDE = 'mount --bind "$0" /etc && mount --bind "$1" /var/lib && shift && exec "$@"'
+INSIDE = """mount --bind "$0" /etc && mount --bind "$1" /var/lib && mount --bind "$2" /run &&
+shift 2 && exec "$@"
+"""
 CHILD = """#!/bin/sh
 cat >/dev/null
 tr '\\0' '\\n' </proc/$$/environ >"{dump}"
@@ -33,13 +35,14 @@ class System(Home):
     def __init__(self):
         super().__init__()
         self.etc, self.lib = self.directory("etc"), self.directory("lib")
-        for name in (self.etc, self.lib):
+        self.volatile = self.directory("volatile")
+        for name in (self.etc, self.lib, self.volatile):
             os.chmod(name, 0o755)
         shutil.copy("/etc/ld.so.cache", self.etc)
         self.write("etc/passwd", f"root:x:0:0:root:{ACCOUNT}:/bin/sh\n")
         namespace = ["-m"] if os.geteuid() == 0 else ["-Urm"]
         self.enter = [find_program("unshare", "util-linux"), *namespace, "/bin/sh", "-c", INSIDE]
-        self.enter += [self.etc, self.lib]
+        self.enter += [self.etc, self.lib, self.volatile]
 
     def __enter__(self):
         tried = self.run([*self.enter, "true"])
@@ -120,6 +123,39 @@ def configuration():
         login(home)
         check("auth.json" in home.entries("etc", "pullkey"), "the system's own is not read")
         equal(home.mode("etc/pullkey/auth.json"), 0o600)
+
+
+def tokens(home):
+    """The tokens in the system's cache, less what stands beside them."""
+    names = home.entries("volatile/pullkey/cache")
+    return [name for name in names if not name.endswith((".lock", ".drops"))]
+
+
+@case("a token is kept in /run/pullkey/cache, and logout drops it")
+def cache():
+    if not os.path.exists(os.path.join(os.environ["PULLKEY_MODULES"], "fake-token.so")):
+        raise Skip("fake-token.so is a module, and there are none in this build")
+    with System() as home:
+        calls = os.path.join(home.path, "calls")
+        token = {"type": "fake-token", "secret": "t0ken-" + MARKER, "calls": calls}
+        home.configure({"version": 1, "rules": [{"match": "**", "use": [token, "file"]}]})
+        # What reads in system mode is the last look of a login and of a logout, and the token comes
+        # first here.
+        arguments = ["login", "--no-verify", "-u", "alice", "--password-stdin", SERVER]
+        done = home.system(*arguments, text="x")
+        equal((done.returncode, home.read("calls")), (1, "."), done.stderr)
+        check("clients get the credential of fake-token" in done.stderr, done.stderr)
+        check(MARKER not in done.stdout + done.stderr, "the token is shown")
+        equal((home.mode("volatile/pullkey"), home.mode("volatile/pullkey/cache")), (0o700, 0o700))
+        for name in home.entries("volatile/pullkey/cache"):
+            equal(home.mode("volatile/pullkey/cache", name), 0o600, name)
+        kept = [f"volatile/pullkey/cache/{name}" for name in tokens(home)]
+        equal((len(kept), home.find_text(MARKER)), (1, ["etc/pullkey/config.json", *kept]))
+        done = home.system("logout", SERVER)
+        check("clients still get a credential" in done.stderr, done.stderr)
+        # With the old one there would have been no second call.
+        equal((home.read("calls"), len(tokens(home))), ("..", 1))
+        equal(home.entries("run"), [], "the user's own place")
 
 
 @case("a store that others may write is refused")
