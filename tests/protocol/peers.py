@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The conformance suite against the helpers that Debian packages, as information.
 
-Prints where docker-credential-pass and docker-credential-secretservice differ. Differences fail
-nothing, with two exceptions that keep the suite itself honest: what every client depends on must
-not differ (else the suite is wrong about the protocol), and what these helpers are known to do
-otherwise must be seen to differ (else the suite does not look).
+Prints where docker-credential-pass and docker-credential-secretservice differ, and writes it to the
+file that PEERS_TABLES names, which tests/run shows at its end. Differences fail nothing, with two
+exceptions that keep the suite itself honest: what every client depends on must not differ (else the
+suite is wrong about the protocol), and what these helpers are known to do otherwise must be seen to
+differ (else the suite does not look).
 """
 
 import contextlib
@@ -26,6 +27,7 @@ import conformance  # noqa: E402
 import profiles  # noqa: E402
 from target import Session  # noqa: E402
 
+TABLES = []
 SUITE = list(tap.CASES)  # before the cases of this file
 
 # What no client can do without, by the first words of the cases.
@@ -41,6 +43,14 @@ def find(program, *needs):
     return shutil.which(program)
 
 
+def publish(table):
+    tap.comment(table)
+    TABLES.append(table)
+    if "PEERS_TABLES" in os.environ:
+        with open(os.environ["PEERS_TABLES"], "w", encoding="utf-8") as file:
+            file.write("\n\n".join(TABLES) + "\n")
+
+
 def observe(name, program, profile):
     """Runs the suite in information mode; its lines become comments of this test."""
     output = io.StringIO()
@@ -48,7 +58,7 @@ def observe(name, program, profile):
         session = Session(program, profile, quick=True)
         status, differing = conformance.run(session, information=True, cases=SUITE)
     tap.comment(output.getvalue().rpartition("cases differ")[0])
-    tap.comment(f"{os.path.basename(program)}: {conformance.table(differing)}")
+    publish(f"{os.path.basename(program)}: {conformance.table(differing)}")
     check(status == 0, "information mode failed")
     differ = {case_name for case_name, _ in differing}
 
