@@ -27,6 +27,7 @@ class Place:
         self.directory = directory
         for name in ("tree", "home"):
             os.mkdir(self.path(name))
+        os.chown(self.path("home"), OWNER, -1)
         pipe = "tar --create --exclude='./build*' --exclude=./.git . | tar --extract -C \"$0\""
         subprocess.run(["sh", "-c", pipe, self.path("tree")], cwd=ROOT, check=True)
         os.chmod(directory, 0o755)
@@ -55,7 +56,6 @@ class Place:
             for directory, _, files in os.walk(self.path(name))
             for file in files
         )
-
 
     def check_owner(self):
         """What was built belongs to whom the tree belongs to."""
@@ -110,6 +110,24 @@ def installs():
         tap.equal(place.quickstart("--uninstall", prefixes[0]).returncode, 1, "once more")
         succeed(place.quickstart("--uninstall", prefixes[1]))
         tap.equal(place.files("prefix"), [])
+
+
+@tap.case("--install and --uninstall without a prefix: an ordinary user's is ~/.local")
+def default_prefix():
+    with tempfile.TemporaryDirectory() as directory:
+        place = Place(directory)
+        user = OWNER if os.geteuid() == 0 else None
+        said = succeed(place.quickstart("--install", user=user))
+        local = place.path("home", ".local")
+        tap.check(f"installed in {local}:" in said and f"add {local}/bin to your PATH" in said, said)
+        for name in ("docker-credential-pullkey", "pullkey"):
+            command = [os.path.join(local, "bin", name), "version"]
+            subprocess.run(command, capture_output=True, check=True, user=user)
+        installed = place.files("home")
+        tap.equal([name for name in installed if not name.startswith(".local/")], [])
+        place.check_owner()
+        succeed(place.quickstart("--uninstall", user=user))
+        tap.equal(place.files("home"), [])
 
 
 @tap.case("a wrong command line changes nothing")
