@@ -110,6 +110,24 @@ def pullkey_encrypted(directory, program):
     return helper_subject("pullkey, encrypted file", program, variables)
 
 
+def pullkey_cached(directory, program, modules):
+    """A token that another process has got, from a module that is not loaded any more."""
+    if not os.path.exists(os.path.join(modules, "fake-token.so")):
+        raise Unavailable("fake-token.so is a module, made with -Dtests=true")
+    variables = home(directory, "cached")
+    calls = os.path.join(directory, "cached", "calls")
+    token = {"type": "fake-token", "secret": SECRET, "calls": calls}
+    configure(variables, {"version": 1, "backends": {"token": token}, "default": ["token"]})
+    subject = Subject("pullkey, cached token", [program, "get"], SERVER, variables)
+    for _ in range(2):
+        done = subject.run()
+        if done.returncode or json.loads(done.stdout)["Secret"] != SECRET:
+            raise RuntimeError(f"{subject.name}: {done.stdout.strip()[:300]}")
+    if os.path.getsize(calls) != 1:
+        raise RuntimeError(f"{subject.name}: it was not cached")
+    return subject
+
+
 def with_system_files(directory, place, files, argv):
     """The words that run argv where the system's configuration directory holds these files alone.
 

@@ -16,7 +16,7 @@ import tap
 BUILD = os.path.abspath(sys.argv[1])
 del sys.argv[1:2]
 
-ROWS = ["empty C program", "pullkey, plain file", "pullkey, encrypted file"]
+ROWS = ["empty C program", "pullkey, plain file", "pullkey, encrypted file", "pullkey, cached token"]
 GOALS = [
     ("pullkey, plain file", "time"),
     ("pullkey, plain file", "system calls"),
