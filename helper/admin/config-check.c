@@ -59,7 +59,7 @@ find_at(struct findings *findings, enum output_level level, const struct json *d
         buffer_append_text(&text, ": ");
     }
     buffer_append_text(&text, message);
-    find(findings, level, text.data ? text.data : message);
+    find(findings, level, text.state == BUFFER_FINE ? text.data : message);
 }
 
 /* Opening does not touch the network; a store of ours is read as well, to see that it opens. */

@@ -16,25 +16,36 @@ static void write_text(struct buffer *json, const char *text)
     json_write_string(json, text, strlen(text));
 }
 
+static int find_where(const struct json *document, const cJSON *item, struct buffer *where,
+                      struct pullkey_error *error)
+{
+    buffer_done(where);
+    instances_where(document, item, where);
+    return buffer_check(where, error);
+}
+
 static int write_instance(struct buffer *json, const struct config_instance *instance,
                           struct pullkey_error *error)
 {
     cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
+    int r = find_where(instance->document, instance->options, &where, error);
 
-    instances_where(instance->document, instance->options, &where);
+    if (r < 0)
+        return r;
     buffer_append_text(json, "{\"name\":");
     write_text(json, instance->name);
     buffer_append_text(json, ",\"type\":");
     write_text(json, instance->type);
     buffer_append_text(json, ",\"from\":");
-    write_text(json, where.data ? where.data : "");
+    write_text(json, where.data);
     if (instance->implicit)
         buffer_append_text(json, ",\"implicit\":true");
     if (instance->on_error_next)
         buffer_append_text(json, ",\"on_error\":\"next\"");
     buffer_append_text(json, ",\"options\":");
-    if (instances_options(instance, json, error) < 0)
-        return -(int)error->code;
+    r = instances_options(instance, json, error);
+    if (r < 0)
+        return r;
     buffer_append_text(json, "}");
     return buffer_check(json, error);
 }
@@ -55,17 +66,16 @@ static int write_chain(struct buffer *json, const struct config_instance *const 
 }
 
 /* The file that the default chain comes from. */
-static void find_default(const struct config *config, struct buffer *where)
+static int find_default(const struct config *config, struct buffer *where,
+                        struct pullkey_error *error)
 {
     for (size_t i = 0; i < config->document_count; i++) {
         const cJSON *item = json_member(config->documents[i].root, "default");
 
-        if (item) {
-            instances_where(&config->documents[i], item, where);
-            return;
-        }
+        if (item)
+            return find_where(&config->documents[i], item, where, error);
     }
-    instances_where(NULL, NULL, where);
+    return find_where(NULL, NULL, where, error);
 }
 
 static int write_rule(struct buffer *json, const struct config_rule *rule,
@@ -74,11 +84,12 @@ static int write_rule(struct buffer *json, const struct config_rule *rule,
     const struct config_instance *chain[CONFIG_CHAIN_MAX];
     cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
     const cJSON *when = json_member(rule->item, "when");
-    int r;
+    int r = find_where(rule->document, rule->item, &where, error);
 
-    instances_where(rule->document, rule->item, &where);
+    if (r < 0)
+        return r;
     buffer_append_text(json, "{\"from\":");
-    write_text(json, where.data ? where.data : "");
+    write_text(json, where.data);
     buffer_append_text(json, ",\"match\":");
     r = json_write_tree(json, rule->match, false, error);
     if (r == 0 && when) {
@@ -122,11 +133,12 @@ static int write_config(struct buffer *json, const struct config *config,
             buffer_append_text(json, ",\n ");
         r = write_rule(json, &config->rules[i], error);
     }
+    if (r == 0)
+        r = find_default(config, &where, error);
     if (r < 0)
         return r;
-    find_default(config, &where);
     buffer_append_text(json, "],\n\"default\":{\"from\":");
-    write_text(json, where.data ? where.data : "");
+    write_text(json, where.data);
     buffer_append_text(json, ",\"use\":");
     for (size_t i = 0; i < config->default_count; i++)
         chain[i] = &config->default_chain[i];
@@ -140,56 +152,72 @@ static int write_config(struct buffer *json, const struct config *config,
     return r;
 }
 
-static void print_instances(const struct instances *instances)
+static int print_instance(const struct config_instance *instance, struct pullkey_error *error)
 {
-    output_line("Backends:");
-    for (size_t i = 0; i < instances->count; i++) {
-        const struct config_instance *instance = &instances->items[i];
-        cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
-        cleanup_buffer struct buffer options = BUFFER_INIT(TEXT_MAX);
-        struct pullkey_error ignored;
+    cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
+    cleanup_buffer struct buffer options = BUFFER_INIT(TEXT_MAX);
+    int r = find_where(instance->document, instance->options, &where, error);
 
-        instances_where(instance->document, instance->options, &where);
-        (void)instances_options(instance, &options, &ignored);
-        output_line("  %s (%s, %s)%s%s", instance->name, instance->type,
-                    where.data ? where.data : "", instance->options ? " " : "",
-                    instance->options && options.data ? options.data : "");
-    }
+    if (r == 0)
+        r = instances_options(instance, &options, error);
+    if (r < 0)
+        return r;
+    output_line("  %s (%s, %s)%s%s", instance->name, instance->type, where.data,
+                instance->options ? " " : "", instance->options ? options.data : "");
+    return 0;
 }
 
-static void name_chain(const struct config_instance *chain, size_t count, struct buffer *names)
+static int name_chain(const struct config_instance *chain, size_t count, struct buffer *names,
+                      struct pullkey_error *error)
 {
     if (count == 0)
         buffer_append_text(names, "nobody");
     for (size_t i = 0; i < count; i++)
         buffer_printf(names, "%s%s", i > 0 ? ", " : "", chain[i].name);
+    return buffer_check(names, error);
 }
 
-static void print_rule(const struct config_rule *rule)
+static int print_rule(const struct config_rule *rule, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer match = BUFFER_INIT(TEXT_MAX);
     cleanup_buffer struct buffer when = BUFFER_INIT(TEXT_MAX);
     cleanup_buffer struct buffer use = BUFFER_INIT(TEXT_MAX);
     cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
     const cJSON *condition = json_member(rule->item, "when");
-    struct pullkey_error ignored;
+    int r = json_write_tree(&match, rule->match, false, error);
 
-    (void)json_write_tree(&match, rule->match, false, &ignored);
-    if (condition) {
+    if (r == 0 && condition) {
         buffer_append_text(&when, " when ");
-        (void)json_write_tree(&when, condition, false, &ignored);
+        r = json_write_tree(&when, condition, false, error);
     }
-    name_chain(rule->chain, rule->chain_count, &use);
-    instances_where(rule->document, rule->item, &where);
-    output_line("  %s%s: %s (%s)%s", match.data ? match.data : "", when.data ? when.data : "",
-                use.data ? use.data : "", where.data ? where.data : "",
+    if (r == 0)
+        r = name_chain(rule->chain, rule->chain_count, &use, error);
+    if (r == 0)
+        r = find_where(rule->document, rule->item, &where, error);
+    if (r < 0)
+        return r;
+    output_line("  %s%s: %s (%s)%s", match.data, condition ? when.data : "", use.data, where.data,
                 rule->ignore_store ? ", logins are ignored" : "");
+    return 0;
 }
 
-static void print_config(const struct config *config, const struct instances *instances)
+static int print_default(const struct config *config, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer names = BUFFER_INIT(TEXT_MAX);
     cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
+    int r = name_chain(config->default_chain, config->default_count, &names, error);
+
+    if (r == 0)
+        r = find_default(config, &where, error);
+    if (r == 0)
+        output_line("Everything else: %s (%s)", names.data, where.data);
+    return r;
+}
+
+static int print_config(const struct config *config, const struct instances *instances,
+                        struct pullkey_error *error)
+{
+    int r = 0;
 
     if (config->document_count == 0)
         output_line("There is no configuration file.");
@@ -197,17 +225,18 @@ static void print_config(const struct config *config, const struct instances *in
         output_line("Files, nearest first:");
     for (size_t i = 0; i < config->document_count; i++)
         output_line("  %s", config->documents[i].name);
-    print_instances(instances);
-    if (config->rule_count > 0)
+    output_line("Backends:");
+    for (size_t i = 0; r == 0 && i < instances->count; i++)
+        r = print_instance(&instances->items[i], error);
+    if (r == 0 && config->rule_count > 0)
         output_line("Rules, the first that matches is the one:");
-    for (size_t i = 0; i < config->rule_count; i++)
-        print_rule(&config->rules[i]);
-    name_chain(config->default_chain, config->default_count, &names);
-    find_default(config, &where);
-    output_line("Everything else: %s (%s)", names.data ? names.data : "",
-                where.data ? where.data : "");
-    if (config->store)
+    for (size_t i = 0; r == 0 && i < config->rule_count; i++)
+        r = print_rule(&config->rules[i], error);
+    if (r == 0)
+        r = print_default(config, error);
+    if (r == 0 && config->store)
         output_line("Logins go to: %s", config->store);
+    return r;
 }
 
 static int show_registry(const struct admin_call *call, const struct config *config,
@@ -224,30 +253,31 @@ static int show_registry(const struct admin_call *call, const struct config *con
     resolve_chain_find(&resolve, reference, &chain);
     config_rule_name(chain.rule, name);
     registry_canonical(reference, canonical);
-    if (chain.rule)
-        instances_where(chain.rule->document, chain.rule->item, &where);
-    else
-        find_default(config, &where);
+    r = chain.rule ? find_where(chain.rule->document, chain.rule->item, &where, error)
+                   : find_default(config, &where, error);
+    if (r < 0)
+        return r;
     if (call->values[ADMIN_JSON]) {
         buffer_append_text(&json, "{\"registry\":");
         write_text(&json, canonical);
         buffer_append_text(&json, ",\"rule\":");
         write_text(&json, name);
         buffer_append_text(&json, ",\"from\":");
-        write_text(&json, where.data ? where.data : "");
+        write_text(&json, where.data);
         buffer_append_text(&json, ",\"use\":");
         r = write_chain(&json, chain.items, chain.count, error);
         buffer_append_text(&json, "}\n");
         return r < 0 ? r : output_buffer(&json, error);
     }
-    output_line("%s: %s (%s)", canonical, name, where.data ? where.data : "");
+    output_line("%s: %s (%s)", canonical, name, where.data);
     if (chain.count == 0)
         output_line("  nobody is asked");
     for (size_t i = 0; i < chain.count; i++) {
-        buffer_done(&where);
-        instances_where(chain.items[i]->document, chain.items[i]->options, &where);
+        r = find_where(chain.items[i]->document, chain.items[i]->options, &where, error);
+        if (r < 0)
+            return r;
         output_line("  %zu. %s (%s, %s)", i + 1, chain.items[i]->name, chain.items[i]->type,
-                    where.data ? where.data : "");
+                    where.data);
     }
     return 0;
 }
@@ -271,10 +301,8 @@ int admin_config_show(const struct admin_call *call, struct pullkey_error *error
     r = instances_collect(&config, &instances, error);
     if (r < 0)
         return r;
-    if (!call->values[ADMIN_JSON]) {
-        print_config(&config, &instances);
-        return 0;
-    }
+    if (!call->values[ADMIN_JSON])
+        return print_config(&config, &instances, error);
     r = write_config(&json, &config, &instances, error);
     return r < 0 ? r : output_buffer(&json, error);
 }

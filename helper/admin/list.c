@@ -45,8 +45,7 @@ static int print_table(const struct resolve_list *list, struct pullkey_error *er
         cells[at++] = list->entries[i].username;
         cells[at++] = list->entries[i].instance->name;
     }
-    output_table(cells, COLUMNS, list->count + 1);
-    return 0;
+    return output_table(cells, COLUMNS, list->count + 1, error);
 }
 
 int admin_list(const struct admin_call *call, struct pullkey_error *error)

@@ -150,14 +150,14 @@ static size_t width_of_column(const char *const *cells, size_t columns, size_t r
     return widest;
 }
 
-void output_table(const char *const *cells, size_t columns, size_t rows)
+int output_table(const char *const *cells, size_t columns, size_t rows, struct pullkey_error *error)
 {
     size_t widths[TABLE_COLUMNS_MAX];
 
     for (size_t column = 0; column < columns; column++)
         widths[column] = width_of_column(cells, columns, rows, column);
     for (size_t row = 0; row < rows; row++) {
-        struct buffer line = BUFFER_INIT(LINE_LIMIT - 1);
+        cleanup_buffer struct buffer line = BUFFER_INIT(LINE_LIMIT - 1);
 
         for (size_t column = 0; column < columns; column++) {
             const char *cell = cells[row * columns + column];
@@ -166,9 +166,12 @@ void output_table(const char *const *cells, size_t columns, size_t rows)
             if (column < columns - 1)
                 buffer_printf(&line, "%*s", (int)(widths[column] - width_of(cell) + 2), "");
         }
+        /* One that is too long is cut. */
+        if (line.state == BUFFER_NO_MEMORY)
+            return error_memory(error);
         output_line("%s", line.data ? line.data : "");
-        buffer_done(&line);
     }
+    return 0;
 }
 
 int output_buffer(const struct buffer *buffer, struct pullkey_error *error)

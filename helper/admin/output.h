@@ -39,8 +39,9 @@ void output_finding(enum output_level level, const char *text);
 #define TABLE_COLUMNS_MAX 8
 
 /* Rows of `columns` cells (TABLE_COLUMNS_MAX at most), the first row being the heads; columns are
- * aligned. */
-void output_table(const char *const *cells, size_t columns, size_t rows);
+ * aligned. It fails only where memory runs out. */
+int output_table(const char *const *cells, size_t columns, size_t rows,
+                 struct pullkey_error *error);
 
 bool output_is_terminal(void);
 

@@ -190,6 +190,46 @@ def config_check():
         fail_everywhere(base, arguments, b"", check)
 
 
+# Commands that only print, in the forms that take different ways to their output.
+PRINTED = (
+    ("list",),
+    ("list", "--json"),
+    ("config", "show"),
+    ("config", "show", "--json"),
+    ("config", "show", sandbox.SERVER),
+    ("config", "show", sandbox.SERVER, "--json"),
+)
+WITH_RULE = {
+    "version": 1,
+    "backends": {"file": {"type": "file", "encryption": "none"}},
+    "rules": [{"match": "*.example.org", "use": ["file"], "when": {"caller": ["hosts"]}}],
+    "default": ["file"],
+    "store": "file",
+}
+
+
+for words_of_command in PRINTED:
+
+    @tap.case(f"pullkey {' '.join(words_of_command)}")
+    def printed(words=words_of_command):
+        arguments = [sandbox.program("pullkey"), *words]
+        with prepared("plain") as base:
+            base.configure(WITH_RULE)
+            right = base.run(arguments)
+            tap.equal((right.returncode, right.stderr), (0, b""), sandbox.show(right))
+
+            def check(user, done, _):
+                # Copies differ in their directory, which is what the output names.
+                output = done.stdout.replace(user.directory.encode(), base.directory.encode())
+                if done.returncode == 0:
+                    tap.equal((output, done.stderr), (right.stdout, b""), "exit 0")
+                else:
+                    sandbox.check_refused(done, stream="stderr")
+                    tap.check(right.stdout.startswith(output), sandbox.show(done))
+
+            fail_everywhere(base, arguments, b"", check)
+
+
 def auths(entries):
     return {
         "auths": {
