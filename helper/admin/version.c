@@ -34,7 +34,8 @@ static const struct part {
 #define WHERE "modules in " PULLKEY_MODULE_DIR
 #endif
 
-static const char *state_of(const struct part *part, struct pullkey_error *error)
+/* Sets *ret to "present", "absent" or "broken"; *why says what is broken. */
+static int state_of(const struct part *part, const char **ret, struct pullkey_error *why)
 {
     const struct pullkey_backend *backend;
     const struct pullkey_codec *codec;
@@ -42,14 +43,19 @@ static const char *state_of(const struct part *part, struct pullkey_error *error
     int r;
 
     if (part->kind == PULLKEY_KIND_CODEC)
-        r = module_find_codec(part->name, &codec, error);
+        r = module_find_codec(part->name, &codec, why);
     else if (part->kind == PULLKEY_KIND_PROBE)
-        r = module_find_probe(part->name, &probe, error);
+        r = module_find_probe(part->name, &probe, why);
     else
-        r = module_find_backend(part->name, &backend, error);
+        r = module_find_backend(part->name, &backend, why);
+    /* Not for lack of memory: that says nothing about the part. */
+    if (r == -PULLKEY_INTERNAL)
+        return r;
     if (r == 0)
-        return "present";
-    return r == -PULLKEY_UNSUPPORTED ? "absent" : "broken";
+        *ret = "present";
+    else
+        *ret = r == -PULLKEY_UNSUPPORTED ? "absent" : "broken";
+    return 0;
 }
 
 static int print_json(struct pullkey_error *error)
@@ -61,10 +67,12 @@ static int print_json(struct pullkey_error *error)
     json_write_string(&json, MODULES, strlen(MODULES));
     buffer_append_text(&json, ",\"parts\":{");
     for (size_t i = 0; i < PART_COUNT; i++) {
-        struct pullkey_error ignored;
+        const char *state;
+        int r = state_of(&parts[i], &state, error);
 
-        buffer_printf(&json, "%s\"%s\":\"%s\"", i > 0 ? "," : "", parts[i].name,
-                      state_of(&parts[i], &ignored));
+        if (r < 0)
+            return r;
+        buffer_printf(&json, "%s\"%s\":\"%s\"", i > 0 ? "," : "", parts[i].name, state);
     }
     buffer_append_text(&json, "}}\n");
     return output_buffer(&json, error);
@@ -76,11 +84,13 @@ int admin_version(const struct admin_call *call, struct pullkey_error *error)
         return print_json(error);
     output_line("pullkey " PULLKEY_VERSION " (" WHERE ")");
     for (size_t i = 0; i < PART_COUNT; i++) {
-        struct pullkey_error why;
-        const char *state = state_of(&parts[i], &why);
+        const char *state;
+        int r = state_of(&parts[i], &state, error);
 
+        if (r < 0)
+            return r;
         output_line("  %-6s  %-8s %s", parts[i].name, state,
-                    strcmp(state, "broken") == 0 ? why.message : parts[i].purpose);
+                    strcmp(state, "broken") == 0 ? error->message : parts[i].purpose);
     }
     return 0;
 }

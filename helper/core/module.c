@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "module.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -96,7 +97,10 @@ static int load(const char *type, const struct pullkey_module **ret, struct pull
                          "the module \"%s\" is not installed: there is no %s", type, path);
     if (r < 0)
         return error_wrap(error, "the module \"%s\" is refused", type);
+    errno = 0;
     object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (!object && errno == ENOMEM)
+        return error_memory(error);
     if (!object)
         return error_set(error, PULLKEY_INVALID, "the module \"%s\" cannot be loaded: %s", type,
                          dlerror());
