@@ -129,8 +129,12 @@ static int collect(const struct child *child, struct buffer *output, struct pull
     buffer_append(output, chunk, (size_t)count);
     explicit_bzero(chunk, sizeof(chunk));
     r = buffer_check(output, error);
+    if (r == -PULLKEY_INVALID)
+        return error_set(error, PULLKEY_INVALID,
+                         "its answer: more than %zu bytes; run it by hand to see why",
+                         output->limit);
     if (r < 0)
-        return error_wrap(error, "its answer");
+        return r;
     return count > 0;
 }
 

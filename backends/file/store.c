@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "auths/auths.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/secret.h"
@@ -93,6 +94,19 @@ static int find_codec(const struct store *store, const struct pullkey_codec **re
     return -PULLKEY_INVALID;
 }
 
+/* Adds what to do about a store of ours that cannot be read; a source is somebody else's. Where
+ * there is no room for it, what is wrong is worth more. */
+static int advise(const struct store *store, int r, struct pullkey_error *error)
+{
+    static const char advice[] = "; restore it from a backup, or move it away and log in again";
+    size_t used = strlen(error->message);
+
+    if (r == -PULLKEY_INVALID && !store->read_only &&
+        used + sizeof(advice) <= sizeof(error->message))
+        memcpy(error->message + used, advice, sizeof(advice));
+    return r;
+}
+
 static int unseal_with(const struct store *store, const char *key_path,
                        const struct buffer *content, struct buffer *ret,
                        struct pullkey_error *error)
@@ -116,8 +130,10 @@ static int unseal_with(const struct store *store, const char *key_path,
     if (r < 0)
         return error_wrap(error, "%s cannot be opened", path);
     r = codec->unseal(host, &key, &sealed, &plain, error);
-    if (r < 0)
-        return error_wrap(error, "%s cannot be opened with the key %s", path, key_path);
+    if (r < 0) {
+        (void)error_wrap(error, "%s cannot be opened with the key %s", path, key_path);
+        return advise(store, r, error);
+    }
     buffer_append(ret, plain.bytes, plain.length);
     host->release(plain.bytes);
     return buffer_check(ret, error);
@@ -168,16 +184,19 @@ static int missing(const struct store *store, const char *path, struct pullkey_e
     return error_set(error, PULLKEY_NOT_FOUND, "there is no %s", path);
 }
 
-static int parse(const char *path, const struct buffer *text, struct json *ret,
-                 struct pullkey_error *error)
+static int parse(const struct store *store, const char *path, const struct buffer *text,
+                 struct json *ret, struct pullkey_error *error)
 {
     cleanup_json struct json json = { 0 };
+    cJSON *map;
     int r = json_parse(&json, path, text->data, text->length, 0, error);
 
     if (r == 0)
         r = json_keep_numbers(&json, error);
+    if (r == 0)
+        r = auths_map(&json, &map, error);
     if (r < 0)
-        return r;
+        return advise(store, r, error);
     *ret = json;
     json = (struct json){ 0 };
     return 0;
@@ -206,7 +225,7 @@ static int load_once(const struct store *store, size_t index, struct json *ret,
             return r;
         text = &plain;
     }
-    return parse(path, text, ret, error);
+    return parse(store, path, text, ret, error);
 }
 
 int store_load(const struct store *store, size_t index, struct json *ret,

@@ -106,7 +106,8 @@ static int load(const char *type, const struct pullkey_module **ret, struct pull
                          dlerror());
     symbol = dlsym(object, "pullkey_module");
     if (!symbol || !*symbol)
-        return error_set(error, PULLKEY_INVALID, "%s is not a module of pullkey", path);
+        return error_set(error, PULLKEY_INVALID, "%s is not a module of pullkey: install it again",
+                         path);
     r = check_head(*symbol, type, path, error);
     if (r == 0)
         *ret = *symbol;

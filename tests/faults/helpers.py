@@ -93,9 +93,12 @@ def unsafe():
 CHILD = 'echo $! >"$HOME/grandchild"; '
 FAULTS = {
     "crashes": ("kill -SEGV $$", ("signal 11", "by hand")),
-    "floods": ("exec yes flood", ("more than 1048576 bytes",)),
+    "floods": ("exec yes flood", ("more than 1048576 bytes", "by hand")),
     "never answers": ("exec sleep 600", ("did not answer in time", "by hand")),
-    "floods through a child": (f"yes flood & {CHILD}wait", ("more than 1048576 bytes",)),
+    "floods through a child": (
+        f"yes flood & {CHILD}wait",
+        ("more than 1048576 bytes", "by hand"),
+    ),
     "never answers, nor does its child": (
         f"sleep 600 & {CHILD}wait",
         ("did not answer in time", "by hand"),

@@ -232,7 +232,7 @@ def wrong_name():
 def no_symbol():
     with Home() as home:
         configure(home, "fake-no-symbol")
-        refused(home, "fake-no-symbol.so", "is not a module of pullkey")
+        refused(home, "fake-no-symbol.so", "is not a module of pullkey: install it again")
 
 
 @tap.case("a module that is not installed is named, and the file that is missing")

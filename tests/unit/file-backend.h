@@ -178,6 +178,8 @@ static inline int run(const char *options, enum verb verb, const char *server,
 #define KEY ".local/state/pullkey/store.key"
 #define REGISTRY "registry.example.com"
 
+#define ADVICE "; restore it from a backup, or move it away and log in again"
+
 static inline void expect(const char *options, const char *server, const char *credential)
 {
     struct pullkey_error error;

@@ -147,7 +147,7 @@ static void what_does_not_parse_is_never_overwritten(void **state)
     for (size_t i = 0; i < UNIT_COUNT(documents); i++) {
         put(PLAIN_STORE, documents[i]);
         for (enum verb verb = GET; verb <= LIST; verb++)
-            refuse(PLAIN, verb, PULLKEY_INVALID, "auth.json");
+            refuse(PLAIN, verb, PULLKEY_INVALID, ADVICE);
         assert_string_equal(content(PLAIN_STORE), documents[i]);
     }
 }
@@ -294,6 +294,7 @@ static void a_credential_of_the_service_manager(void **state)
 static void the_first_source_with_an_answer_wins(void **state)
 {
     const char *options = "{\"sources\":[\"~/missing\",\"~/one\",\"~/two\"]}";
+    struct pullkey_error error = { 0 };
 
     (void)state;
     refuse(options, GET, PULLKEY_NOT_FOUND, REGISTRY);
@@ -304,7 +305,9 @@ static void the_first_source_with_an_answer_wins(void **state)
     put("one", ENTRY("https://" REGISTRY, "\"username\":\"u\",\"password\":\"p\""));
     expect(options, REGISTRY, "u p");
     put("one", "{");
-    refuse(options, GET, PULLKEY_INVALID, "/one:1:");
+    /* What belongs to another program is not for the user to move away. */
+    assert_refused(run(options, GET, REGISTRY, &error), PULLKEY_INVALID, "/one:1:", error);
+    assert_null(strstr(error.message, ADVICE));
 }
 
 static void parallel_stores_keep_every_entry(void **state)

@@ -79,13 +79,13 @@ static void changed_stores_are_refused(void **state)
     for (size_t i = 0; i < length; i++) {
         sealed[i] = (char)(sealed[i] ^ 0x10);
         unit_write(at(SEALED_STORE), sealed, length, 0600);
-        refuse(SEALED, GET, PULLKEY_INVALID, "auth.cms");
+        refuse(SEALED, GET, PULLKEY_INVALID, ADVICE);
         sealed[i] = (char)(sealed[i] ^ 0x10);
     }
     unit_write(at(SEALED_STORE), sealed, length - 1, 0600);
-    refuse(SEALED, STORE, PULLKEY_INVALID, "auth.cms");
+    refuse(SEALED, STORE, PULLKEY_INVALID, ADVICE);
     unit_write(at(SEALED_STORE), "", 0, 0600);
-    refuse(SEALED, STORE, PULLKEY_INVALID, "auth.cms");
+    refuse(SEALED, STORE, PULLKEY_INVALID, ADVICE);
     unit_write(at(SEALED_STORE), sealed, length, 0600);
     expect(SEALED, REGISTRY, "alice new-s3cret");
 }
