@@ -5,6 +5,7 @@
 #include "base/secret.h"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -65,6 +66,21 @@ static void *memory_calloc(size_t count, size_t size)
     return memory_alloc(count * size);
 }
 
+/*
+ * libcurl does not look whether OpenSSL came up, and where memory ran out for its default context
+ * (which it tries once), libcurl's next call into it crashes (3.0). The function is looked up
+ * because libcrypto is libcurl's dependency, not ours; another TLS library, or OpenSSL 1.1, has
+ * none.
+ */
+static bool tls_is_up(void)
+{
+    void *(*get_default)(void);
+
+    /* As POSIX shows it: the cast of the result itself would not be ISO C. */
+    *(void **)&get_default = dlsym(RTLD_DEFAULT, "OSSL_LIB_CTX_get0_global_default");
+    return !get_default || get_default();
+}
+
 int curl_memory_start(struct pullkey_error *error)
 {
     static bool started;
@@ -73,7 +89,11 @@ int curl_memory_start(struct pullkey_error *error)
         return 0;
     if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, memory_alloc, memory_free, memory_realloc,
                              memory_strdup, memory_calloc) != CURLE_OK)
-        return error_set(error, PULLKEY_INTERNAL, "libcurl cannot be initialised");
+        return curl_memory_ran_out()
+                   ? error_memory(error)
+                   : error_set(error, PULLKEY_INTERNAL, "libcurl cannot be initialised");
+    if (!tls_is_up())
+        return error_set(error, PULLKEY_INTERNAL, "libcurl cannot be initialised: out of memory");
     started = true;
     return 0;
 }

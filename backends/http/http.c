@@ -64,7 +64,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *data)
         transfer->headers_done = true;
     else if (!transfer->headers_done)
         buffer_append(&transfer->response->headers, line, length);
-    return length;
+    return transfer->response->headers.state == BUFFER_FINE ? length : 0;
 }
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *data)
@@ -180,8 +180,10 @@ static int find_server(struct http *http, const struct http_request *request, st
         return error_memory(error);
     http->server_count++;
     if (!set_up_server(server, http->options))
-        return error_set(error, PULLKEY_INTERNAL,
-                         "this libcurl lacks an option that keeps credentials safe");
+        return curl_memory_ran_out()
+                   ? error_memory(error)
+                   : error_set(error, PULLKEY_INTERNAL,
+                               "this libcurl lacks an option that keeps credentials safe");
     *ret = server;
     return 0;
 }
@@ -332,6 +334,8 @@ static int explain(const struct http *http, const struct server *server,
                    const struct transfer *transfer, CURLcode code, const char *detail,
                    bool *ret_again, struct pullkey_error *error)
 {
+    const struct http_response *response = transfer->response;
+    bool ran_out = curl_memory_ran_out();
     curl_off_t connected = 0;
     struct http_failure failure = {
         .code = code,
@@ -345,14 +349,18 @@ static int explain(const struct http *http, const struct server *server,
         .forbidden = server->forbidden,
     };
 
+    *ret_again = false;
+    if (response->headers.state == BUFFER_NO_MEMORY || response->body.state == BUFFER_NO_MEMORY)
+        return error_memory(error);
     failure.verify_result = verify_result(server->easy);
     (void)curl_easy_getinfo(server->easy, CURLINFO_OS_ERRNO, &failure.os_errno);
     (void)curl_easy_getinfo(
         server->easy, server->url.https ? CURLINFO_APPCONNECT_TIME_T : CURLINFO_CONNECT_TIME_T,
         &connected);
     failure.connected = connected > 0;
-    /* libcurl 7.88 calls a header line over its own limit "out of memory". */
-    if (!curl_memory_ran_out() && code == CURLE_OUT_OF_MEMORY)
+    /* libcurl 7.88 calls a header line over its own limit "out of memory"; before there is a
+     * connection it is its TLS library that says so. */
+    if (code == CURLE_OUT_OF_MEMORY && !ran_out && (failure.connected || server->proxy))
         failure.too_large = true;
     *ret_again = code == CURLE_OPERATION_TIMEDOUT && !failure.connected;
     return http_explain(&failure, error);
