@@ -5,7 +5,6 @@
 #include "base/secret.h"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -68,17 +67,14 @@ static void *memory_calloc(size_t count, size_t size)
 
 /*
  * libcurl does not look whether OpenSSL came up, and where memory ran out for its default context
- * (which it tries once), libcurl's next call into it crashes (3.0). The function is looked up
- * because libcrypto is libcurl's dependency, not ours; another TLS library, or OpenSSL 1.1, has
- * none.
+ * (which it tries once), libcurl's next call into it crashes (3.0). Weak, because libcrypto is
+ * libcurl's dependency and not ours: with another TLS library the symbol is not there.
  */
+extern void *OSSL_LIB_CTX_get0_global_default(void) __attribute__((weak));
+
 static bool tls_is_up(void)
 {
-    void *(*get_default)(void);
-
-    /* As POSIX shows it: the cast of the result itself would not be ISO C. */
-    *(void **)&get_default = dlsym(RTLD_DEFAULT, "OSSL_LIB_CTX_get0_global_default");
-    return !get_default || get_default();
+    return !OSSL_LIB_CTX_get0_global_default || OSSL_LIB_CTX_get0_global_default();
 }
 
 int curl_memory_start(struct pullkey_error *error)
