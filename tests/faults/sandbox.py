@@ -284,12 +284,16 @@ class Fault:
 
 
 class Allocations:
-    """alloc-fail in the environment: `env` for run(), then report() gives (made, failed)."""
+    """alloc-fail in the environment: `env` for run(), then report() gives (made, failed).
 
-    def __init__(self, sandbox, fail_at):
+    With room for a trace, `foreign` has then the numbers of the allocations that other libraries
+    made: neither our code nor libc or cJSON for it.
+    """
+
+    def __init__(self, sandbox, fail_at, room=0):
         self.file = sandbox.path("allocation-report")
         with open(self.file, "wb") as out:
-            out.write(bytes(16))
+            out.write(bytes(16 + room))
         self.env = {
             "LD_PRELOAD": os.environ["ALLOC_FAIL"],
             "ALLOC_FAIL_AT": str(fail_at),
@@ -299,15 +303,14 @@ class Allocations:
     def report(self):
         with open(self.file, "rb") as data:
             result = struct.unpack("QQ", data.read(16))
+            self.foreign = [number for number, byte in enumerate(data.read(), 1) if byte]
         os.unlink(self.file)
         return result
 
 
-def until_quiet(step, limit=100000):
-    """
-    Calls step(1), step(2), ... until one returns False (the fault did not fire any more), a few at
-    a time. Returns how many fired. A step that raises ends it, named by its number.
-    """
+def each(step, numbers):
+    """The results of step(number) for the numbers, a few at a time. A step that raises ends it,
+    named by its number."""
 
     def named(number):
         try:
@@ -315,11 +318,19 @@ def until_quiet(step, limit=100000):
         except Exception as problem:
             raise AssertionError(f"step {number}: {problem}") from problem
 
-    fired = 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for first in range(1, limit, 16):
-            results = list(pool.map(named, range(first, first + 16)))
-            fired += sum(results)
-            if not all(results):
-                return fired
+        return list(pool.map(named, numbers))
+
+
+def until_quiet(step, limit=100000):
+    """
+    Calls step(1), step(2), ... until one returns False (the fault did not fire any more), as `each`
+    does. Returns how many fired.
+    """
+    fired = 0
+    for first in range(1, limit, 16):
+        results = each(step, range(first, first + 16))
+        fired += sum(results)
+        if not all(results):
+            return fired
     raise AssertionError(f"still firing after {limit} steps")

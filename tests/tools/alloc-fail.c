@@ -8,7 +8,9 @@
  *   ALLOC_FAIL_REPORT  a file of 16 zero bytes that is mapped and shared: two numbers of 64 bits
  *                      in the machine's order, how many allocations were made and how many failed.
  *                      It is mapped, not written, so that it is right however the program ends and
- *                      whatever descriptors it closes.
+ *                      whatever descriptors it closes. Where the file is larger, each byte after
+ *                      that stands for one allocation, and becomes 1 if a library made it that is
+ *                      neither the C library nor cJSON: what is not a program of ours or a module.
  *
  * Allocations are malloc, calloc, realloc, aligned_alloc, posix_memalign, and what the C library
  * builds on them (strdup, asprintf, getline, reallocarray). Those made before main, by the dynamic
@@ -22,11 +24,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <dlfcn.h>
 
+#define CALLER __builtin_return_address(0)
 #define EXPORT __attribute__((visibility("default")))
 
 /* The C library's own entry points, which need no dlsym and so no allocation. */
@@ -46,15 +51,35 @@ struct record {
 
 static struct record own_record;
 static struct record *record = &own_record;
+static unsigned char *foreign;
+static uint64_t foreign_room;
 static uint64_t fail_at;
 static atomic_bool counting;
 static main_function *real_main;
 
-static bool must_fail(void)
+static bool is_foreign(const void *caller)
 {
+    const char *name;
+    Dl_info info;
+
+    if (!dladdr(caller, &info) || !info.dli_fname)
+        return false;
+    name = strrchr(info.dli_fname, '/');
+    name = name ? name + 1 : info.dli_fname;
+    return strncmp(name, "lib", 3) == 0 && strncmp(name, "libc.so", 7) != 0 &&
+           strncmp(name, "libcjson", 8) != 0;
+}
+
+static bool must_fail(const void *caller)
+{
+    uint64_t number;
+
     if (!atomic_load(&counting))
         return false;
-    if (atomic_fetch_add(&record->made, 1) + 1 != fail_at)
+    number = atomic_fetch_add(&record->made, 1) + 1;
+    if (number <= foreign_room)
+        foreign[number - 1] = is_foreign(caller);
+    if (number != fail_at)
         return false;
     atomic_fetch_add(&record->failed, 1);
     errno = ENOMEM;
@@ -63,27 +88,27 @@ static bool must_fail(void)
 
 EXPORT void *malloc(size_t size)
 {
-    return must_fail() ? NULL : __libc_malloc(size);
+    return must_fail(CALLER) ? NULL : __libc_malloc(size);
 }
 
 EXPORT void *calloc(size_t count, size_t size)
 {
-    return must_fail() ? NULL : __libc_calloc(count, size);
+    return must_fail(CALLER) ? NULL : __libc_calloc(count, size);
 }
 
 EXPORT void *realloc(void *old, size_t size)
 {
-    return must_fail() ? NULL : __libc_realloc(old, size);
+    return must_fail(CALLER) ? NULL : __libc_realloc(old, size);
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    return must_fail() ? NULL : __libc_memalign(alignment, size);
+    return must_fail(CALLER) ? NULL : __libc_memalign(alignment, size);
 }
 
 EXPORT int posix_memalign(void **ret_memory, size_t alignment, size_t size)
 {
-    void *memory = must_fail() ? NULL : __libc_memalign(alignment, size);
+    void *memory = must_fail(CALLER) ? NULL : __libc_memalign(alignment, size);
 
     if (!memory)
         return ENOMEM;
@@ -93,16 +118,19 @@ EXPORT int posix_memalign(void **ret_memory, size_t alignment, size_t size)
 
 static void map_report(const char *path)
 {
+    struct stat status;
     void *memory;
     int fd = open(path, O_RDWR | O_CLOEXEC);
 
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &status) < 0 || status.st_size < (off_t)sizeof(struct record))
         _exit(125);
-    memory = mmap(NULL, sizeof(struct record), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    memory = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (memory == MAP_FAILED)
         _exit(125);
     record = memory;
+    foreign = (unsigned char *)memory + sizeof(struct record);
+    foreign_room = (uint64_t)status.st_size - sizeof(struct record);
 }
 
 static int counted_main(int argc, char **argv, char **envp)

@@ -141,13 +141,16 @@ def wrong_use():
 def allocate(number):
     path = os.path.join(SCRATCH.name, "allocations")
     with open(path, "wb") as report:
-        report.write(bytes(16))
+        report.write(bytes(16) + b"?" * 6)
     environment = dict(
         os.environ, LD_PRELOAD=PRELOAD, ALLOC_FAIL_AT=str(number), ALLOC_FAIL_REPORT=path
     )
     done = subprocess.run([SUBJECT, "allocate"], env=environment, capture_output=True)
     with open(path, "rb") as report:
-        return done.returncode, struct.unpack("QQ", report.read(16))
+        result = struct.unpack("QQ", report.read(16))
+        # The program's own five, and what there was no allocation for.
+        tap.equal(report.read(), bytes(5) + b"?")
+    return done.returncode, result
 
 
 @tap.case("alloc-fail: each kind of allocation fails alone, in its turn")
