@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: which backends exist, and which are asked for which registry. DESIGN: JSON
+ * The configuration: which backends exist, and which are asked for which registry. JSON
  * with comments; pullkey.conf(5) is the manual.
  *
  * Files, nearest first: $XDG_CONFIG_HOME/pullkey/config.json, /etc/pullkey/config.d/NAME.json (last

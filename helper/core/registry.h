@@ -30,10 +30,10 @@ struct registry_reference {
 
 /*
  * Parses `length` bytes. Outer blanks (space, tab, CR, LF) are trimmed. -PULLKEY_INVALID with a
- * message for everything that DESIGN refuses: control characters, blanks inside, bytes outside
- * ASCII, '%', '\', user info, an empty host, a trailing dot, a bad port, a host that some parsers
- * read as a number, another scheme, more than PULLKEY_KEY_MAX bytes. Empty input is the caller's to
- * check.
+ * message for everything that two parsers may read in two ways: control characters, blanks inside,
+ * bytes outside ASCII, '%', '\', user info, an empty host, a trailing dot, a bad port, a host that
+ * some parsers read as a number, another scheme, more than PULLKEY_KEY_MAX bytes. Empty input is
+ * the caller's to check.
  */
 int registry_parse(const char *bytes, size_t length, struct registry_reference *ret,
                    struct pullkey_error *error);
