@@ -13,6 +13,23 @@ void credential_done(struct pullkey_credential *credential)
     *credential = (struct pullkey_credential){ 0 };
 }
 
+int credential_check(const struct pullkey_credential *credential, struct pullkey_error *error)
+{
+    if (!credential->username || !credential->secret.bytes)
+        return error_set(error, PULLKEY_INTERNAL, "the backend gave an incomplete credential");
+    if (strnlen(credential->username, PULLKEY_USERNAME_MAX + 1) > PULLKEY_USERNAME_MAX)
+        return error_set(error, PULLKEY_INVALID, "the user name is longer than %d bytes",
+                         PULLKEY_USERNAME_MAX);
+    if (credential->secret.length > PULLKEY_SECRET_MAX)
+        return error_set(error, PULLKEY_INVALID, "the secret is longer than %d bytes",
+                         PULLKEY_SECRET_MAX);
+    if (memchr(credential->secret.bytes, '\0', credential->secret.length))
+        return error_set(error, PULLKEY_INVALID, "the secret holds a NUL byte");
+    if (credential->username[0] == '\0' || credential->secret.length == 0)
+        return error_set(error, PULLKEY_INVALID, "the user name or the secret is empty");
+    return 0;
+}
+
 void list_done(struct pullkey_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {

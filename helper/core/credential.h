@@ -9,6 +9,9 @@
 void credential_done(struct pullkey_credential *credential);
 void list_done(struct pullkey_list *list);
 
+/* What a backend hands out, or is handed: complete, within the limits, nothing empty, no NUL. */
+int credential_check(const struct pullkey_credential *credential, struct pullkey_error *error);
+
 /* Copies one entry to the end of a list; the host table offers it to modules. */
 int list_add(struct pullkey_list *list, const char *server, const char *username,
              struct pullkey_error *error);

@@ -26,6 +26,15 @@ void resolve_opened_done(struct resolve_opened *opened);
 
 #define cleanup_opened __attribute__((cleanup(resolve_opened_done)))
 
+/* "host[:port]" of a reference: what the cache knows its tokens by. */
+void resolve_registry(const struct registry_reference *reference, char ret[REGISTRY_CANONICAL_MAX]);
+
+/* Nothing if `ret` is NULL. */
+void resolve_name_source(const struct config_instance *instance, char ret[RESOLVE_SOURCE_MAX]);
+
+/* Room for what a module declares as inputs. */
+#define RESOLVE_INPUTS_MAX 4096
+
 /*
  * The instance that resolve_store would write to, open; or what resolve_store would answer. 0 with
  * *ret as it was: nothing would be stored, and that is no error ("on_store": "ignore").
