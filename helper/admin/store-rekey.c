@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/secret.h"
 #include "core/resolve-chain.h"
+#include "file/key.h"
 #include "file/rekey.h"
 #include "instances.h"
 #include "output.h"
@@ -73,6 +75,22 @@ static int tell(const struct admin_call *call, struct stores *stores, const stru
     return buffer_check(&stores->json, error);
 }
 
+/* A new key waits beside the old one, under a name that must be nobody else's. */
+static int check_next(const struct stores *stores, const char *key_path,
+                      struct pullkey_error *error)
+{
+    char next[FILE_PATH_MAX];
+    int r = key_next(key_path, next, error);
+
+    for (size_t i = 0; r == 0 && i < stores->count; i++)
+        if (rekey_is_same(store_at(stores, i)->key_path, next))
+            r = error_set(error, PULLKEY_INVALID,
+                          "%s is the key of another store, and the place of the new one for %s: "
+                          "give one of the keys another name",
+                          next, key_path);
+    return r;
+}
+
 /* Stores that share a key get the new one together. */
 static int rekey_group(const struct admin_call *call, struct stores *stores, size_t first,
                        int64_t deadline_ms, struct pullkey_error *error)
@@ -93,7 +111,9 @@ static int rekey_group(const struct admin_call *call, struct stores *stores, siz
                              REKEY_STORES_MAX, key_path);
         group[count++] = store_at(stores, i);
     }
-    r = rekey_stores(group, count, deadline_ms, &done, error);
+    r = check_next(stores, key_path, error);
+    if (r == 0)
+        r = rekey_stores(group, count, deadline_ms, &done, error);
     if (r == -PULLKEY_NOT_FOUND)
         return 0;
     for (size_t i = 0; r == 0 && i < done.count; i++)

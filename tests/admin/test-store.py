@@ -448,6 +448,17 @@ def names_of_one_key():
             equal([n for n in os.listdir(os.path.join(home.path, "keys")) if ".old" in n], [])
 
 
+@case("rekey: a key that stands where the new one of another would is not overwritten")
+def key_in_the_way():
+    with Home() as home:
+        two_ways(home, "~/keys/the.key", "~/keys/the.key.next")
+        done = pullkey(home, "store", "rekey")
+        equal((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+        check("the.key.next is the key of another store" in done.stderr, done.stderr)
+        for name in ("one", "two"):
+            equal(home.get(f"{name}.example.com")["Secret"], MARKER + name)
+
+
 @case("rekey: for a store that is not there at the moment the old key is kept")
 def absent_store():
     with Home() as home:
