@@ -47,9 +47,12 @@ bool auths_is_absent(const struct pullkey_host *host, const cJSON *entry)
     if (has_member(entry, "auth") || has_member(entry, "identitytoken") ||
         has_member(entry, "username") || has_member(entry, "password"))
         return false;
-    if (has_member(entry, "registrytoken"))
+    if (has_member(entry, "registrytoken")) {
+        const char *at = strrchr(entry->string, '@'); /* a password may stand before it */
+
         host->log(SOURCE, "the entry %s has only a registrytoken, which is not used",
-                  entry->string);
+                  at ? at : entry->string);
+    }
     return true;
 }
 

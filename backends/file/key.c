@@ -76,9 +76,12 @@ int key_next(const char *path, char *ret, struct pullkey_error *error)
     return beside(path, ".next", ret, error);
 }
 
-int key_old(const char *path, char *ret, struct pullkey_error *error)
+int key_old(const char *path, unsigned int number, char *ret, struct pullkey_error *error)
 {
-    return beside(path, ".old", ret, error);
+    char suffix[24];
+
+    (void)snprintf(suffix, sizeof(suffix), ".old-%u", number);
+    return beside(path, suffix, ret, error);
 }
 
 int key_adopt(const char *next, const char *path, struct pullkey_error *error)

@@ -33,8 +33,11 @@ int key_obtain(const char *path, int64_t deadline_ms, struct lock *ret_lock,
 /* Writes a new key, in place of a file that may be there. */
 int key_make(const char *path, struct pullkey_secret *ret, struct pullkey_error *error);
 
-/* For a change of keys (rekey.h): where the new one waits, in a buffer of FILE_PATH_MAX bytes. */
-int key_old(const char *path, char *ret, struct pullkey_error *error);
+#define KEY_OLD_MAX 99
+
+/* For a change of keys (rekey.h): where old ones are kept, in a buffer of FILE_PATH_MAX bytes, and
+ * where the new one waits. */
+int key_old(const char *path, unsigned int number, char *ret, struct pullkey_error *error);
 int key_next(const char *path, char *ret, struct pullkey_error *error);
 
 /* The new one takes the place of the old one. */

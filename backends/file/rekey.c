@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -77,10 +78,25 @@ static int start(struct run *run, const struct store *const *stores, size_t coun
     return key_next(run->key_path, run->next_path, error);
 }
 
+static bool opens_with_an_old_key(const struct run *run, const struct store *store)
+{
+    for (unsigned int number = 1; number <= KEY_OLD_MAX; number++) {
+        struct pullkey_error ignored;
+        char path[FILE_PATH_MAX];
+
+        if (key_old(run->key_path, number, path, &ignored) < 0 || access(path, F_OK) < 0)
+            return false;
+        if (store_try_key(store, path, &ignored) == 0)
+            return true;
+    }
+    return false;
+}
+
 /*
  * The key to seal with. A run that was stopped has sealed stores with KEY.next, which then is the
- * only key that opens them: so it is replaced only if every store is seen to open with KEY, and
- * whatever keeps a store from being opened (no memory, no descriptors) ends the run.
+ * only key that opens them: so it is replaced only if every store is seen to open with KEY
+ * or one that was kept, and whatever keeps a store from being opened (no memory, no descriptors)
+ * ends the run.
  */
 static int choose_key(const struct run *run, struct pullkey_secret *ret,
                       struct pullkey_error *error)
@@ -92,9 +108,10 @@ static int choose_key(const struct run *run, struct pullkey_secret *ret,
 
         if (store_try_key(run->done.stores[i], run->key_path, error) == 0)
             continue;
-        if (store_try_key(run->done.stores[i], run->next_path, &ignored) < 0)
+        if (store_try_key(run->done.stores[i], run->next_path, &ignored) == 0)
+            next_is_used = true;
+        else if (!opens_with_an_old_key(run, run->done.stores[i]))
             return -(int)error->code;
-        next_is_used = true;
     }
     return next_is_used ? key_read(run->next_path, ret, error)
                         : key_make(run->next_path, ret, error);
@@ -115,13 +132,25 @@ static int seal_store(const struct run *run, const struct store *store,
     return r < 0 ? r : store_try_key(store, run->next_path, error);
 }
 
-/* A store that is not there now, on a disk that is not mounted perhaps, may need the old key. */
-static int keep_old_key(const struct run *run, struct pullkey_error *error)
+/*
+ * A store that is not there now, on a disk that is not mounted perhaps, may need the old key. One
+ * that was kept before stays: another store may need that.
+ */
+static int keep_old_key(struct run *run, struct pullkey_error *error)
 {
+    char *path = run->done.old_key_path;
     cleanup_secret struct pullkey_secret key = { 0 };
-    char path[FILE_PATH_MAX];
-    int r = key_old(run->key_path, path, error);
+    unsigned int number = 1;
+    int r;
 
+    do
+        r = key_old(run->key_path, number, path, error);
+    while (r == 0 && access(path, F_OK) == 0 && number++ < KEY_OLD_MAX);
+    if (r == 0 && number > KEY_OLD_MAX)
+        r = error_set(error, PULLKEY_INVALID,
+                      "there are %d old keys beside %s: remove those that "
+                      "no store needs",
+                      KEY_OLD_MAX, run->key_path);
     if (r == 0)
         r = key_read(run->key_path, &key, error);
     return r < 0 ? r : file_replace(path, key.bytes, key.length, 0400, error);
@@ -147,7 +176,6 @@ int rekey_stores(const struct store *const *stores, size_t count, int64_t deadli
     if (r < 0)
         return error_wrap(error, "the change of keys is not complete; everything can be read, and "
                                  "another run completes it");
-    run.done.kept_old_key = run.missing;
     *ret = run.done;
     return 0;
 }

@@ -4,7 +4,8 @@
  *
  *   1. the new key is written beside the old one, as KEY.next
  *   2. each store is sealed with it, replaced, and read back
- *   3. KEY.next is renamed to KEY, which removes the old key
+ *   3. KEY.next is renamed to KEY, which removes the old key; if a store that is configured was not
+ *      there, the old key is kept before as KEY.old-N, with which a store that comes back is opened
  *
  * Between 2 and 3 only KEY.next opens a store, so a reader to whom KEY is refused tries KEY.next
  * (store_load does). A run that finds a store in that state goes on with the same KEY.next. One
@@ -14,6 +15,7 @@
 #ifndef PULLKEY_FILE_REKEY_H
 #define PULLKEY_FILE_REKEY_H
 
+#include "base/file.h"
 #include "store.h"
 
 #define REKEY_STORES_MAX 16
@@ -22,7 +24,8 @@
 struct rekey_done {
     const struct store *stores[REKEY_STORES_MAX];
     size_t count;
-    bool kept_old_key; /* as KEY.old, since a store that may need it is not there */
+    /* KEY.old-N, where the old key is kept since a store that may need it is not there; or "". */
+    char old_key_path[FILE_PATH_MAX];
 };
 
 /* True if two paths lead to one file. */

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "key.h"
 
 #define SOURCE "file"
@@ -29,11 +30,16 @@ static bool exists(const char *path)
 /* In a form that a shell reads as one word; NULL where it does not fit or is not printable. */
 static const char *quote(const char *path, char ret[QUOTED_MAX])
 {
+    char printable[FILE_PATH_MAX];
     size_t at = 0;
 
+    memcpy(mempcpy(printable, path, strlen(path)), "", 1);
+    text_make_printable(printable);
+    if (strcmp(printable, path) != 0)
+        return NULL;
     ret[at++] = '\'';
     for (; *path != '\0'; path++) {
-        if (at >= QUOTED_MAX - 6 || (unsigned char)*path < 0x20)
+        if (at >= QUOTED_MAX - 6)
             return NULL;
         if (*path == '\'')
             at = (size_t)((char *)mempcpy(ret + at, "'\\''", 4) - ret);
@@ -139,17 +145,34 @@ static int unseal_with(const struct store *store, const char *key_path,
     return buffer_check(ret, error);
 }
 
-/* With the key, or with the one that a change of keys (rekey.h) is about to put in its place. */
+static bool opens_with(const struct store *store, const char *key_path,
+                       const struct buffer *content, struct buffer *ret)
+{
+    struct pullkey_error ignored;
+
+    return exists(key_path) && unseal_with(store, key_path, content, ret, &ignored) == 0;
+}
+
+/* With the key; else with the one that a change of keys (rekey.h) is about to put in its place, or
+ * with one that it has kept for a store that was not there. */
 static int unseal(const struct store *store, const struct buffer *content, struct buffer *ret,
                   struct pullkey_error *error)
 {
-    char next[FILE_PATH_MAX];
+    char other[FILE_PATH_MAX];
     struct pullkey_error ignored;
     int r = unseal_with(store, store->key_path, content, ret, error);
 
-    if (r != -PULLKEY_INVALID || key_next(store->key_path, next, &ignored) < 0 || !exists(next))
+    if (r != -PULLKEY_INVALID)
         return r;
-    return unseal_with(store, next, content, ret, &ignored) == 0 ? 0 : r;
+    if (key_next(store->key_path, other, &ignored) == 0 && opens_with(store, other, content, ret))
+        return 0;
+    for (unsigned int number = 1; number <= KEY_OLD_MAX; number++) {
+        if (key_old(store->key_path, number, other, &ignored) < 0 || !exists(other))
+            break;
+        if (opens_with(store, other, content, ret))
+            return 0;
+    }
+    return r;
 }
 
 static int read_content(const struct store *store, const char *path, struct buffer *ret,

@@ -178,12 +178,15 @@ static int find_server(struct http *http, const struct http_request *request, st
     server->easy = curl_easy_init();
     if (!server->easy)
         return error_memory(error);
-    http->server_count++;
-    if (!set_up_server(server, http->options))
+    /* One that is not as it must be is not there. */
+    if (!set_up_server(server, http->options)) {
+        curl_easy_cleanup(server->easy);
         return curl_memory_ran_out()
                    ? error_memory(error)
                    : error_set(error, PULLKEY_INTERNAL,
                                "this libcurl lacks an option that keeps credentials safe");
+    }
+    http->server_count++;
     *ret = server;
     return 0;
 }

@@ -125,15 +125,21 @@ static int import_entry(const struct config *config, const struct json *document
         r = json_error(document, entry, &why, "%s", why.message);
     else
         r = auths_read(&module_host, document, entry, &credential, &why);
-    if (r < 0)
+    if (r == 0 && (r = credential_check(&credential, &why)) < 0)
+        (void)error_wrap(&why, "%s is not stored", reference.text);
+    if (r == -PULLKEY_INVALID)
         return leave_out(tally, &why);
-    r = store_entry(&resolve, &reference, &credential, tally, &why);
-    if (r == 0)
-        return 0;
-    (void)error_wrap(&why, "%s is not stored", reference.text);
+    if (r == 0) {
+        size_t changed = tally->changed;
+
+        r = store_entry(&resolve, &reference, &credential, tally, &why);
+        if (r < 0 && tally->changed == changed)
+            (void)error_wrap(&why, "%s is not stored", reference.text);
+    }
     if (r == -PULLKEY_UNSUPPORTED)
         return leave_out(tally, &why);
-    *error = why;
+    if (r < 0)
+        *error = why;
     return r;
 }
 
@@ -294,7 +300,8 @@ int admin_store_import(const struct admin_call *call, struct pullkey_error *erro
     if (r == 0)
         r = import_all(&config, &document, &tally, error);
     if (r < 0 && tally.changed > 0)
-        return error_wrap(error, "stopped after %zu entries were stored", tally.changed);
+        return error_wrap(error, "stopped after %zu %s stored", tally.changed,
+                          tally.changed == 1 ? "entry was" : "entries were");
     if (r == 0)
         r = report(call, &tally, error);
     if (r < 0)

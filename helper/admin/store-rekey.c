@@ -118,9 +118,9 @@ static int rekey_group(const struct admin_call *call, struct stores *stores, siz
         return 0;
     for (size_t i = 0; r == 0 && i < done.count; i++)
         r = tell(call, stores, done.stores[i], error);
-    if (r == 0 && done.kept_old_key)
-        output_note("A store that has this key is not there, so the old one is kept as %s.old",
-                    key_path);
+    if (r == 0 && done.old_key_path[0] != '\0')
+        output_note("A store that has this key is not there, so the old one is kept as %s",
+                    done.old_key_path);
     return r;
 }
 

@@ -24,10 +24,12 @@ static bool is_current(int fd, const char *path)
 
 static int refuse_lock(const char *path, int errnum, struct pullkey_error *error)
 {
+    struct stat status;
+
     if (errnum == ELOOP || errnum == EISDIR || errnum == ENXIO)
         return error_set(error, PULLKEY_DENIED, "the lock %s is not a regular file: remove it",
                          path);
-    if (errnum == EACCES)
+    if (errnum == EACCES && lstat(path, &status) == 0 && status.st_uid != file_caller())
         return error_set(error, PULLKEY_DENIED,
                          "cannot open the lock %s, which is somebody else's: remove it, or run "
                          "chown on it",

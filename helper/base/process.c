@@ -95,8 +95,11 @@ void process_restore_signals(void)
 {
     sigset_t none;
 
+    /* One that is pending is thrown away. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGXFSZ, SIG_DFL);
     (void)signal(SIGPIPE, SIG_DFL);
 }
 

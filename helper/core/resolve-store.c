@@ -147,8 +147,12 @@ static int store_at(const struct resolve *resolve, const struct resolve_chain *c
 
     /* Two instances may stand for one store (two ways to a file, a helper of it): then the new
      * entry was removed as well. */
-    if (r == 0 && clear_others(resolve, chain, at, request))
+    if (r == 0 && clear_others(resolve, chain, at, request)) {
         r = store_in(resolve, chain->items[at], request, credential, error);
+        if (r == PASS_OVER)
+            r = error_set(error, PULLKEY_INTERNAL, "%s stored it once and not again",
+                          chain->items[at]->name);
+    }
     return r;
 }
 

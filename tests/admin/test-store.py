@@ -186,9 +186,14 @@ def key_with_password():
 @case("import: an entry that is refused does not keep the others out")
 def one_bad():
     with Home() as home:
-        document = {"a b": auth("x", "1"), "good.example.com": auth("alice", MARKER)}
+        document = {
+            "a b": auth("x", "1"),
+            "empty.example.com": auth("", ""),
+            "half.example.com": auth("user", ""),
+            "good.example.com": auth("alice", MARKER),
+        }
         done = import_from(home, "-", "--json", text=json.dumps({"auths": document}))
-        equal((done.returncode, json.loads(done.stdout)), (1, tally(changed=1, refused=1)))
+        equal((done.returncode, json.loads(done.stdout)), (1, tally(changed=1, refused=3)))
         check("blank" in done.stderr and MARKER not in done.stderr, done.stderr)
         equal(home.get("good.example.com")["Secret"], MARKER)
 
@@ -463,17 +468,23 @@ def key_in_the_way():
 def absent_store():
     with Home() as home:
         two_ways(home, "~/keys/the.key", "~/keys/the.key")
-        old = os.path.join(home.path, "keys/the.key.old")
+        old = os.path.join(home.path, "keys/the.key.old-1")
         os.rename(os.path.join(home.path, "two"), os.path.join(home.path, "unmounted"))
         done = pullkey(home, "store", "rekey")
         equal(done.returncode, 0, done.stderr)
         check(old in done.stderr and "not there" in done.stderr, done.stderr)
         equal(os.stat(old).st_mode & 0o777, 0o400)
+        check("the.key.old-2" in pullkey(home, "store", "rekey").stderr, "the first one stays")
         os.rename(os.path.join(home.path, "unmounted"), os.path.join(home.path, "two"))
-        equal(home.get("one.example.com")["Secret"], MARKER + "one")
-        equal(home.run([home.helper, "get"], "two.example.com").returncode, 1)
-        os.rename(old, os.path.join(home.path, "keys/the.key"))
-        equal(home.get("two.example.com")["Secret"], MARKER + "two")
+        for _ in ("as it came back", "with a new key"):
+            for name in ("one", "two"):
+                equal(home.get(f"{name}.example.com")["Secret"], MARKER + name)
+            done = pullkey(home, "store", "rekey")
+            equal((done.returncode, done.stderr), (0, ""))
+        for number in (1, 2):
+            os.unlink(os.path.join(home.path, f"keys/the.key.old-{number}"))
+        for name in ("one", "two"):
+            equal(home.get(f"{name}.example.com")["Secret"], MARKER + name)
 
 
 def only_next_opens(home):
