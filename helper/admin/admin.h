@@ -3,7 +3,7 @@
  * pullkey, the command that people type: what main.c and the subcommands share. Each subcommand is
  * one file with one function that reads its options from struct admin_call and returns 0,
  * ADMIN_USAGE, ADMIN_PROBLEM or the negative of an error class with *error filled. main.c turns
- * that into a message and an exit status; output.c prints everything else.
+ * that into a message and an exit status; base/output.c prints everything else.
  */
 #ifndef PULLKEY_ADMIN_ADMIN_H
 #define PULLKEY_ADMIN_ADMIN_H

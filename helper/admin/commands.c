@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "output.h"
+#include "base/output.h"
 
 #define BIT(option) (1u << (option))
 #define COMMON (BIT(ADMIN_SYSTEM) | BIT(ADMIN_JSON) | BIT(ADMIN_HELP))
@@ -47,8 +47,9 @@ const struct admin_command admin_commands[] = {
         .options = COMMON,
         .run = admin_logout,
         .summary = "remove the credential of a registry",
-        .details = "Removes it from every store that would be asked for REGISTRY, with the tokens\n"
-                   "derived from it. It is no error if there was none. Without REGISTRY: docker.io.\n",
+        .details =
+            "Removes it from every store that would be asked for REGISTRY, with the tokens\n"
+            "derived from it. It is no error if there was none. Without REGISTRY: docker.io.\n",
     },
     {
         .name = "list",

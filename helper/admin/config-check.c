@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "core/resolve-chain.h"
 #include "instances.h"
-#include "output.h"
+#include "base/output.h"
 
 #define TEXT_MAX (8u * JSON_SIZE_MAX)
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
-#include "output.h"
+#include "base/output.h"
 
 #define COLUMNS 3
 

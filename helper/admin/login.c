@@ -13,7 +13,7 @@
 #include "base/secret.h"
 #include "core/module.h"
 #include "core/resolve-chain.h"
-#include "output.h"
+#include "base/output.h"
 #include "prompt.h"
 
 #define TOKEN_USER "<token>"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "output.h"
+#include "base/output.h"
 
 static int report(const struct admin_call *call, const struct registry_reference *reference,
                   bool removed, struct pullkey_error *error)

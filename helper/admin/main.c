@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/text.h"
-#include "output.h"
+#include "base/output.h"
 #include "pullkey-build.h"
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };

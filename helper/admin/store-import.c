@@ -11,7 +11,7 @@
 #include "base/secret.h"
 #include "core/module.h"
 #include "core/resolve-chain.h"
-#include "output.h"
+#include "base/output.h"
 
 struct tally {
     size_t changed;

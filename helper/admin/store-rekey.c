@@ -10,7 +10,7 @@
 #include "file/key.h"
 #include "file/rekey.h"
 #include "instances.h"
-#include "output.h"
+#include "base/output.h"
 
 /*
  * The encrypted stores of a configuration. What the file backend's open() gives is a struct store.

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/module.h"
-#include "output.h"
+#include "base/output.h"
 #include "pullkey-build.h"
 
 /*

@@ -39,7 +39,7 @@ ALLOWED["admin"] |= {"auths", "file"}
 FOREIGN_LIBRARIES = re.compile(r"^(curl|openssl|libsecret|glib|gio|gobject|yaml|toml\+\+)([/.]|$)")
 
 # Printing and leaving are for the files that own the process's output; leaving for main files only.
-OUTPUT_OWNERS = re.compile(r"/(docker|kubelet|hosts)/main\.c$|/admin/(main|output)\.c$")
+OUTPUT_OWNERS = re.compile(r"/(docker|kubelet|hosts|admin)/main\.c$|/base/output\.c$")
 LEAVING_OWNERS = re.compile(r"/(docker|kubelet|hosts|admin)/main\.c$")
 OUTPUT_CALLS = (
     "printf vprintf puts putchar putc putw fputc fputs fprintf vfprintf dprintf vdprintf fwrite"
@@ -235,8 +235,8 @@ def output():
     check_finds(output_problems, "helper/core/x.c", "adddup2(a, out, STDOUT_FILENO);\n", 0)
     check_finds(output_problems, "helper/docker/main.c", "exit(1);\n", 0)
     check_finds(output_problems, "helper/admin/main.c", 'puts("x"); _exit(1);\n', 0)
-    check_finds(output_problems, "helper/admin/output.c", "fwrite(a, 1, n, stdout);\n", 0)
-    check_finds(output_problems, "helper/admin/output.c", "exit(1); _exit(1);\n", 2)
+    check_finds(output_problems, "helper/base/output.c", "fwrite(a, 1, n, stdout);\n", 0)
+    check_finds(output_problems, "helper/base/output.c", "exit(1); _exit(1);\n", 2)
     check_finds(output_problems, "helper/admin/x.c", "fwrite(a, 1, n, f);\n", 1)
     check_finds(output_problems, "helper/core/x.c", '/* exit(1) */ s = "exit(1)"; a->exit(1);', 0)
     check_tree(output_problems)

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/error.h"
-#include "base/text.h"
+#include "error.h"
+#include "text.h"
 
 #define LINE_LIMIT 16384
 #define PATIENCE_SECONDS 1
@@ -19,6 +19,13 @@ static const char *const level_names[] = {
     [OUTPUT_WARNING] = "warning",
     [OUTPUT_NOTE] = "note",
 };
+
+static const char *program_name = "pullkey";
+
+void output_start(const char *program)
+{
+    program_name = program;
+}
 
 __attribute__((format(printf, 2, 0))) static void print_line(FILE *file, const char *format,
                                                              va_list arguments)
@@ -102,7 +109,7 @@ static bool has_colour(int fd)
 void output_error(const char *text)
 {
     (void)fflush(stdout);
-    output_note("pullkey: %s", text);
+    output_note("%s: %s", program_name, text);
 }
 
 const char *output_level_name(enum output_level level)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything that pullkey prints. Text that comes from stores and files loses its control
- * characters, so that it cannot drive the terminal. Colour is used on a terminal only, and not
- * where NO_COLOR is set (no-color.org) or TERM is "dumb".
+ * Everything that pullkey and pullkey-hosts print. Text that comes from stores and files loses its
+ * control characters, so that it cannot drive the terminal. Colour is used on a terminal only, and
+ * not where NO_COLOR is set (no-color.org) or TERM is "dumb".
  */
-#ifndef PULLKEY_ADMIN_OUTPUT_H
-#define PULLKEY_ADMIN_OUTPUT_H
+#ifndef PULLKEY_BASE_OUTPUT_H
+#define PULLKEY_BASE_OUTPUT_H
 
-#include "base/buffer.h"
+#include "buffer.h"
+
+/* `program` begins the lines of output_error; "pullkey" without this. Must outlive all output. */
+void output_start(const char *program);
 
 /* One line to stdout; the line end is added. */
 void output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -28,7 +31,7 @@ void output_progress(const char *format, ...) __attribute__((format(printf, 1, 2
 void output_wait_begin(void);
 void output_wait_end(void);
 
-/* "pullkey: TEXT" to stderr. */
+/* "PROGRAM: TEXT" to stderr. */
 void output_error(const char *text);
 
 /* A finding on stdout, "LEVEL: TEXT" with a coloured level. */
