@@ -7,6 +7,7 @@
 #include "base/text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define HELPER_TIMEOUT_MAX 60   /* seconds */
 #define KUBERNETES_NAME_MAX 253 /* RFC 1123 subdomain */
 
 typedef int check_value(const struct json *document, const cJSON *item,
@@ -380,10 +381,57 @@ static int check_hosts(const struct json *document, const cJSON *hosts, struct p
     return 0;
 }
 
+static int check_timeout(const struct json *document, const cJSON *item,
+                         struct pullkey_error *error)
+{
+    double value = cJSON_IsNumber(item) ? item->valuedouble : 0;
+
+    if (value < 1 || value > HELPER_TIMEOUT_MAX || value != (double)(int)value)
+        return json_error(document, item, error, "expected whole seconds from 1 to %d",
+                          HELPER_TIMEOUT_MAX);
+    return 0;
+}
+
+static int check_policy(const struct json *document, const cJSON *item, struct pullkey_error *error)
+{
+    if (!cJSON_IsString(item) ||
+        (strcmp(item->valuestring, "log") != 0 && strcmp(item->valuestring, "deny") != 0))
+        return json_error(document, item, error, "expected \"log\" or \"deny\"");
+    return 0;
+}
+
+static int check_absolute(const struct json *document, const cJSON *item,
+                          struct pullkey_error *error)
+{
+    if (!cJSON_IsString(item) || item->valuestring[0] != '/')
+        return json_error(document, item, error, "expected an absolute path");
+    return 0;
+}
+
+static int check_readers(const struct json *document, const cJSON *value,
+                         struct pullkey_error *error)
+{
+    if (!cJSON_IsArray(value))
+        return json_error(document, value, error, "expected a list of absolute paths");
+    return check_strings(document, value, check_absolute, error);
+}
+
+static int check_bool(const struct json *document, const cJSON *item, struct pullkey_error *error)
+{
+    return cJSON_IsBool(item) ? 0 : json_error(document, item, error, "expected true or false");
+}
+
 static int check_containerd(const struct json *document, const cJSON *containerd,
                             struct pullkey_error *error)
 {
-    static const struct key keys[] = { { "hosts", check_hosts } };
+    static const struct key keys[] = {
+        { "hosts", check_hosts },
+        { "helper_user", check_name },
+        { "helper_timeout", check_timeout },
+        { "readers_policy", check_policy },
+        { "readers", check_readers },
+        { "scrub", check_bool },
+    };
 
     return check_keys(document, containerd, keys, COUNT(keys), error);
 }

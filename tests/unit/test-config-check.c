@@ -75,7 +75,8 @@ static void refused_texts(void **state)
         { "{\"version\": 1, \"rules\": [{\"match\": \"**\", \"use\": [\n\"fil\"]}]}",
           "2: rules[0].use[0]: unknown backend \"fil\": declare it under \"backends\", or use "
           "\"file\"" },
-        { "{\"version\": 1, \"backends\": {\"a\": {\"type\": \"env\"}, \"b\": {\"type\": \"env\"}},\n"
+        { "{\"version\": 1, \"backends\": {\"a\": {\"type\": \"env\"}, \"b\": {\"type\": "
+          "\"env\"}},\n"
           "\"default\": [\"c\"]}",
           "2: default[0]: unknown backend \"c\": declare it under \"backends\", or use \"a\", "
           "\"b\", \"file\"" },
@@ -111,7 +112,8 @@ static void refused_texts(void **state)
           "1: store: \"robot\" is not in the default chain: add it to \"default\"" },
         { "{\"version\": 1, \"default\": [], \"store\": \"file\"}",
           "1: store: \"file\" is not in the default chain: add it to \"default\"" },
-        { "{\"version\": 1, \"rules\": [{\"match\": \"**\", \"use\": [], \"when\": {\"user\": 1}}]}",
+        { "{\"version\": 1, \"rules\": [{\"match\": \"**\", \"use\": [], \"when\": {\"user\": "
+          "1}}]}",
           "1: rules[0].when.user: unknown key: use one of caller, namespace, service_account "
           "(keys of your own begin with x-)" },
         { "{\"version\": 1, \"rules\": [{\"match\": \"**\", \"use\": [], \"when\": []}]}",
@@ -137,7 +139,8 @@ static void refused_texts(void **state)
           "1: rules[0].on_error: unknown key: use one of match, use, when, on_store (keys of your "
           "own begin with x-)" },
         { "{\"version\": 1, \"containerd\": {\"host\": {}}}",
-          "1: containerd.host: unknown key: use one of hosts (keys of your own begin with x-)" },
+          "1: containerd.host: unknown key: use one of hosts, helper_user, helper_timeout, "
+          "readers_policy, readers, scrub (keys of your own begin with x-)" },
         { "{\"version\": 1, \"containerd\": {\"hosts\": {\"registry.example.com\": \"pullkey\"}}}",
           "1: containerd.hosts.registry.example.com: the key must be a URL as hosts.toml has it, "
           "like \"https://registry.example.com\"" },
@@ -154,8 +157,9 @@ static void refused_texts(void **state)
 
 static void patterns_are_checked(void **state)
 {
-    static const char *const patterns[] = { "", "a b", "https://a.example", "a.example:x", "*:*",
-                                            "a.example/*", "user@a.example" };
+    static const char *const patterns[] = {
+        "", "a b", "https://a.example", "a.example:x", "*:*", "a.example/*", "user@a.example"
+    };
 
     (void)state;
     for (size_t i = 0; i < COUNT(patterns); i++) {
@@ -174,7 +178,7 @@ static void patterns_are_checked(void **state)
 }
 
 static const struct pullkey_option every_kind[] = {
-    { "text", PULLKEY_OPTION_STRING, true }, { "flag", PULLKEY_OPTION_BOOL, false },
+    { "text", PULLKEY_OPTION_STRING, true },    { "flag", PULLKEY_OPTION_BOOL, false },
     { "number", PULLKEY_OPTION_NUMBER, false }, { "list", PULLKEY_OPTION_STRINGS, false },
     { "object", PULLKEY_OPTION_OBJECT, false }, { 0 },
 };
@@ -189,10 +193,12 @@ static void options_of_an_instance(void **state)
         const char *message;
     } cases[] = {
         { ",\"text\":\"a\\u003cb\"", "{\"text\":\"a<b\"}", NULL },
-        { ",\"text\":\"t\",\"on_error\":\"next\",\"x-note\":[1],\"flag\":false", "{\"text\":\"t\",\"flag\":false}",
-          NULL },
-        { ",\"number\":999999999999999,\"list\":[\"a\",\"b\"],\"object\":{\"deep\":[null]},\"text\":\"t\"",
-          "{\"number\":999999999999999,\"list\":[\"a\",\"b\"],\"object\":{\"deep\":[null]},\"text\":\"t\"}",
+        { ",\"text\":\"t\",\"on_error\":\"next\",\"x-note\":[1],\"flag\":false",
+          "{\"text\":\"t\",\"flag\":false}", NULL },
+        { ",\"number\":999999999999999,\"list\":[\"a\",\"b\"],\"object\":{\"deep\":[null]},"
+          "\"text\":\"t\"",
+          "{\"number\":999999999999999,\"list\":[\"a\",\"b\"],\"object\":{\"deep\":[null]},"
+          "\"text\":\"t\"}",
           NULL },
         { "", NULL, "1: backends.b: sample needs the option \"text\"" },
         { ",\n\"text\":null", NULL, "2: backends.b.text: expected a string that is not empty" },
@@ -202,9 +208,12 @@ static void options_of_an_instance(void **state)
         { ",\"text\":\"t\",\"flag\":\"true\"", NULL, "1: backends.b.flag: expected true or false" },
         { ",\"text\":\"t\",\"number\":-1", NULL, "1: backends.b.number: expected a whole number" },
         { ",\"text\":\"t\",\"number\":1.5", NULL, "1: backends.b.number: expected a whole number" },
-        { ",\"text\":\"t\",\"number\":1e15", NULL, "1: backends.b.number: expected a whole number" },
-        { ",\"text\":\"t\",\"list\":\"a\"", NULL, "1: backends.b.list: expected a list of strings that are not empty" },
-        { ",\"text\":\"t\",\"list\":[1]", NULL, "1: backends.b.list: expected a list of strings that are not empty" },
+        { ",\"text\":\"t\",\"number\":1e15", NULL,
+          "1: backends.b.number: expected a whole number" },
+        { ",\"text\":\"t\",\"list\":\"a\"", NULL,
+          "1: backends.b.list: expected a list of strings that are not empty" },
+        { ",\"text\":\"t\",\"list\":[1]", NULL,
+          "1: backends.b.list: expected a list of strings that are not empty" },
         { ",\"text\":\"t\",\"object\":[]", NULL, "1: backends.b.object: expected an object" },
         { ",\"text\":\"t\",\n\n\"txt\":\"t\"", NULL,
           "3: backends.b.txt: sample has no such option: it has text, flag, number, list, object" },
@@ -218,9 +227,10 @@ static void options_of_an_instance(void **state)
         char text[512], expected[512];
         int r;
 
-        (void)snprintf(text, sizeof(text),
-                       "{\"version\":1,\"default\":\"b\",\"backends\":{\"b\":{\"type\":\"sample\"%s}}}",
-                       cases[i].members);
+        (void)snprintf(
+            text, sizeof(text),
+            "{\"version\":1,\"default\":\"b\",\"backends\":{\"b\":{\"type\":\"sample\"%s}}}",
+            cases[i].members);
         load_text(text, &config);
         r = config_instance_options(&config.default_chain[0], &every_kind_module, &options, &error);
         if (cases[i].options) {
@@ -242,7 +252,8 @@ static void options_of_plain_instances(void **state)
     struct pullkey_error error = { 0 };
 
     (void)state;
-    load_text("{\"version\": 1, \"default\": [\"file\", {\"type\": \"plain\", \"a\": 1}]}", &config);
+    load_text("{\"version\": 1, \"default\": [\"file\", {\"type\": \"plain\", \"a\": 1}]}",
+              &config);
     assert_int_equal(
         config_instance_options(&config.default_chain[0], &no_options_module, &options, &error), 0);
     assert_string_equal(options.data, "{}");
@@ -266,10 +277,8 @@ static void options_of_plain_instances(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comments_and_commas),
-        cmocka_unit_test(refused_texts),
-        cmocka_unit_test(patterns_are_checked),
-        cmocka_unit_test(options_of_an_instance),
+        cmocka_unit_test(comments_and_commas),        cmocka_unit_test(refused_texts),
+        cmocka_unit_test(patterns_are_checked),       cmocka_unit_test(options_of_an_instance),
         cmocka_unit_test(options_of_plain_instances),
     };
 
