@@ -22,7 +22,7 @@
 #define IDLE_SECONDS                                                                               \
     (24 * 3600) /* a lock without an outcome, or a count of drops, is kept for so long */
 
-static int choose_place(bool system, char ret[FILE_PATH_MAX], struct pullkey_error *error)
+int cache_directory(bool system, char *ret, struct pullkey_error *error)
 {
     const char *named = secure_getenv("PULLKEY_CACHE_DIR");
     char runtime[FILE_PATH_MAX];
@@ -107,7 +107,7 @@ int cache_open(bool system, struct cache **ret, struct pullkey_error *error)
     if (!cache)
         return error_memory(error);
     cache->owner = file_caller();
-    r = choose_place(system, cache->path, error);
+    r = cache_directory(system, cache->path, error);
     if (r == 0)
         r = cache->fd = open_place(cache->path, cache->owner, error);
     if (r < 0) {

@@ -30,6 +30,10 @@ struct cache; /* one directory */
 int cache_open(bool system, struct cache **ret, struct pullkey_error *error);
 void cache_close(struct cache **cache);
 
+/* The path of that place, in a buffer of FILE_PATH_MAX bytes, whether it is there or not: for
+ * sandboxes. -PULLKEY_NOT_FOUND where there is none. */
+int cache_directory(bool system, char *ret, struct pullkey_error *error);
+
 struct cache_key {
     const char *instance; /* name */
     const char *type;

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands and options, and the help that is made from it. */
+#include "hosts.h"
+
+#include <string.h>
+
+#define BIT(option) (1u << (option))
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+const struct hosts_option_text hosts_options[HOSTS_OPTION_MAX] = {
+    [HOSTS_SOURCE] = { "source", "DIR", "hosts directories without secrets" },
+    [HOSTS_TARGET] = { "target", "DIR", "where containerd's config_path points" },
+    [HOSTS_LINK] = { "link", "PATH", "a link to switch to the target once it is complete" },
+    [HOSTS_ON_OPEN] = { "on-open", "MODE", "off, auto or on: refresh when a file is opened" },
+    [HOSTS_OVERMOUNT] = { "overmount", NULL, "the target is mounted over /etc/containerd/certs.d" },
+    [HOSTS_ROOT] = { "root", "DIR", "work on the file system below DIR" },
+    [HOSTS_WRITE] = { "write", NULL, "change files; without it changes are only shown" },
+    [HOSTS_JSON] = { "json", NULL, "print the result as JSON" },
+    [HOSTS_HELP] = { "help", NULL, "print this help" },
+};
+
+const struct hosts_command hosts_commands[] = {
+    {
+        .name = "render",
+        .options = BIT(HOSTS_SOURCE) | BIT(HOSTS_TARGET) | BIT(HOSTS_JSON),
+        .run = hosts_render,
+        .summary = "write the hosts directories that containerd reads, once",
+        .details =
+            "Copies each hosts.toml of the source that names a credHelper to the target, with\n"
+            "the header that containerd sends; everything else in the target is a link to\n"
+            "the source. A file that containerd could not read is never written.\n",
+    },
+};
+
+const size_t hosts_command_count = COUNT(hosts_commands);
+
+static void append_options(const struct hosts_command *command, struct buffer *text)
+{
+    for (int i = 0; i < HOSTS_OPTION_MAX; i++) {
+        const struct hosts_option_text *option = &hosts_options[i];
+        cleanup_buffer struct buffer left = BUFFER_INIT(64);
+
+        if (i != HOSTS_HELP && !(command->options & BIT(i)))
+            continue;
+        buffer_printf(&left, "--%s%s%s", option->name, option->value ? " " : "",
+                      option->value ? option->value : "");
+        buffer_printf(text, "  %-20s %s\n", left.data, option->help);
+    }
+}
+
+static void append_command(const struct hosts_command *command, struct buffer *text)
+{
+    buffer_printf(text, "Usage: pullkey hosts %s [OPTION]...%s%s\n\n%s\n", command->name,
+                  command->argument ? " " : "", command->argument ? command->argument : "",
+                  command->details);
+    append_options(command, text);
+}
+
+bool hosts_help(const char *command, struct buffer *text)
+{
+    for (size_t i = 0; command && i < hosts_command_count; i++) {
+        if (strcmp(hosts_commands[i].name, command) == 0) {
+            append_command(&hosts_commands[i], text);
+            return true;
+        }
+    }
+    if (command)
+        return false;
+    buffer_append_text(text, "Usage: pullkey hosts COMMAND [OPTION]...\n\n"
+                             "Makes credHelper in containerd's hosts.toml work.\n\n");
+    for (size_t i = 0; i < hosts_command_count; i++)
+        buffer_printf(text, "  %-10s %s\n", hosts_commands[i].name, hosts_commands[i].summary);
+    buffer_append_text(text, "\n\"pullkey hosts COMMAND --help\" explains one of them. "
+                             "Manual: pullkey-hosts(8).\n");
+    return true;
+}

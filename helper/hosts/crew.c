@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crew.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+struct moment crew_now(void)
+{
+    return (struct moment){ clock_wall_seconds(), clock_monotonic_ms() };
+}
+
+static struct crew_job *find_free(struct crew *crew)
+{
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++)
+        if (crew->jobs[i].fetch.pid == 0)
+            return &crew->jobs[i];
+    return NULL;
+}
+
+static void answer(struct needs *needs, struct need *need, struct record *record)
+{
+    const struct moment now = crew_now();
+
+    if (record->error.code != PULLKEY_OK)
+        log_line("hosts", "%s: %s: %s", need->url, need->helper, record->error.message);
+    needs_answer(needs, need, record, &now);
+}
+
+void crew_start(struct crew *crew, struct needs *needs)
+{
+    struct moment now = crew_now();
+
+    for (;;) {
+        struct crew_job *job = find_free(crew);
+        struct need *need = job ? needs_take_due(needs, &now) : NULL;
+        struct record record = { 0 };
+        struct ask ask;
+
+        if (!need)
+            return;
+        ask = (struct ask){ need->helper, need->url, need->assume_lifetime, crew->timeout_ms };
+        if (fetch_start(&ask, &job->fetch, &record.error) < 0)
+            answer(needs, need, &record);
+        else
+            job->need = need;
+    }
+}
+
+nfds_t crew_poll(const struct crew *crew, struct pollfd *ret)
+{
+    nfds_t count = 0;
+
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++)
+        if (crew->jobs[i].fetch.pid != 0)
+            ret[count++] = (struct pollfd){ .fd = crew->jobs[i].fetch.fd, .events = POLLIN };
+    return count;
+}
+
+int64_t crew_deadline(const struct crew *crew)
+{
+    int64_t deadline = INT64_MAX;
+
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++)
+        if (crew->jobs[i].fetch.pid != 0 && crew->jobs[i].fetch.deadline_ms < deadline)
+            deadline = crew->jobs[i].fetch.deadline_ms;
+    return deadline;
+}
+
+bool crew_collect(struct crew *crew, struct needs *needs)
+{
+    const int64_t now_ms = clock_monotonic_ms();
+    bool answered = false;
+
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
+        struct crew_job *job = &crew->jobs[i];
+        struct record record;
+        bool ended;
+
+        if (job->fetch.pid == 0)
+            continue;
+        ended = fetch_read(&job->fetch);
+        if (!ended && now_ms < job->fetch.deadline_ms)
+            continue;
+        fetch_finish(&job->fetch, !ended, &record);
+        answer(needs, job->need, &record);
+        job->need = NULL;
+        answered = true;
+    }
+    return answered;
+}
+
+void crew_end(struct crew *crew)
+{
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
+        struct record record;
+
+        if (crew->jobs[i].fetch.pid == 0)
+            continue;
+        fetch_finish(&crew->jobs[i].fetch, true, &record);
+        record_done(&record);
+    }
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pullkey-hosts: makes credHelper in containerd's hosts.toml work. What main.c and the commands
+ * share. Each command is a function that returns 0, HOSTS_USAGE, HOSTS_PROBLEM or the negative of
+ * an error class with *error filled; main.c turns that into a message and an exit status.
+ */
+#ifndef PULLKEY_HOSTS_HOSTS_H
+#define PULLKEY_HOSTS_HOSTS_H
+
+#include "settings.h"
+
+/* Beside the negative error classes. */
+enum {
+    HOSTS_USAGE = -100,   /* *error says what is wrong with the command line; exit 2 */
+    HOSTS_PROBLEM = -101, /* everything is said already; exit 1 */
+};
+
+enum hosts_option {
+    HOSTS_SOURCE,
+    HOSTS_TARGET,
+    HOSTS_LINK,
+    HOSTS_ON_OPEN,
+    HOSTS_OVERMOUNT,
+    HOSTS_ROOT,
+    HOSTS_WRITE,
+    HOSTS_JSON,
+    HOSTS_HELP,
+    HOSTS_OPTION_MAX,
+};
+
+struct hosts_option_text {
+    const char *name;  /* "source" of --source */
+    const char *value; /* "DIR", or NULL for an option without a value */
+    const char *help;
+};
+
+extern const struct hosts_option_text hosts_options[HOSTS_OPTION_MAX];
+
+/* Where containerd and pullkey look, unless the command line says otherwise. */
+#define HOSTS_SOURCE_DEFAULT "/etc/containerd/certs.d"
+#define HOSTS_TARGET_DEFAULT "/run/pullkey/hosts"
+
+struct hosts_call {
+    const char *values[HOSTS_OPTION_MAX]; /* NULL: not given; "" for an option without a value */
+    const char *argument;                 /* NULL: not given */
+};
+
+struct hosts_command {
+    const char *name;
+    const char *argument; /* "HOST" where it needs one, or NULL */
+    unsigned int options; /* bits 1 << HOSTS_... */
+    int (*run)(const struct hosts_call *call, struct pullkey_error *error);
+    const char *summary; /* one line of at most 54 columns */
+    const char *details; /* for `help COMMAND`: lines of at most 80 columns with their line ends */
+};
+
+extern const struct hosts_command hosts_commands[];
+extern const size_t hosts_command_count;
+
+/* HOSTS_USAGE, with *error filled. */
+int hosts_usage(struct pullkey_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The whole help (NULL), or that of a command. False: there is none of that name. */
+bool hosts_help(const char *command, struct buffer *text);
+
+/* The system's configuration for root, one's own for others (a containerd of their own). */
+int hosts_load(struct config *ret, struct pullkey_error *error);
+
+/* An absolute path, without slashes at its end. `ret` has FILE_PATH_MAX bytes. */
+int hosts_absolute(const char *path, char *ret, struct pullkey_error *error);
+
+int hosts_render(const struct hosts_call *call, struct pullkey_error *error);
+
+#endif

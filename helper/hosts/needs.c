@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "needs.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/secret.h"
+
+#define BACKOFF_FIRST_MS 5000
+#define BACKOFF_LONGEST_MS 300000
+#define ABSENT_MS 60000 /* until a helper that has none is asked again */
+#define EXPIRY_MARGIN 2 /* seconds: a header is taken away before anybody can see it expired */
+#define MARGIN_LEAST 60 /* seconds */
+#define WANT_PAUSE_MS 1000
+
+uint32_t (*needs_random)(void);
+
+static int64_t random_below(int64_t limit)
+{
+    struct pullkey_error ignored;
+    uint32_t value = 0;
+
+    if (limit <= 0)
+        return 0;
+    if (needs_random)
+        value = needs_random();
+    else
+        (void)random_fill(&value, sizeof(value), &ignored);
+    return (int64_t)value % limit;
+}
+
+static void free_need(struct need *need)
+{
+    secret_release(need->helper);
+    secret_release(need->url);
+    secret_done(&need->header);
+    secret_release(need);
+}
+
+void needs_done(struct needs *needs)
+{
+    while (needs->first) {
+        struct need *next = needs->first->next;
+
+        free_need(needs->first);
+        needs->first = next;
+    }
+}
+
+struct need *needs_get(struct needs *needs, const char *helper, const char *url,
+                       int64_t assume_lifetime, const struct moment *now, bool spread)
+{
+    struct need **end = &needs->first, *need;
+
+    for (; *end; end = &(*end)->next) {
+        need = *end;
+        if (need->assume_lifetime == assume_lifetime && strcmp(need->helper, helper) == 0 &&
+            strcmp(need->url, url) == 0)
+            return need;
+    }
+    need = secret_alloc(sizeof(*need));
+    if (!need)
+        return NULL;
+    need->helper = secret_copy(helper, strlen(helper));
+    need->url = secret_copy(url, strlen(url));
+    if (!need->helper || !need->url) {
+        free_need(need);
+        return NULL;
+    }
+    need->assume_lifetime = assume_lifetime;
+    need->expires_ms = INT64_MAX;
+    need->renew_wall = INT64_MAX;
+    need->due_ms = now->monotonic_ms + (spread ? random_below(NEEDS_BOOT_SPREAD_MS) : 0);
+    *end = need;
+    return need;
+}
+
+/* How long before its end a credential is renewed. */
+static int64_t margin_of(int64_t life)
+{
+    int64_t margin = life / 16;
+
+    if (margin < MARGIN_LEAST)
+        margin = life / 4 < MARGIN_LEAST ? life / 4 : MARGIN_LEAST;
+    return margin;
+}
+
+static void schedule_renewal(struct need *need, const struct moment *now)
+{
+    int64_t life, wait;
+
+    if (need->expiry == 0) {
+        wait = need->assume_lifetime - random_below(need->assume_lifetime / 8);
+        need->expires_ms = INT64_MAX;
+        need->renew_wall = INT64_MAX;
+    } else {
+        life = need->expiry - now->wall;
+        wait = life - margin_of(life) - random_below(life / 48);
+        need->expires_ms = now->monotonic_ms + life * 1000;
+        need->renew_wall = now->wall + wait;
+    }
+    need->due_ms = now->monotonic_ms + wait * 1000;
+}
+
+static void schedule_retry(struct need *need, const struct moment *now)
+{
+    int64_t wait = BACKOFF_FIRST_MS;
+
+    for (unsigned int i = 1; i < need->failures && wait < BACKOFF_LONGEST_MS; i++)
+        wait *= 2;
+    if (wait > BACKOFF_LONGEST_MS)
+        wait = BACKOFF_LONGEST_MS;
+    if (need->error.code == PULLKEY_NOT_FOUND && wait < ABSENT_MS)
+        wait = ABSENT_MS;
+    need->due_ms = now->monotonic_ms + wait - random_below(wait / 4);
+    need->renew_wall = INT64_MAX;
+}
+
+static void drop_header(struct need *need)
+{
+    need->has_changed = need->has_changed || need->header.length > 0;
+    secret_done(&need->header);
+    need->expiry = 0;
+    need->expires_ms = INT64_MAX;
+}
+
+int needs_recover(struct need *need, const struct pullkey_secret *header, int64_t expiry,
+                  const struct moment *now, struct pullkey_error *error)
+{
+    int r;
+
+    if (need->header.length > 0 || (expiry != 0 && expiry - EXPIRY_MARGIN <= now->wall) ||
+        !record_is_header(header->bytes, header->length))
+        return 0;
+    r = secret_set(&need->header, header->bytes, header->length, error);
+    if (r < 0)
+        return r;
+    need->expiry = expiry;
+    need->fetched = *now;
+    /* One that does not expire is asked for soon: it may have been changed since. */
+    if (expiry != 0)
+        schedule_renewal(need, now);
+    return 0;
+}
+
+void needs_begin_marking(struct needs *needs)
+{
+    for (struct need *need = needs->first; need; need = need->next)
+        need->is_used = false;
+}
+
+void needs_sweep(struct needs *needs)
+{
+    struct need **at = &needs->first;
+
+    while (*at) {
+        struct need *need = *at;
+
+        if (need->is_used || need->is_running) {
+            at = &need->next;
+            continue;
+        }
+        *at = need->next;
+        free_need(need);
+    }
+}
+
+void needs_ask_all(struct needs *needs, const struct moment *now)
+{
+    for (struct need *need = needs->first; need; need = need->next)
+        need->due_ms = now->monotonic_ms;
+}
+
+static bool is_due(const struct need *need, const struct moment *now)
+{
+    return now->monotonic_ms >= need->due_ms || now->wall >= need->renew_wall ||
+           (need->fetched.wall > now->wall && need->failures == 0);
+}
+
+bool needs_want(struct need *need, const struct moment *now)
+{
+    bool is_good = need->header.length > 0 && !is_due(need, now);
+    bool has_just_failed = need->failures > 0 && need->fetched.wall != 0 &&
+                           now->monotonic_ms - need->fetched.monotonic_ms < WANT_PAUSE_MS;
+
+    if (is_good || has_just_failed)
+        return false;
+    need->due_ms = now->monotonic_ms;
+    return true;
+}
+
+static bool is_expired(const struct need *need, const struct moment *now)
+{
+    return need->header.length > 0 && need->expiry != 0 &&
+           (now->wall >= need->expiry - EXPIRY_MARGIN ||
+            now->monotonic_ms >= need->expires_ms - EXPIRY_MARGIN * 1000);
+}
+
+bool needs_expire(struct needs *needs, const struct moment *now)
+{
+    bool found = false;
+
+    for (struct need *need = needs->first; need; need = need->next) {
+        if (!is_expired(need, now))
+            continue;
+        drop_header(need);
+        found = true;
+    }
+    return found;
+}
+
+struct need *needs_take_due(struct needs *needs, const struct moment *now)
+{
+    if (needs->running >= NEEDS_RUNNING_MAX)
+        return NULL;
+    for (struct need *need = needs->first; need; need = need->next) {
+        if (need->is_running || !is_due(need, now))
+            continue;
+        need->is_running = true;
+        need->due_ms = INT64_MAX;
+        need->renew_wall = INT64_MAX;
+        need->asked++;
+        needs->running++;
+        return need;
+    }
+    return NULL;
+}
+
+static void take_header(struct need *need, struct record *record, const struct moment *now)
+{
+    if (!secret_equal(&need->header, &record->header)) {
+        need->has_changed = true;
+        secret_done(&need->header);
+        need->header = record->header;
+        record->header = (struct pullkey_secret){ 0 };
+    }
+    need->has_changed = need->has_changed || need->expiry != record->expiry;
+    need->expiry = record->expiry;
+    need->failures = 0;
+    need->error = (struct pullkey_error){ 0 };
+    need->success_wall = now->wall;
+    schedule_renewal(need, now);
+}
+
+void needs_answer(struct needs *needs, struct need *need, struct record *record,
+                  const struct moment *now)
+{
+    bool asked_again = need->due_ms != INT64_MAX;
+
+    if (record->error.code == PULLKEY_OK && record->expiry != 0 &&
+        record->expiry - EXPIRY_MARGIN <= now->wall)
+        (void)error_set(&record->error, PULLKEY_INVALID,
+                        "the helper answered a credential that has expired; is the clock right?");
+    need->is_running = false;
+    needs->running--;
+    need->fetched = *now;
+    if (record->error.code == PULLKEY_OK) {
+        take_header(need, record, now);
+    } else {
+        need->error = record->error;
+        need->failures++;
+        need->failed[record->error.code]++;
+        if (record->error.code == PULLKEY_NOT_FOUND)
+            drop_header(need);
+        schedule_retry(need, now);
+    }
+    /* A store changed while it ran. */
+    if (asked_again)
+        need->due_ms = now->monotonic_ms;
+    record_done(record);
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t needs_wait_ms(const struct needs *needs, const struct moment *now)
+{
+    int64_t wait = INT64_MAX;
+
+    for (const struct need *need = needs->first; need; need = need->next) {
+        if (need->header.length > 0 && need->expiry != 0) {
+            wait = sooner(wait, (need->expiry - EXPIRY_MARGIN - now->wall) * 1000);
+            wait = sooner(wait, need->expires_ms - EXPIRY_MARGIN * 1000 - now->monotonic_ms);
+        }
+        if (need->is_running || needs->running >= NEEDS_RUNNING_MAX)
+            continue;
+        if (is_due(need, now))
+            return 0;
+        wait = sooner(wait, need->due_ms - now->monotonic_ms);
+        if (need->renew_wall != INT64_MAX)
+            wait = sooner(wait, (need->renew_wall - now->wall) * 1000);
+    }
+    if (wait == INT64_MAX)
+        return -1;
+    return wait < 0 ? 0 : wait;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which credentials the rendered files need, what is known of each, and when it is asked for next.
+ * Nothing here waits, runs or reads a clock: times are handed in, so that a day passes in a test's
+ * blink.
+ *
+ * Equal needs of several files are one. A credential with an expiry is renewed when a sixteenth of
+ * its life is left (at least a minute, at most a quarter), some of them a little earlier so that
+ * not all are renewed at once; one without is asked for again after `assume_lifetime`, since
+ * whoever keeps it may have changed it. After a failure the header stays until it expires, and the
+ * next try comes after 5 seconds, then twice as many each time, at most 5 minutes. "Not found"
+ * takes the header away at once.
+ *
+ * Wall time moves; so a header has expired when either clock says so, and is renewed when either
+ * says so, and one that was fetched in the future is renewed now.
+ */
+#ifndef PULLKEY_HOSTS_NEEDS_H
+#define PULLKEY_HOSTS_NEEDS_H
+
+#include "record.h"
+
+#define NEEDS_RUNNING_MAX 8
+#define NEEDS_BOOT_SPREAD_MS 1000
+
+struct moment {
+    int64_t wall; /* seconds since 1970 */
+    int64_t monotonic_ms;
+};
+
+struct need {
+    char *helper; /* NAME of docker-credential-NAME */
+    char *url;    /* of hosts.toml */
+    int64_t assume_lifetime;
+
+    struct pullkey_secret header; /* empty: there is none */
+    int64_t expiry;               /* of the header, wall seconds; 0: not known */
+    struct moment fetched;        /* wall is 0 before the first answer */
+    int64_t expires_ms;           /* monotonic; INT64_MAX where it is not known */
+    int64_t renew_wall;           /* INT64_MAX where it is not known */
+    int64_t due_ms;               /* monotonic: when it is asked for next */
+
+    bool is_running;
+    bool is_used;               /* see needs_begin_marking */
+    bool has_changed;           /* the header is another one than when this was last false */
+    unsigned int failures;      /* in a row */
+    struct pullkey_error error; /* of the last answer; code 0: it was a header */
+    int64_t success_wall;       /* of the last header, 0: none yet */
+    uint64_t asked;
+    uint64_t failed[PULLKEY_ERROR_CLASS_MAX];
+    struct need *next;
+};
+
+struct needs {
+    struct need *first;
+    size_t running;
+};
+
+void needs_done(struct needs *needs);
+
+/* The need of that kind, made if it is not there; a new one is due within the spread at boot, or at
+ * once if `spread` is false. NULL: out of memory. */
+struct need *needs_get(struct needs *needs, const char *helper, const char *url,
+                       int64_t assume_lifetime, const struct moment *now, bool spread);
+
+/* A header that an earlier run left, if it has not expired. */
+int needs_recover(struct need *need, const struct pullkey_secret *header, int64_t expiry,
+                  const struct moment *now, struct pullkey_error *error);
+
+/* Mark, use (is_used = true) what is still needed, sweep the rest; one that is running stays until
+ * it has ended. */
+void needs_begin_marking(struct needs *needs);
+void needs_sweep(struct needs *needs);
+
+/* A store has changed: all are due now. */
+void needs_ask_all(struct needs *needs, const struct moment *now);
+
+/* Somebody waits for it: due now, unless its header is good for longer than its margin or it failed
+ * within the last second. True if it is due. */
+bool needs_want(struct need *need, const struct moment *now);
+
+/* Takes away headers that have expired. True if there was one. */
+bool needs_expire(struct needs *needs, const struct moment *now);
+
+/* The next one to ask for now, marked as running, or NULL. */
+struct need *needs_take_due(struct needs *needs, const struct moment *now);
+
+/* The answer for one that is running. The record is emptied. */
+void needs_answer(struct needs *needs, struct need *need, struct record *record,
+                  const struct moment *now);
+
+/* Milliseconds until something is due or expires: 0 for now, -1 for never. */
+int64_t needs_wait_ms(const struct needs *needs, const struct moment *now);
+
+/* Where randomness comes from; NULL is the kernel. For tests. */
+extern uint32_t (*needs_random)(void);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target: the directory that containerd reads. Each registry in it is a link to the source, or
+ * a directory with a rendered hosts.toml and links to everything else that stands beside it in the
+ * source. What a reader finds by name is always complete: files are replaced by rename, a link and
+ * a directory change places in one step (renameat2(2), RENAME_EXCHANGE).
+ *
+ * Names that begin with a dot are never registries: those of this program begin with ".pullkey-",
+ * and readers do not see the others.
+ */
+#ifndef PULLKEY_HOSTS_PUBLISH_H
+#define PULLKEY_HOSTS_PUBLISH_H
+
+#include "base/buffer.h"
+#include "base/file.h"
+
+#define PUBLISH_FILE "hosts.toml"
+
+struct publish {
+    int target; /* an open directory */
+    const char *target_path;
+    const char *source_path; /* absolute: where links lead */
+};
+
+/*
+ * Opens the target, and makes it with mode 0700 if it is missing. It must belong to the caller, no
+ * other account may enter it, it must hold nothing but what this program makes, and no other
+ * process of this program may be at work on it. -PULLKEY_DENIED otherwise.
+ */
+int publish_open(const char *target, const char *source, struct publish *ret,
+                 struct pullkey_error *error);
+void publish_close(struct publish *publish);
+
+/* The registry is what the source has. */
+int publish_link(const struct publish *publish, const char *name, struct pullkey_error *error);
+
+/*
+ * The registry has this hosts.toml (mode 0600). `changed`, if not NULL, tells whether it differs
+ * from what was there.
+ */
+int publish_file(const struct publish *publish, const char *name, const char *text, size_t length,
+                 bool *changed, struct pullkey_error *error);
+
+/* What is published now. -PULLKEY_NOT_FOUND if that is no file of this program. */
+int publish_read(const struct publish *publish, const char *name, struct buffer *ret,
+                 struct pullkey_error *error);
+
+/* Removes a registry. */
+int publish_remove(const struct publish *publish, const char *name, struct pullkey_error *error);
+
+/* Calls for each published registry, also for one that is removed meanwhile. Stops at the first
+ * error. */
+typedef int publish_visit(void *context, const char *name, struct pullkey_error *error);
+int publish_list(const struct publish *publish, publish_visit *visit, void *context,
+                 struct pullkey_error *error);
+
+/*
+ * Makes `path` a symbolic link to `target`, replacing a link by rename. -PULLKEY_DENIED where
+ * something else stands there.
+ */
+int publish_switch(const char *path, const char *target, struct pullkey_error *error);
+
+#define cleanup_publish __attribute__((cleanup(publish_close)))
+
+#endif

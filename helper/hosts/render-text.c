@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "render-text.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "edit.h"
+
+#define LINE_MAX_BYTES (128 * 1024)
+#define COMMENT " # pullkey: "
+
+static const char *const copied_keys[] = { "capabilities",  "ca",          "client", "skip_verify",
+                                           "override_path", "dial_timeout" };
+
+struct render {
+    const struct hosts_file *file;
+    const char *directory;
+    render_lookup *lookup;
+    void *context;
+    struct edits edits;
+};
+
+static bool is_bare_path(const struct toml_item *item)
+{
+    return item->kind == TOML_STRING && item->string[0] != '/';
+}
+
+static void write_path(const struct render *render, const struct toml_item *item,
+                       struct buffer *text)
+{
+    cleanup_buffer struct buffer path = BUFFER_INIT(LINE_MAX_BYTES);
+
+    if (is_bare_path(item))
+        buffer_printf(&path, "%s/", render->directory);
+    buffer_append(&path, item->string, item->string_length);
+    toml_write_string(text, path.data ? path.data : "", path.length);
+}
+
+static int make_absolute(struct render *render, const struct toml_item *item,
+                         struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(LINE_MAX_BYTES);
+    int r = 0;
+
+    if (item->kind == TOML_ARRAY)
+        for (const struct toml_item *member = item->first; r == 0 && member; member = member->next)
+            r = make_absolute(render, member, error);
+    if (r < 0 || !is_bare_path(item))
+        return r;
+    write_path(render, item, &text);
+    r = buffer_check(&text, error);
+    return r < 0 ? r
+                 : edits_add(&render->edits, item->begin, item->end, text.data, text.length, error);
+}
+
+static int make_table_absolute(struct render *render, const struct toml_item *table,
+                               struct pullkey_error *error)
+{
+    int r = 0;
+
+    for (const struct toml_item *item = table->first; r == 0 && item; item = item->next)
+        if (text_equal_any_case(item->key, "ca") || text_equal_any_case(item->key, "client"))
+            r = make_absolute(render, item, error);
+    return r;
+}
+
+static void write_value(const struct render_header *header, struct buffer *text)
+{
+    buffer_append_text(text, "Authorization = ");
+    toml_write_string(text, header->value->bytes, header->value->length);
+}
+
+static void write_comment(const struct hosts_host *host, const struct render_header *header,
+                          struct buffer *text)
+{
+    buffer_printf(text, COMMENT "%s %lld\n", host->helper, (long long)header->expiry);
+}
+
+/* At the beginning of a line, after a line that may lack its end. */
+static int insert_line(struct render *render, size_t at, const struct buffer *line,
+                       struct pullkey_error *error)
+{
+    const struct toml_document *toml = &render->file->toml;
+    bool open = at > 0 && at == toml->length && toml->text[at - 1] != '\n';
+    int r = buffer_check(line, error);
+
+    if (r == 0 && open)
+        r = edits_add(&render->edits, at, at, "\n", 1, error);
+    return r < 0 ? r : edits_add(&render->edits, at, at, line->data, line->length, error);
+}
+
+static size_t after_header(const struct render *render, const struct toml_item *table)
+{
+    const struct toml_document *toml = &render->file->toml;
+
+    return edit_line_end(toml->text, toml->length, table->end);
+}
+
+/* The first header that names the table or one in it. */
+static size_t before_headers(const struct render *render, const struct toml_item *table)
+{
+    size_t first = table->begin;
+
+    for (const struct toml_item *item = table->first; item; item = item->next)
+        if (item->kind == TOML_TABLE && item->has_header && item->begin < first)
+            first = item->begin;
+    return edit_line_begin(render->file->toml.text, first);
+}
+
+static size_t begin_of_text(const struct toml_document *toml)
+{
+    return toml->length >= 3 && memcmp(toml->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+/* There is no table of headers yet, or one that dotted keys make. */
+static int insert_dotted(struct render *render, const struct hosts_host *host,
+                         const struct toml_item *headers, const struct render_header *header,
+                         struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer line = BUFFER_INIT(LINE_MAX_BYTES);
+    size_t at;
+
+    if (!host->is_server && !host->table->has_header) {
+        /* Only tables below it have one: another such table, in front of them. */
+        buffer_append_text(&line, "[host.");
+        toml_write_string(&line, host->name, strlen(host->name));
+        buffer_append_text(&line, ".header]\n");
+        at = before_headers(render, host->table);
+    } else {
+        buffer_printf(&line, "%s.", headers ? headers->key : "header");
+        at = host->is_server ? begin_of_text(&render->file->toml)
+                             : after_header(render, host->table);
+    }
+    write_value(header, &line);
+    write_comment(host, header, &line);
+    return insert_line(render, at, &line, error);
+}
+
+static int insert_header(struct render *render, const struct hosts_host *host,
+                         const struct render_header *header, struct pullkey_error *error)
+{
+    const struct toml_item *headers = hosts_member(host->table, "header");
+    cleanup_buffer struct buffer text = BUFFER_INIT(LINE_MAX_BYTES);
+    int r;
+
+    if (!headers || (!headers->is_inline && !headers->has_header))
+        return insert_dotted(render, host, headers, header, error);
+    if (headers->has_header) {
+        write_value(header, &text);
+        write_comment(host, header, &text);
+        return insert_line(render, after_header(render, headers), &text, error);
+    }
+    buffer_append_text(&text, " ");
+    write_value(header, &text);
+    buffer_append_text(&text, headers->first ? "," : " ");
+    r = buffer_check(&text, error);
+    return r < 0 ? r
+                 : edits_add(&render->edits, headers->begin + 1, headers->begin + 1, text.data,
+                             text.length, error);
+}
+
+static void copy_value(const struct render *render, const struct toml_item *item,
+                       struct buffer *text)
+{
+    buffer_append(text, render->file->toml.text + item->begin, item->end - item->begin);
+    buffer_append_text(text, "\n");
+}
+
+static void copy_paths(const struct render *render, const struct toml_item *item,
+                       struct buffer *text)
+{
+    if (item->kind == TOML_STRING) {
+        write_path(render, item, text);
+        return;
+    }
+    buffer_append_text(text, "[");
+    for (const struct toml_item *member = item->first; member; member = member->next) {
+        copy_paths(render, member, text);
+        buffer_append_text(text, member->next ? ", " : "");
+    }
+    buffer_append_text(text, "]");
+}
+
+/* containerd up to 1.7.31 does not read a file without a table of a host: so the server gets one,
+ * in front of itself. */
+static int append_host(struct render *render, const struct hosts_host *server,
+                       const struct render_header *header, struct pullkey_error *error)
+{
+    const struct toml_item *headers = hosts_member(server->table, "header");
+    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
+
+    buffer_append_text(&text, "\n[host.");
+    toml_write_string(&text, server->name, strlen(server->name));
+    buffer_append_text(&text, "]\n");
+    for (size_t i = 0; i < sizeof(copied_keys) / sizeof(copied_keys[0]); i++) {
+        const struct toml_item *item = hosts_member(server->table, copied_keys[i]);
+
+        if (!item)
+            continue;
+        buffer_printf(&text, "%s = ", copied_keys[i]);
+        if (strcmp(copied_keys[i], "ca") == 0 || strcmp(copied_keys[i], "client") == 0) {
+            copy_paths(render, item, &text);
+            buffer_append_text(&text, "\n");
+        } else {
+            copy_value(render, item, &text);
+        }
+    }
+    for (const struct toml_item *item = headers ? headers->first : NULL; item; item = item->next) {
+        buffer_append_text(&text, "header.");
+        toml_write_string(&text, item->key, strlen(item->key));
+        buffer_append_text(&text, " = ");
+        copy_value(render, item, &text);
+    }
+    buffer_append_text(&text, "header.");
+    write_value(header, &text);
+    write_comment(server, header, &text);
+    return insert_line(render, render->file->toml.length, &text, error);
+}
+
+static bool needs_host(const struct hosts_file *file)
+{
+    /* A guess between http and https cannot be written down. */
+    return file->host_count == 1 && !(file->hosts[0].own_name && file->hosts[0].is_http);
+}
+
+static int collect(struct render *render, struct pullkey_error *error)
+{
+    const struct hosts_file *file = render->file;
+    const struct toml_item *hosts = toml_member(file->toml.root, "host");
+    int r = make_table_absolute(render, file->toml.root, error);
+
+    for (const struct toml_item *item = hosts ? hosts->first : NULL; r == 0 && item;
+         item = item->next)
+        r = make_table_absolute(render, item, error);
+    for (size_t i = 0; r == 0 && i < file->host_count; i++) {
+        const struct hosts_host *host = &file->hosts[i];
+        struct render_header header = { 0 };
+
+        if (!hosts_host_is_managed(host) || !render->lookup(render->context, host, &header))
+            continue;
+        r = insert_header(render, host, &header, error);
+        if (r == 0 && needs_host(file))
+            r = append_host(render, host, &header, error);
+    }
+    return r;
+}
+
+/* What the change may have done to one value. */
+enum change { CHANGE_NONE, CHANGE_PATH, CHANGE_HEADERS };
+
+static bool is_same_text(const struct toml_item *a, const struct toml_item *b)
+{
+    return a->string_length == b->string_length &&
+           memcmp(a->string, b->string, a->string_length) == 0;
+}
+
+static bool is_same_path(const char *directory, const struct toml_item *old,
+                         const struct toml_item *new)
+{
+    size_t length = is_bare_path(old) ? strlen(directory) + 1 : 0;
+
+    if (new->string_length != length + old->string_length)
+        return false;
+    if (length > 0 &&
+        (memcmp(new->string, directory, length - 1) != 0 || new->string[length - 1] != '/'))
+        return false;
+    return memcmp(new->string + length, old->string, old->string_length) == 0;
+}
+
+static bool is_same(const char *directory, const struct toml_item *old, const struct toml_item *new,
+                    enum change change);
+
+static enum change change_of(const struct toml_item *item, bool in_host)
+{
+    if (!in_host)
+        return CHANGE_NONE;
+    if (text_equal_any_case(item->key, "ca") || text_equal_any_case(item->key, "client"))
+        return CHANGE_PATH;
+    return text_equal_any_case(item->key, "header") ? CHANGE_HEADERS : CHANGE_NONE;
+}
+
+/* All members of the old one, and no others but a header. `in_host`: keys of a host stand in it. */
+static bool is_same_table(const char *directory, const struct toml_item *old,
+                          const struct toml_item *new, bool in_host, bool headers)
+{
+    for (const struct toml_item *item = old->first; item; item = item->next) {
+        const struct toml_item *other = toml_member(new, item->key);
+
+        if (!other || !is_same(directory, item, other, change_of(item, in_host)))
+            return false;
+    }
+    for (const struct toml_item *item = new->first; item; item = item->next) {
+        if (toml_member(old, item->key))
+            continue;
+        if (headers && strcmp(item->key, "Authorization") == 0)
+            continue;
+        if (in_host && strcmp(item->key, "header") == 0 && item->first && !item->first->next &&
+            strcmp(item->first->key, "Authorization") == 0)
+            continue;
+        return false;
+    }
+    return true;
+}
+
+static bool is_same(const char *directory, const struct toml_item *old, const struct toml_item *new,
+                    enum change change)
+{
+    const struct toml_item *a = old->first, *b = new->first;
+
+    if (old->kind != new->kind)
+        return false;
+    switch (old->kind) {
+    case TOML_TABLE: return is_same_table(directory, old, new, false, change == CHANGE_HEADERS);
+    case TOML_ARRAY:
+        for (; a && b; a = a->next, b = b->next)
+            if (!is_same(directory, a, b, change))
+                return false;
+        return !a && !b;
+    case TOML_STRING:
+        return change == CHANGE_PATH ? is_same_path(directory, old, new) : is_same_text(old, new);
+    case TOML_INTEGER: return old->integer == new->integer;
+    case TOML_BOOLEAN: return old->boolean == new->boolean;
+    case TOML_OTHER:
+    default: return true;
+    }
+}
+
+static bool has_header(const struct hosts_host *host, const struct render_header *header)
+{
+    const struct toml_item *item = host->authorization;
+
+    return item && strcmp(item->key, "Authorization") == 0 && item->kind == TOML_STRING &&
+           item->string_length == header->value->length &&
+           memcmp(item->string, header->value->bytes, header->value->length) == 0;
+}
+
+/* Each host has the header that it was to get, and nobody else has one that is new. */
+static bool is_as_meant(const struct render *render, const struct hosts_file *new)
+{
+    const struct hosts_file *old = render->file;
+    size_t extra = new->host_count - old->host_count;
+
+    for (size_t i = 0; i < old->host_count; i++) {
+        const struct hosts_host *host = &old->hosts[i], *other = &new->hosts[i + extra];
+        struct render_header header = { 0 };
+        bool wanted = hosts_host_is_managed(host) && render->lookup(render->context, host, &header);
+
+        if (strcmp(host->name ? host->name : "", other->name ? other->name : "") != 0 ||
+            host->is_server != other->is_server)
+            return false;
+        if (wanted &&
+            (!has_header(other, &header) || (extra > 0 && !has_header(&new->hosts[0], &header))))
+            return false;
+        if (!wanted && !host->authorization != !other->authorization)
+            return false;
+    }
+    return true;
+}
+
+static bool is_same_file(const struct render *render, const struct hosts_file *new)
+{
+    const struct toml_item *old_root = render->file->toml.root, *new_root = new->toml.root;
+    const struct toml_item *old_hosts = toml_member(old_root, "host");
+
+    if (new->host_count < render->file->host_count ||
+        new->host_count > render->file->host_count + 1 ||
+        (new->host_count > render->file->host_count && !needs_host(render->file)))
+        return false;
+    for (const struct toml_item *item = old_root->first; item; item = item->next) {
+        const struct toml_item *other = toml_member(new_root, item->key);
+
+        if (!other)
+            return false;
+        if (item != old_hosts && !is_same(render->directory, item, other, change_of(item, true)))
+            return false;
+    }
+    for (const struct toml_item *item = old_hosts ? old_hosts->first : NULL; item;
+         item = item->next) {
+        const struct toml_item *other = toml_member(toml_member(new_root, "host"), item->key);
+
+        if (!other || !is_same_table(render->directory, item, other, true, false))
+            return false;
+    }
+    return is_as_meant(render, new);
+}
+
+int render_text(const struct hosts_file *file, const char *registry, const char *directory,
+                render_lookup *lookup, void *context, struct buffer *ret,
+                struct pullkey_error *error)
+{
+    struct render render = { file, directory, lookup, context, { 0 } };
+    struct hosts_file again;
+    int r = collect(&render, error);
+
+    if (r == 0)
+        r = edits_apply(&render.edits, file->toml.text, file->toml.length, ret, error);
+    edits_done(&render.edits);
+    if (r < 0)
+        return r;
+    r = hosts_file_parse(file->toml.name, registry, ret->data ? ret->data : "", ret->length, NULL,
+                         &again, error);
+    if (r == 0) {
+        if (!is_same_file(&render, &again))
+            r = error_set(error, PULLKEY_INVALID,
+                          "%s: a header cannot be put into it without changing the rest; give each "
+                          "host a table [host.\"URL\"] of its own",
+                          file->toml.name);
+        hosts_file_done(&again);
+    }
+    return r;
+}
+
+bool render_recover(const struct hosts_file *rendered, const struct hosts_host *host,
+                    const char **ret_helper, size_t *ret_helper_length,
+                    struct render_header *ret_header, struct pullkey_secret *ret_view)
+{
+    const struct toml_item *item = host->authorization;
+    const char *text, *end;
+    size_t length;
+    int64_t expiry = 0;
+
+    if (!item || item->kind != TOML_STRING)
+        return false;
+    text = rendered->toml.text + item->end;
+    if (strncmp(text, COMMENT, strlen(COMMENT)) != 0)
+        return false;
+    text += strlen(COMMENT);
+    length = strcspn(text, " \n");
+    end = text + length + (text[length] == ' ');
+    while (*end >= '0' && *end <= '9' && expiry < INT64_MAX / 100)
+        expiry = expiry * 10 + (*end++ - '0');
+    if (length == 0 || text[length] != ' ' || *end != '\n')
+        return false;
+    *ret_helper = text;
+    *ret_helper_length = length;
+    *ret_view = (struct pullkey_secret){ item->string, item->string_length };
+    *ret_header = (struct render_header){ ret_view, expiry };
+    return true;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a process that talks to the network gives up. Sources: capabilities(7), landlock(7). */
+#ifndef PULLKEY_HOSTS_SANDBOX_H
+#define PULLKEY_HOSTS_SANDBOX_H
+
+#include <pullkey/backend.h>
+
+/*
+ * Drops every capability for good, and forbids to run programs and to change files but those below
+ * `writable` (NULL: none) and /dev/null. A kernel without Landlock (before 5.13, or where it is
+ * not switched on) forbids nothing; that is logged.
+ */
+int sandbox_enter(const char *writable, struct pullkey_error *error);
+
+#endif

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one file in C++: a toml++ tree becomes one for C.
+#include "toml-parse.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <string_view>
+#include <vector>
+
+#include <toml++/toml.h>
+
+extern "C" {
+#include "base/error.h"
+#include "base/secret.h"
+}
+
+// The library, and the standard library below it, allocate through these. So all of it is wiped.
+void *operator new(std::size_t size)
+{
+    void *memory = secret_alloc(size);
+
+    if (memory == nullptr)
+        throw std::bad_alloc();
+    return memory;
+}
+
+void *operator new[](std::size_t size)
+{
+    return operator new(size);
+}
+
+void operator delete(void *memory) noexcept
+{
+    secret_release(memory);
+}
+
+void operator delete[](void *memory) noexcept
+{
+    secret_release(memory);
+}
+
+void operator delete(void *memory, std::size_t) noexcept
+{
+    secret_release(memory);
+}
+
+void operator delete[](void *memory, std::size_t) noexcept
+{
+    secret_release(memory);
+}
+
+namespace
+{
+
+struct nul_in_key {
+    std::size_t line;
+};
+
+class converter
+{
+  public:
+    explicit converter(const struct toml_document &document) : text_(document.text, document.length)
+    {
+        // A byte order mark belongs to no line, as toml++ counts.
+        std::size_t at = text_.substr(0, 3) == "\xef\xbb\xbf" ? 3 : 0;
+
+        starts_.push_back(at);
+        while ((at = text_.find('\n', at)) != std::string_view::npos)
+            starts_.push_back(++at);
+    }
+
+    // Columns count code points from 1; the position may be one past the end.
+    [[nodiscard]] std::size_t offset(const toml::source_position &position) const
+    {
+        if (position.line < 1 || position.line > starts_.size())
+            return text_.size();
+        std::size_t at = starts_[position.line - 1];
+        for (auto column = position.column; column > 1 && at < text_.size(); column--) {
+            at++;
+            while (at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80)
+                at++;
+        }
+        return at;
+    }
+
+    struct toml_item *convert(const toml::node &node, struct toml_item *parent) const
+    {
+        auto *item = static_cast<struct toml_item *>(operator new(sizeof(struct toml_item)));
+
+        *item = toml_item();
+        item->parent = parent;
+        item->begin = offset(node.source().begin);
+        item->end = offset(node.source().end);
+        item->line = node.source().begin.line;
+        return item;
+    }
+
+    static char *copy(std::string_view text)
+    {
+        auto *bytes = static_cast<char *>(operator new(text.size() + 1));
+
+        std::memcpy(bytes, text.data(), text.size());
+        bytes[text.size()] = '\0';
+        return bytes;
+    }
+
+    void fill(struct toml_item *item, const toml::node &node) const
+    {
+        switch (node.type()) {
+        case toml::node_type::table: fill_table(item, *node.as_table()); break;
+        case toml::node_type::array: fill_array(item, *node.as_array()); break;
+        case toml::node_type::string:
+            item->kind = TOML_STRING;
+            item->string = copy(node.as_string()->get());
+            item->string_length = node.as_string()->get().size();
+            break;
+        case toml::node_type::integer:
+            item->kind = TOML_INTEGER;
+            item->integer = node.as_integer()->get();
+            break;
+        case toml::node_type::boolean:
+            item->kind = TOML_BOOLEAN;
+            item->boolean = node.as_boolean()->get();
+            break;
+        default: item->kind = TOML_OTHER; break;
+        }
+    }
+
+  private:
+    std::string_view text_;
+    std::vector<std::size_t> starts_;
+
+    // toml++ sorts by key.
+    static void link_by_position(struct toml_item *parent, std::vector<struct toml_item *> &members)
+    {
+        struct toml_item **end = &parent->first;
+
+        std::stable_sort(members.begin(), members.end(),
+                         [](auto *a, auto *b) { return a->begin < b->begin; });
+        for (auto *member : members) {
+            *end = member;
+            end = &member->next;
+        }
+        *end = nullptr;
+    }
+
+    void fill_table(struct toml_item *item, const toml::table &table) const
+    {
+        std::vector<struct toml_item *> members;
+
+        item->kind = TOML_TABLE;
+        item->is_inline = table.is_inline();
+        members.reserve(table.size());
+        for (auto &&[key, value] : table) {
+            auto *member = convert(value, item);
+
+            // Linked at once, so that it is released with its parent whatever happens after.
+            member->next = item->first;
+            item->first = member;
+            members.push_back(member);
+            if (key.str().find('\0') != std::string_view::npos)
+                throw nul_in_key{ member->line };
+            member->key = copy(key.str());
+            fill(member, value);
+            // A header stands within brackets, before the end of the table's own position.
+            member->key_begin = offset(key.source().begin);
+            member->key_end = offset(key.source().end);
+            if (member->key_end < member->key_begin ||
+                (member->key_begin >= member->begin && member->key_end <= member->end &&
+                 text_.substr(member->begin, 1) == "["))
+                member->key_end = member->key_begin = 0;
+        }
+        link_by_position(item, members);
+        item->has_header = item->parent != nullptr && !item->is_inline &&
+                           text_.substr(item->begin, 1) == "[" && !shares_header(item);
+    }
+
+    static bool shares_header(const struct toml_item *table)
+    {
+        for (const struct toml_item *member = table->first; member != nullptr;
+             member = member->next)
+            if ((member->kind == TOML_TABLE || member->kind == TOML_ARRAY) &&
+                member->begin == table->begin)
+                return true;
+        return false;
+    }
+
+    void fill_array(struct toml_item *item, const toml::array &array) const
+    {
+        struct toml_item **end = &item->first;
+
+        item->kind = TOML_ARRAY;
+        for (const auto &value : array) {
+            *end = convert(value, item);
+            fill(*end, value);
+            end = &(*end)->next;
+        }
+    }
+};
+
+} // namespace
+
+int toml_parse_text(struct toml_document *ret, struct pullkey_error *error)
+{
+    try {
+        const toml::table table = toml::parse(std::string_view(ret->text, ret->length));
+        const converter converter(*ret);
+
+        ret->root = converter.convert(table, nullptr);
+        converter.fill(ret->root, table);
+        return 0;
+    } catch (const toml::parse_error &problem) {
+        // What the library says may quote the text.
+        return error_set(error, PULLKEY_INVALID, "%s:%u: this is not TOML", ret->name,
+                         problem.source().begin.line);
+    } catch (const nul_in_key &problem) {
+        return error_set(error, PULLKEY_INVALID, "%s:%zu: there is a NUL in a key", ret->name,
+                         problem.line);
+    } catch (const std::bad_alloc &) {
+        return error_memory(error);
+    } catch (...) {
+        return error_set(error, PULLKEY_INTERNAL, "%s: the TOML parser failed", ret->name);
+    }
+}

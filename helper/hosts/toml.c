@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "toml.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "toml-parse.h"
+
+/* The parser allows 256 levels. */
+static void release_items(struct toml_item *item)
+{
+    while (item) {
+        struct toml_item *next = item->next;
+
+        release_items(item->first);
+        secret_release(item->key);
+        secret_release(item->string);
+        secret_release(item);
+        item = next;
+    }
+}
+
+void toml_done(struct toml_document *toml)
+{
+    release_items(toml->root);
+    secret_release(toml->text);
+    secret_release(toml->name);
+    *toml = (struct toml_document){ 0 };
+}
+
+int toml_parse(struct toml_document *ret, const char *name, const char *text, size_t length,
+               struct pullkey_error *error)
+{
+    struct toml_document toml = { .length = length };
+    int r;
+
+    if (length > TOML_SIZE_MAX)
+        return error_set(error, PULLKEY_INVALID, "%s: it has more than %d bytes", name,
+                         TOML_SIZE_MAX);
+    if (!text_is_utf8(text, length) || (length > 0 && memchr(text, '\0', length)))
+        return error_set(error, PULLKEY_INVALID, "%s: this is not UTF-8 text", name);
+    toml.text = secret_copy(text, length);
+    toml.name = secret_copy(name, strlen(name));
+    r = toml.text && toml.name ? toml_parse_text(&toml, error) : error_memory(error);
+    if (r < 0) {
+        toml_done(&toml);
+        return r;
+    }
+    *ret = toml;
+    return 0;
+}
+
+const struct toml_item *toml_member(const struct toml_item *table, const char *key)
+{
+    if (!table || table->kind != TOML_TABLE)
+        return NULL;
+    for (const struct toml_item *member = table->first; member; member = member->next)
+        if (strcmp(member->key, key) == 0)
+            return member;
+    return NULL;
+}
+
+int toml_error(const struct toml_document *toml, const struct toml_item *item,
+               struct pullkey_error *error, const char *format, ...)
+{
+    char text[PULLKEY_ERROR_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    return error_set(error, PULLKEY_INVALID, "%s:%zu: %s", toml->name, item->line, text);
+}
+
+void toml_write_string(struct buffer *buffer, const char *bytes, size_t length)
+{
+    buffer_append_text(buffer, "\"");
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+
+        if (c == '"' || c == '\\')
+            buffer_printf(buffer, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            buffer_printf(buffer, "\\u%04X", c);
+        else
+            buffer_append(buffer, bytes + i, 1);
+    }
+    buffer_append_text(buffer, "\"");
+}

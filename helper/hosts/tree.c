@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "render-text.h"
+
+static void clear_uses(struct tree_entry *entry)
+{
+    for (size_t i = 0; i < entry->use_count; i++)
+        secret_release(entry->uses[i].host);
+    secret_release(entry->uses);
+    entry->uses = NULL;
+    entry->use_count = 0;
+}
+
+static void free_entry(struct tree_entry *entry)
+{
+    clear_uses(entry);
+    secret_release(entry->name);
+    secret_release(entry->problem);
+    secret_release(entry);
+}
+
+void tree_done(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        free_entry(tree->entries[i]);
+    secret_release(tree->entries);
+    tree->entries = NULL;
+    tree->count = 0;
+}
+
+static void set_problem(struct tree_entry *entry, const char *text)
+{
+    if (text && (!entry->problem || strcmp(entry->problem, text) != 0))
+        log_line("hosts", "%s: %s", entry->name, text);
+    secret_release(entry->problem);
+    entry->problem = text ? secret_copy(text, strlen(text)) : NULL;
+}
+
+/* Where an entry is, or would be. */
+static size_t find_place(const struct tree *tree, const char *name)
+{
+    size_t from = 0, to = tree->count;
+
+    while (from < to) {
+        size_t middle = (from + to) / 2;
+
+        if (strcmp(tree->entries[middle]->name, name) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from;
+}
+
+static int grow(struct tree *tree, struct pullkey_error *error)
+{
+    size_t capacity = tree->capacity > 0 ? 2 * tree->capacity : 64;
+    struct tree_entry **entries;
+
+    if (tree->count == TREE_ENTRIES_MAX)
+        return error_set(error, PULLKEY_UNREACHABLE, "%s has more than %d directories",
+                         tree->source, TREE_ENTRIES_MAX);
+    if (tree->count < tree->capacity)
+        return 0;
+    entries = secret_alloc(capacity * sizeof(struct tree_entry *));
+    if (!entries)
+        return error_memory(error);
+    if (tree->count > 0)
+        memcpy(entries, tree->entries, tree->count * sizeof(*entries));
+    secret_release(tree->entries);
+    tree->entries = entries;
+    tree->capacity = capacity;
+    return 0;
+}
+
+/* The entry of that name, made if there is none. */
+static int get_entry(struct tree *tree, const char *name, struct tree_entry **ret,
+                     struct pullkey_error *error)
+{
+    size_t place = find_place(tree, name);
+    struct tree_entry *entry;
+    int r;
+
+    if (place < tree->count && strcmp(tree->entries[place]->name, name) == 0) {
+        *ret = tree->entries[place];
+        return 0;
+    }
+    r = grow(tree, error);
+    if (r < 0)
+        return r;
+    entry = secret_alloc(sizeof(*entry));
+    if (entry)
+        entry->name = secret_copy(name, strlen(name));
+    if (!entry || !entry->name) {
+        secret_release(entry);
+        return error_memory(error);
+    }
+    memmove(tree->entries + place + 1, tree->entries + place,
+            (tree->count - place) * sizeof(*tree->entries));
+    tree->entries[place] = entry;
+    tree->count++;
+    *ret = entry;
+    return 0;
+}
+
+static struct tree_stamp stamp_of(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return (struct tree_stamp){ 0 };
+    return (struct tree_stamp){ status.st_dev, status.st_ino, status.st_size, status.st_mtim,
+                                status.st_ctim };
+}
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool is_same_stamp(const struct tree_stamp *a, const struct tree_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           is_same_time(&a->modified, &b->modified) && is_same_time(&a->changed, &b->changed);
+}
+
+/* Reads and parses hosts.toml. -PULLKEY_NOT_FOUND where there is none, or an empty one: containerd
+ * looks for certificates then. */
+static int read_file(const struct tree *tree, const struct tree_entry *entry,
+                     struct hosts_file *ret, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(TOML_SIZE_MAX);
+    char directory[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    int r = file_join(directory, tree->source, entry->name, error);
+
+    if (r == 0)
+        r = file_join(path, directory, PUBLISH_FILE, error);
+    if (r == 0)
+        r = file_read(path, FILE_INPUT, 0, &text, NULL, error);
+    if (r == 0 && text.length == 0)
+        return error_set(error, PULLKEY_NOT_FOUND, "%s is empty", path);
+    if (r < 0)
+        return r;
+    return hosts_file_parse(path, entry->name, text.data, text.length, tree->settings, ret, error);
+}
+
+/* The header that an earlier run rendered for a host, if the same helper gave it. */
+static void recover(const struct tree *tree, const struct tree_entry *entry,
+                    const struct hosts_host *host, struct need *need, const struct moment *now)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
+    cleanup_hosts_file struct hosts_file old = { 0 };
+    struct pullkey_secret value;
+    struct pullkey_error ignored;
+    struct render_header header;
+    const char *helper;
+    size_t length;
+
+    if (need->header.length > 0 || need->fetched.wall != 0 ||
+        publish_read(tree->publish, entry->name, &text, &ignored) < 0 ||
+        hosts_file_parse("", entry->name, text.data ? text.data : "", text.length, NULL, &old,
+                         &ignored) < 0)
+        return;
+    for (size_t i = 0; i < old.host_count; i++)
+        if (old.hosts[i].name && host->name && strcmp(old.hosts[i].name, host->name) == 0 &&
+            render_recover(&old, &old.hosts[i], &helper, &length, &header, &value) &&
+            strlen(need->helper) == length && memcmp(need->helper, helper, length) == 0)
+            (void)needs_recover(need, header.value, header.expiry, now, &ignored);
+}
+
+static int add_use(struct tree *tree, struct tree_entry *entry, const struct hosts_host *host,
+                   const struct moment *now, struct pullkey_error *error)
+{
+    struct tree_use *use = &entry->uses[entry->use_count];
+
+    use->need =
+        needs_get(tree->needs, host->helper, host->name, host->assume_lifetime, now, tree->spread);
+    use->host = secret_copy(host->name, strlen(host->name));
+    if (!use->need || !use->host) {
+        secret_release(use->host);
+        return error_memory(error);
+    }
+    entry->use_count++;
+    recover(tree, entry, host, use->need, now);
+    return 0;
+}
+
+static int set_uses(struct tree *tree, struct tree_entry *entry, const struct hosts_file *file,
+                    const struct moment *now, struct pullkey_error *error)
+{
+    const char *problem = NULL;
+    int r = 0;
+
+    clear_uses(entry);
+    entry->uses = secret_alloc((file->host_count + 1) * sizeof(*entry->uses));
+    if (!entry->uses)
+        return error_memory(error);
+    for (size_t i = 0; r == 0 && i < file->host_count; i++) {
+        const struct hosts_host *host = &file->hosts[i];
+
+        if (hosts_host_is_managed(host))
+            r = add_use(tree, entry, host, now, error);
+        else if (host->problem && !problem)
+            problem = host->problem;
+    }
+    set_problem(entry, problem);
+    entry->is_managed = entry->use_count > 0;
+    return r;
+}
+
+/* What the entry is now. An error that is the file's own leaves it as it was. */
+static int read_entry(struct tree *tree, struct tree_entry *entry, const struct moment *now,
+                      struct pullkey_error *error)
+{
+    cleanup_hosts_file struct hosts_file file = { 0 };
+    int r = read_file(tree, entry, &file, error);
+
+    entry->is_dirty = true;
+    if (r == -(int)PULLKEY_NOT_FOUND) {
+        clear_uses(entry);
+        set_problem(entry, NULL);
+        entry->is_managed = false;
+        return 0;
+    }
+    if (r == -(int)PULLKEY_INTERNAL)
+        return r;
+    if (r < 0) {
+        set_problem(entry, error->message);
+        entry->is_dirty = !entry->is_published;
+        return 0;
+    }
+    return set_uses(tree, entry, &file, now, error);
+}
+
+static int look_at(struct tree *tree, const char *name, bool all, const struct moment *now,
+                   struct pullkey_error *error)
+{
+    char directory[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    struct tree_stamp directory_stamp, file_stamp;
+    struct tree_entry *entry;
+    int r = file_join(directory, tree->source, name, error);
+
+    if (r == 0)
+        r = file_join(path, directory, PUBLISH_FILE, error);
+    /* A path that is too long is one that containerd cannot open either. */
+    if (r < 0)
+        return 0;
+    r = get_entry(tree, name, &entry, error);
+    if (r < 0)
+        return r;
+    entry->is_found = true;
+    directory_stamp = stamp_of(directory);
+    file_stamp = stamp_of(path);
+    if (!all && entry->is_published && is_same_stamp(&entry->directory, &directory_stamp) &&
+        is_same_stamp(&entry->file, &file_stamp))
+        return 0;
+    entry->directory = directory_stamp;
+    entry->file = file_stamp;
+    return read_entry(tree, entry, now, error);
+}
+
+static void mark_needs(struct tree *tree)
+{
+    needs_begin_marking(tree->needs);
+    for (size_t i = 0; i < tree->count; i++)
+        for (size_t k = 0; tree->entries[i]->is_found && k < tree->entries[i]->use_count; k++)
+            tree->entries[i]->uses[k].need->is_used = true;
+}
+
+int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pullkey_error *error)
+{
+    DIR *stream = opendir(tree->source);
+    int r = 0;
+
+    if (!stream && errno != ENOENT) {
+        (void)error_errno(error, errno, "cannot read %s", tree->source);
+        error->code = PULLKEY_UNREACHABLE;
+        return -(int)error->code;
+    }
+    for (size_t i = 0; i < tree->count; i++)
+        tree->entries[i]->is_found = false;
+    for (const struct dirent *entry; r == 0 && stream;) {
+        errno = 0;
+        entry = readdir(stream);
+        if (!entry && errno != 0)
+            r = error_errno(error, errno, "cannot read %s", tree->source);
+        if (!entry)
+            break;
+        if (entry->d_name[0] != '.')
+            r = look_at(tree, entry->d_name, all, now, error);
+    }
+    if (stream)
+        (void)closedir(stream);
+    if (r < 0) {
+        /* Half a list is no reason to remove the other half. */
+        for (size_t i = 0; i < tree->count; i++)
+            tree->entries[i]->is_found = true;
+        return r;
+    }
+    mark_needs(tree);
+    return 0;
+}
+
+void tree_mark_changed(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        for (size_t k = 0; k < tree->entries[i]->use_count; k++)
+            if (tree->entries[i]->uses[k].need->has_changed)
+                tree->entries[i]->is_dirty = true;
+    for (struct need *need = tree->needs->first; need; need = need->next)
+        need->has_changed = false;
+}
+
+static bool look_up(void *context, const struct hosts_host *host, struct render_header *ret)
+{
+    const struct tree_entry *entry = context;
+
+    for (size_t i = 0; i < entry->use_count; i++) {
+        const struct need *need = entry->uses[i].need;
+
+        if (strcmp(entry->uses[i].host, host->name) != 0 ||
+            strcmp(need->helper, host->helper) != 0 || need->header.length == 0)
+            continue;
+        *ret = (struct render_header){ &need->header, need->expiry };
+        return true;
+    }
+    return false;
+}
+
+static int publish_managed(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
+{
+    cleanup_hosts_file struct hosts_file file = { 0 };
+    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
+    char directory[FILE_PATH_MAX];
+    bool changed = false;
+    int r = file_join(directory, tree->source, entry->name, error);
+
+    if (r == 0)
+        r = read_file(tree, entry, &file, error);
+    if (r == 0)
+        r = render_text(&file, entry->name, directory, look_up, entry, &text, error);
+    if (r < 0) {
+        /* What was published stays; what was not is as the source has it. */
+        set_problem(entry, error->message);
+        return entry->is_published ? 0 : publish_link(tree->publish, entry->name, error);
+    }
+    r = publish_file(tree->publish, entry->name, text.data ? text.data : "", text.length, &changed,
+                     error);
+    tree->rendered += changed;
+    return r;
+}
+
+static int publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
+{
+    int r = entry->is_managed ? publish_managed(tree, entry, error)
+                              : publish_link(tree->publish, entry->name, error);
+
+    if (r < 0) {
+        set_problem(entry, error->message);
+        return r;
+    }
+    entry->is_published = true;
+    entry->is_dirty = false;
+    return 0;
+}
+
+static int remove_if_gone(void *context, const char *name, struct pullkey_error *error)
+{
+    const struct tree *tree = context;
+    size_t place = find_place(tree, name);
+
+    if (place < tree->count && strcmp(tree->entries[place]->name, name) == 0)
+        return 0;
+    return publish_remove(tree->publish, name, error);
+}
+
+static void forget_gone(struct tree *tree)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < tree->count; i++) {
+        if (tree->entries[i]->is_found)
+            tree->entries[kept++] = tree->entries[i];
+        else
+            free_entry(tree->entries[i]);
+    }
+    tree->count = kept;
+}
+
+int tree_publish(struct tree *tree, struct pullkey_error *error)
+{
+    struct pullkey_error first = { 0 };
+    int result = 0, r;
+
+    forget_gone(tree);
+    for (size_t i = 0; i < tree->count; i++) {
+        if (!tree->entries[i]->is_dirty)
+            continue;
+        r = publish_entry(tree, tree->entries[i], error);
+        if (r < 0 && result == 0) {
+            result = r;
+            first = *error;
+        }
+    }
+    r = publish_list(tree->publish, remove_if_gone, tree, error);
+    needs_sweep(tree->needs);
+    if (result < 0)
+        *error = first;
+    return result < 0 ? result : r;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The source directory and what is rendered of it: one entry for each registry, its needs, and the
+ * publishing of those that have changed. `render` makes one pass, `watch` many.
+ */
+#ifndef PULLKEY_HOSTS_TREE_H
+#define PULLKEY_HOSTS_TREE_H
+
+#include <sys/stat.h>
+
+#include "needs.h"
+#include "publish.h"
+#include "settings.h"
+
+#define TREE_ENTRIES_MAX 65536
+
+/* What tells that a file is another one than before. */
+struct tree_stamp {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec modified, changed;
+};
+
+struct tree_use {
+    struct need *need;
+    char *host; /* as the file names it */
+};
+
+struct tree_entry {
+    char *name; /* of the directory */
+    struct tree_stamp directory, file;
+    bool is_found;   /* by the scan that is under way */
+    bool is_managed; /* a helper answers for a host in it */
+    bool is_dirty;   /* it is to be published */
+    bool is_published;
+    struct tree_use *uses;
+    size_t use_count;
+    char *problem; /* why it, or a host in it, is not served as it asks; NULL */
+};
+
+struct tree {
+    const char *source; /* absolute */
+    const struct settings *settings;
+    struct publish *publish;
+    struct needs *needs;
+    struct tree_entry **entries; /* by name */
+    size_t count;
+    size_t capacity;
+    bool spread;       /* new needs are spread over a second (needs.h) */
+    uint64_t rendered; /* files, since the start */
+};
+
+/*
+ * Reads what has changed in the source since the last time; everything if `all` is set, as after a
+ * change of the configuration. A file that is malformed, or that others may write to, leaves its
+ * entry as it was, with a problem; a new one is linked, so that containerd reads what it would read
+ * without this program. -PULLKEY_UNREACHABLE where the source cannot be read: nothing has changed
+ * then. A source that is not there at all is empty.
+ */
+int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pullkey_error *error);
+
+/* Marks the entries whose needs have changed. */
+void tree_mark_changed(struct tree *tree);
+
+/*
+ * Publishes what is dirty, and removes what is gone. What cannot be written stays dirty, with a
+ * problem; the first error is returned when everything was tried.
+ */
+int tree_publish(struct tree *tree, struct pullkey_error *error);
+
+void tree_done(struct tree *tree);
+
+#endif
