@@ -30,6 +30,17 @@ const struct hosts_command hosts_commands[] = {
             "the header that containerd sends; everything else in the target is a link to\n"
             "the source. A file that containerd could not read is never written.\n",
     },
+    {
+        .name = "watch",
+        .options = BIT(HOSTS_SOURCE) | BIT(HOSTS_TARGET) | BIT(HOSTS_LINK),
+        .run = hosts_watch,
+        .summary = "keep them true: the daemon",
+        .details =
+            "Renders as \"render\" does, and again whenever the source, the configuration or a\n"
+            "store changes and before a credential expires. A header goes when its credential\n"
+            "has expired and cannot be renewed; at the end of the daemon everything stays.\n"
+            "SIGHUP: ask all helpers again.\n",
+    },
 };
 
 const size_t hosts_command_count = COUNT(hosts_commands);

@@ -166,10 +166,11 @@ void needs_sweep(struct needs *needs)
     }
 }
 
-void needs_ask_all(struct needs *needs, const struct moment *now)
+void needs_ask_again(struct needs *needs, const char *helper, const struct moment *now)
 {
     for (struct need *need = needs->first; need; need = need->next)
-        need->due_ms = now->monotonic_ms;
+        if (!helper || strcmp(need->helper, helper) == 0)
+            need->due_ms = now->monotonic_ms;
 }
 
 static bool is_due(const struct need *need, const struct moment *now)

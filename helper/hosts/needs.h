@@ -71,8 +71,8 @@ int needs_recover(struct need *need, const struct pullkey_secret *header, int64_
 void needs_begin_marking(struct needs *needs);
 void needs_sweep(struct needs *needs);
 
-/* A store has changed: all are due now. */
-void needs_ask_all(struct needs *needs, const struct moment *now);
+/* A store has changed: what that helper answered, or all of them (NULL), is due now. */
+void needs_ask_again(struct needs *needs, const char *helper, const struct moment *now);
 
 /* Somebody waits for it: due now, unless its header is good for longer than its margin or it failed
  * within the last second. True if it is due. */

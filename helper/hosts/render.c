@@ -44,7 +44,7 @@ static int ask_all(struct crew *crew, struct needs *needs, struct pullkey_error 
 {
     struct moment now = crew_now();
 
-    needs_ask_all(needs, &now);
+    needs_ask_again(needs, NULL, &now);
     while (!is_finished(needs)) {
         struct pollfd fds[NEEDS_RUNNING_MAX];
         nfds_t count;

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "changes.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/secret.h"
+
+#define QUIET_MS 30
+#define LONGEST_MS 500
+#define WATCHED                                                                                    \
+    (IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |            \
+     IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+
+struct changes_watch {
+    bool source, configuration; /* whom a change in it concerns */
+};
+
+int changes_open(struct changes *ret, struct pullkey_error *error)
+{
+    *ret = (struct changes){ .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK) };
+    if (ret->fd < 0) {
+        (void)error_errno(error, errno,
+                          "cannot watch for changes; raise "
+                          "fs.inotify.max_user_instances");
+        error->code = PULLKEY_INTERNAL;
+        return -(int)error->code;
+    }
+    return 0;
+}
+
+void changes_close(struct changes *changes)
+{
+    if (changes->fd >= 0)
+        (void)close(changes->fd);
+    secret_release(changes->watches);
+    *changes = (struct changes){ .fd = -1 };
+}
+
+static struct changes_watch *find_watch(struct changes *changes, int descriptor)
+{
+    struct changes_watch *watches;
+    size_t index = (size_t)descriptor, capacity = changes->capacity > 0 ? changes->capacity : 64;
+
+    if (index < changes->capacity)
+        return &changes->watches[index];
+    while (capacity <= index)
+        capacity *= 2;
+    watches = secret_alloc(capacity * sizeof(*watches));
+    if (!watches)
+        return NULL;
+    if (changes->capacity > 0)
+        memcpy(watches, changes->watches, changes->capacity * sizeof(*watches));
+    secret_release(changes->watches);
+    changes->watches = watches;
+    changes->capacity = capacity;
+    return &changes->watches[index];
+}
+
+static void watch(struct changes *changes, const char *path, bool source)
+{
+    static bool is_said;
+    struct changes_watch *watched;
+    int descriptor = inotify_add_watch(changes->fd, path, WATCHED);
+
+    if (descriptor < 0) {
+        if (errno == ENOSPC && !is_said) {
+            is_said = true;
+            log_line("hosts", "not everything can be watched: raise fs.inotify.max_user_watches");
+        }
+        return;
+    }
+    watched = find_watch(changes, descriptor);
+    if (!watched)
+        return;
+    if (source)
+        watched->source = true;
+    else
+        watched->configuration = true;
+}
+
+/* The directory that a file stands in. */
+static void watch_place(struct changes *changes, const char *path, bool source)
+{
+    char place[FILE_PATH_MAX];
+    const char *slash = strrchr(path, '/');
+
+    if (!slash || slash == path || strlen(path) >= sizeof(place))
+        return;
+    memcpy(mempcpy(place, path, (size_t)(slash - path)), "", 1);
+    watch(changes, place, source);
+}
+
+void changes_watch_source(struct changes *changes, const char *source)
+{
+    DIR *stream = opendir(source);
+
+    /* It may be removed and made again. */
+    watch_place(changes, source, true);
+    watch(changes, source, true);
+    for (const struct dirent *entry; stream && (entry = readdir(stream));) {
+        char path[FILE_PATH_MAX];
+        struct pullkey_error ignored;
+
+        if (entry->d_name[0] != '.' && file_join(path, source, entry->d_name, &ignored) == 0)
+            watch(changes, path, true);
+    }
+    if (stream)
+        (void)closedir(stream);
+}
+
+/* A path of the configuration, which may begin with ~/. */
+static void watch_option(struct changes *changes, const cJSON *value)
+{
+    char home[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    struct pullkey_error ignored;
+
+    if (!cJSON_IsString(value))
+        return;
+    if (value->valuestring[0] == '/')
+        watch_place(changes, value->valuestring, false);
+    else if (strncmp(value->valuestring, "~/", 2) == 0 && file_home(home, &ignored) == 0 &&
+             file_join(path, home, value->valuestring + 2, &ignored) == 0)
+        watch_place(changes, path, false);
+}
+
+/* "path", "key" and "sources" of the file backend, wherever an instance stands. */
+static void watch_instance(struct changes *changes, const cJSON *options)
+{
+    const cJSON *sources = json_member(options, "sources");
+
+    watch_option(changes, json_member(options, "path"));
+    watch_option(changes, json_member(options, "key"));
+    for (const cJSON *item = cJSON_IsArray(sources) ? sources->child : NULL; item;
+         item = item->next)
+        watch_option(changes, item);
+}
+
+void changes_watch_configuration(struct changes *changes, const struct config_source *source,
+                                 const struct config *config)
+{
+    const char *credentials = secure_getenv("CREDENTIALS_DIRECTORY");
+    char path[FILE_PATH_MAX];
+    struct pullkey_error ignored;
+
+    if (source->only_file)
+        watch_place(changes, source->only_file, false);
+    if (source->user_directory)
+        watch(changes, source->user_directory, false);
+    watch(changes, source->system_directory, false);
+    if (file_join(path, source->system_directory, "config.d", &ignored) == 0)
+        watch(changes, path, false);
+    if (credentials && credentials[0] == '/')
+        watch(changes, credentials, false);
+    for (size_t i = 0; i < config->default_count; i++)
+        if (config->default_chain[i].options)
+            watch_instance(changes, config->default_chain[i].options);
+    for (size_t i = 0; i < config->rule_count; i++)
+        for (size_t k = 0; k < config->rules[i].chain_count; k++)
+            if (config->rules[i].chain[k].options)
+                watch_instance(changes, config->rules[i].chain[k].options);
+}
+
+/* Locks and unfinished files of ours come and go with every login. */
+static bool is_temporary(const char *name)
+{
+    size_t length = strlen(name);
+
+    return (length > 4 && strcmp(name + length - 4, ".tmp") == 0) ||
+           (length > 5 && strcmp(name + length - 5, ".lock") == 0);
+}
+
+static void take_event(struct changes *changes, const struct inotify_event *event, int64_t now_ms)
+{
+    const struct changes_watch *watched = event->wd >= 0 && (size_t)event->wd < changes->capacity
+                                              ? &changes->watches[event->wd]
+                                              : NULL;
+    bool is_quiet = !changes->source && !changes->configuration;
+    bool everything = (event->mask & IN_Q_OVERFLOW) != 0;
+
+    if (event->mask & IN_IGNORED) {
+        if (watched)
+            changes->watches[event->wd] = (struct changes_watch){ 0 };
+        return;
+    }
+    if (event->len > 0 && is_temporary(event->name))
+        return;
+    if (everything || (watched && watched->source))
+        changes->source = true;
+    if (everything || (watched && watched->configuration))
+        changes->configuration = true;
+    if (is_quiet)
+        changes->first_ms = now_ms;
+    changes->last_ms = now_ms;
+}
+
+void changes_read(struct changes *changes, int64_t now_ms)
+{
+    _Alignas(struct inotify_event) char chunk[16384];
+
+    for (;;) {
+        ssize_t count = read(changes->fd, chunk, sizeof(chunk));
+
+        if (count <= 0)
+            return;
+        for (ssize_t at = 0; at < count;) {
+            const struct inotify_event *event = (const struct inotify_event *)(chunk + at);
+
+            take_event(changes, event, now_ms);
+            at += (ssize_t)(sizeof(*event) + event->len);
+        }
+    }
+}
+
+int64_t changes_due_ms(const struct changes *changes)
+{
+    int64_t quiet = changes->last_ms + QUIET_MS, longest = changes->first_ms + LONGEST_MS;
+
+    if (!changes->source && !changes->configuration)
+        return changes->looked_ms + CHANGES_LOOK_MS;
+    return quiet < longest ? quiet : longest;
+}
+
+void changes_take(struct changes *changes, int64_t now_ms, bool *source, bool *configuration)
+{
+    if (now_ms < changes_due_ms(changes))
+        return;
+    *configuration = *configuration || changes->configuration;
+    *source = true;
+    changes->source = false;
+    changes->configuration = false;
+    changes->looked_ms = now_ms;
+}

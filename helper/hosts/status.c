@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "pullkey-build.h"
+
+int status_directory(const char *target, char *ret, struct pullkey_error *error)
+{
+    const char *slash = strrchr(target, '/');
+    size_t length = slash ? (size_t)(slash - target) : 0;
+
+    if (length >= FILE_PATH_MAX)
+        return error_set(error, PULLKEY_INVALID, "%s is too long a path", target);
+    if (length == 0)
+        memcpy(ret, "/", 2);
+    else
+        memcpy(mempcpy(ret, target, length), "", 1);
+    return 0;
+}
+
+/* Without fsync: it is in memory, and says how things are now. */
+static int replace(const char *directory, const char *name, mode_t mode, const struct buffer *text,
+                   struct pullkey_error *error)
+{
+    char path[FILE_PATH_MAX], new_path[FILE_PATH_MAX];
+    int fd, r = file_join(path, directory, name, error);
+
+    if (r == 0)
+        r = buffer_check(text, error);
+    if (r < 0)
+        return r;
+    if (snprintf(new_path, sizeof(new_path), "%s.tmp", path) >= (int)sizeof(new_path))
+        return error_set(error, PULLKEY_INVALID, "%s is too long a path", path);
+    (void)unlink(new_path);
+    fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0)
+        return error_errno(error, errno, "cannot write %s", path);
+    r = file_write_all(fd, text->data, text->length, error);
+    if (r == 0 && (fchmod(fd, mode) < 0 || rename(new_path, path) < 0))
+        r = error_errno(error, errno, "cannot write %s", path);
+    (void)close(fd);
+    if (r < 0)
+        (void)unlink(new_path);
+    return r;
+}
+
+static void append_text(struct buffer *text, const char *key, const char *value)
+{
+    buffer_append_text(text, key);
+    if (value)
+        json_write_string(text, value, strlen(value));
+    else
+        buffer_append_text(text, "null");
+}
+
+static void append_host(struct buffer *text, const struct tree_use *use)
+{
+    const struct need *need = use->need;
+    bool failed = need->error.code != PULLKEY_OK;
+
+    append_text(text, "{\"host\":", use->host);
+    append_text(text, ",\"helper\":", need->helper);
+    buffer_printf(text, ",\"header\":%s", need->header.length > 0 ? "true" : "false");
+    buffer_printf(text, ",\"expires\":%lld,\"last_success\":%lld,\"asked\":%llu,\"failures\":%u",
+                  (long long)need->expiry, (long long)need->success_wall,
+                  (unsigned long long)need->asked, need->failures);
+    append_text(text, ",\"class\":", failed ? error_class_name(need->error.code) : NULL);
+    append_text(text, ",\"message\":", failed ? need->error.message : NULL);
+    buffer_append_text(text, "}");
+}
+
+static void append_entry(struct buffer *text, const struct tree_entry *entry)
+{
+    append_text(text, "{\"registry\":", entry->name);
+    buffer_printf(text, ",\"rendered\":%s",
+                  entry->is_managed && entry->is_published ? "true" : "false");
+    append_text(text, ",\"problem\":", entry->problem);
+    buffer_append_text(text, ",\"hosts\":[");
+    for (size_t i = 0; i < entry->use_count; i++) {
+        buffer_append_text(text, i > 0 ? "," : "");
+        append_host(text, &entry->uses[i]);
+    }
+    buffer_append_text(text, "]}");
+}
+
+static int write_json(const char *directory, const struct status *status, const struct tree *tree,
+                      int64_t now, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(STATUS_SIZE_MAX);
+    bool first = true;
+
+    append_text(&text, "{\"version\":", PULLKEY_VERSION);
+    append_text(&text, ",\"source\":", tree->source);
+    append_text(&text, ",\"target\":", tree->publish->target_path);
+    buffer_printf(&text, ",\"pid\":%ld,\"started\":%lld,\"written\":%lld", (long)getpid(),
+                  (long long)status->started, (long long)now);
+    append_text(&text, ",\"configuration_problem\":", status->configuration_problem);
+    append_text(&text, ",\"source_problem\":", status->source_problem);
+    buffer_printf(&text, ",\"open_timeouts\":%llu", (unsigned long long)status->open_timeouts);
+    buffer_printf(&text, ",\"registries\":%zu,\"entries\":[", tree->count);
+    for (size_t i = 0; i < tree->count; i++) {
+        if (!tree->entries[i]->is_managed && !tree->entries[i]->problem)
+            continue;
+        buffer_append_text(&text, first ? "" : ",");
+        append_entry(&text, tree->entries[i]);
+        first = false;
+    }
+    buffer_append_text(&text, "]}\n");
+    return replace(directory, STATUS_FILE, 0600, &text, error);
+}
+
+/* Of a label's value. */
+static void append_label(struct buffer *text, const char *name, const char *value)
+{
+    buffer_printf(text, "%s=\"", name);
+    for (; *value != '\0'; value++) {
+        if (*value == '\n')
+            buffer_append_text(text, "\\n");
+        else if (*value == '"' || *value == '\\')
+            buffer_printf(text, "\\%c", *value);
+        else
+            buffer_append(text, value, 1);
+    }
+    buffer_append_text(text, "\"");
+}
+
+static void append_head(struct buffer *text, const char *name, const char *type, const char *help)
+{
+    buffer_printf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void append_sample(struct buffer *text, const char *name, const struct need *need,
+                          const char *class_name, long long value)
+{
+    buffer_printf(text, "%s{", name);
+    append_label(text, "host", need->url);
+    buffer_append_text(text, ",");
+    append_label(text, "helper", need->helper);
+    if (class_name) {
+        buffer_append_text(text, ",");
+        append_label(text, "class", class_name);
+    }
+    buffer_printf(text, "} %lld\n", value);
+}
+
+/* One kind of sample for every need. */
+static void append_needs(struct buffer *text, const struct needs *needs, const char *name,
+                         long long (*value)(const struct need *need))
+{
+    for (const struct need *need = needs->first; need; need = need->next)
+        append_sample(text, name, need, NULL, value(need));
+}
+
+static long long has_header(const struct need *need)
+{
+    return need->header.length > 0;
+}
+
+static long long expiry_of(const struct need *need)
+{
+    return need->header.length > 0 ? need->expiry : 0;
+}
+
+static long long success_of(const struct need *need)
+{
+    return need->success_wall;
+}
+
+static long long runs_of(const struct need *need)
+{
+    return (long long)need->asked;
+}
+
+static size_t count_problems(const struct tree *tree)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < tree->count; i++)
+        count += tree->entries[i]->problem != NULL;
+    return count;
+}
+
+static void append_failures(struct buffer *text, const struct needs *needs, const char *name)
+{
+    for (const struct need *need = needs->first; need; need = need->next)
+        for (int i = PULLKEY_NOT_FOUND; i < PULLKEY_ERROR_CLASS_MAX; i++)
+            if (need->failed[i] > 0)
+                append_sample(text, name, need, error_class_name((enum pullkey_error_class)i),
+                              (long long)need->failed[i]);
+}
+
+static int write_metrics(const char *directory, const struct status *status,
+                         const struct tree *tree, int64_t now, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(STATUS_SIZE_MAX);
+    const struct needs *needs = tree->needs;
+
+    append_head(&text, "pullkey_hosts_header", "gauge", "1 where the host has a header now.");
+    append_needs(&text, needs, "pullkey_hosts_header", has_header);
+    append_head(
+        &text, "pullkey_hosts_header_expiry_seconds", "gauge",
+        "When the header expires, in seconds since 1970; 0 where there is none or it is not "
+        "known.");
+    append_needs(&text, needs, "pullkey_hosts_header_expiry_seconds", expiry_of);
+    append_head(&text, "pullkey_hosts_last_success_seconds", "gauge",
+                "When the helper last answered a credential, in seconds since 1970.");
+    append_needs(&text, needs, "pullkey_hosts_last_success_seconds", success_of);
+    append_head(&text, "pullkey_hosts_helper_runs_total", "counter", "How often it was asked.");
+    append_needs(&text, needs, "pullkey_hosts_helper_runs_total", runs_of);
+    append_head(&text, "pullkey_hosts_helper_failures_total", "counter",
+                "How often it answered no credential, by class of error.");
+    append_failures(&text, needs, "pullkey_hosts_helper_failures_total");
+    append_head(&text, "pullkey_hosts_problems", "gauge",
+                "Registries of the source that are not served as they ask.");
+    buffer_printf(&text, "pullkey_hosts_problems %zu\n", count_problems(tree));
+    append_head(&text, "pullkey_hosts_configuration_valid", "gauge",
+                "0 where the configuration or the source cannot be read.");
+    buffer_printf(&text, "pullkey_hosts_configuration_valid %d\n",
+                  !status->configuration_problem && !status->source_problem);
+    append_head(&text, "pullkey_hosts_open_timeouts_total", "counter",
+                "Opens that waited in vain for a fresh header.");
+    buffer_printf(&text, "pullkey_hosts_open_timeouts_total %llu\n",
+                  (unsigned long long)status->open_timeouts);
+    append_head(&text, "pullkey_hosts_written_seconds", "gauge", "When this file was written.");
+    buffer_printf(&text, "pullkey_hosts_written_seconds %lld\n", (long long)now);
+    return replace(directory, STATUS_METRICS_FILE, 0644, &text, error);
+}
+
+int status_write(const char *directory, const struct status *status, const struct tree *tree,
+                 int64_t now, struct pullkey_error *error)
+{
+    int r = write_json(directory, status, tree, now, error);
+
+    return r < 0 ? r : write_metrics(directory, status, tree, now, error);
+}
+
+void status_summary(const struct status *status, const struct tree *tree, char *ret, size_t size)
+{
+    size_t managed = 0, hosts = 0, missing = 0, problems = count_problems(tree);
+
+    for (size_t i = 0; i < tree->count; i++)
+        managed += tree->entries[i]->is_managed;
+    for (const struct need *need = tree->needs->first; need; need = need->next) {
+        hosts++;
+        missing += need->header.length == 0;
+    }
+    if (status->configuration_problem || status->source_problem)
+        (void)snprintf(ret, size, "%s",
+                       status->configuration_problem ? status->configuration_problem
+                                                     : status->source_problem);
+    else
+        (void)snprintf(ret, size,
+                       "%zu of %zu registries rendered; of %zu hosts %zu have no header; %zu "
+                       "problems",
+                       managed, tree->count, hosts, missing, problems);
+}
