@@ -41,6 +41,24 @@ const struct hosts_command hosts_commands[] = {
             "has expired and cannot be renewed; at the end of the daemon everything stays.\n"
             "SIGHUP: ask all helpers again.\n",
     },
+    {
+        .name = "status",
+        .options = BIT(HOSTS_TARGET) | BIT(HOSTS_JSON),
+        .run = hosts_status,
+        .summary = "what the daemon knows of each host",
+        .details =
+            "Lists each host with a helper, whether it has a header, and when that expires.\n"
+            "Exit status 1 if one has none that should, or if the daemon does not run.\n",
+    },
+    {
+        .name = "show",
+        .argument = "HOST",
+        .options = BIT(HOSTS_TARGET),
+        .run = hosts_show,
+        .summary = "print what containerd reads for a registry, masked",
+        .details = "HOST is a registry as an image names it, with its port. Values of headers are\n"
+                   "not shown.\n",
+    },
 };
 
 const size_t hosts_command_count = COUNT(hosts_commands);

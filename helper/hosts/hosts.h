@@ -70,6 +70,8 @@ int hosts_load(struct config *ret, struct pullkey_error *error);
 /* An absolute path, without slashes at its end. `ret` has FILE_PATH_MAX bytes. */
 int hosts_absolute(const char *path, char *ret, struct pullkey_error *error);
 
+int hosts_show(const struct hosts_call *call, struct pullkey_error *error);
+int hosts_status(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_watch(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_render(const struct hosts_call *call, struct pullkey_error *error);
 

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `show` and `status`: what containerd gets now, without the secrets. */
+#include "hosts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/output.h"
+#include "base/secret.h"
+#include "edit.h"
+#include "hosts-file.h"
+#include "mask.h"
+#include "publish.h"
+#include "status.h"
+
+#define COLUMNS 6
+#define TIME_SIZE 32
+
+static int target_of(const struct hosts_call *call, char *ret, struct pullkey_error *error)
+{
+    const char *target = call->values[HOSTS_TARGET];
+
+    return hosts_absolute(target ? target : HOSTS_TARGET_DEFAULT, ret, error);
+}
+
+/* As containerd looks for a registry: "host_5000_", "host:5000", "_default". */
+static int find_registry(const char *target, const char *registry, char *ret_name,
+                         struct pullkey_error *error)
+{
+    const char *colon = strrchr(registry, ':');
+    char names[3][FILE_PATH_MAX], path[FILE_PATH_MAX];
+    int r;
+
+    if (strchr(registry, '/') || registry[0] == '.')
+        return hosts_usage(error, "HOST is the name of a registry, like registry.example.com:5000");
+    if (snprintf(names[0], FILE_PATH_MAX, "%.*s%s%s%s",
+                 colon ? (int)(colon - registry) : (int)strlen(registry), registry,
+                 colon ? "_" : "", colon ? colon + 1 : "", colon ? "_" : "") >= FILE_PATH_MAX ||
+        snprintf(names[1], FILE_PATH_MAX, "%s", registry) >= FILE_PATH_MAX)
+        return hosts_usage(error, "the name of the registry is too long");
+    memcpy(names[2], "_default", sizeof("_default"));
+    for (int i = 0; i < 3; i++) {
+        r = file_join(path, target, names[i], error);
+        if (r < 0)
+            return r;
+        if (access(path, F_OK) == 0) {
+            memcpy(ret_name, names[i], strlen(names[i]) + 1);
+            return 0;
+        }
+        if (errno != ENOENT)
+            return error_errno(error, errno, "cannot read %s", path);
+    }
+    return error_set(error, PULLKEY_NOT_FOUND,
+                     "%s has no directory for %s: containerd asks the registry itself, without a "
+                     "header",
+                     target, registry);
+}
+
+/* All values of all headers: others than Authorization may be secret too. */
+static int mask_table(struct mask *mask, const struct toml_item *headers,
+                      struct pullkey_error *error)
+{
+    const struct toml_item *item;
+    int r = 0;
+
+    for (item = headers ? headers->first : NULL; r == 0 && item; item = item->next) {
+        if (item->kind == TOML_STRING)
+            r = mask_add(mask, item->string, item->string_length, error);
+        for (const struct toml_item *value = item->kind == TOML_ARRAY ? item->first : NULL;
+             r == 0 && value; value = value->next)
+            if (value->kind == TOML_STRING)
+                r = mask_add(mask, value->string, value->string_length, error);
+    }
+    return r;
+}
+
+static int mask_file(const struct toml_document *toml, struct buffer *ret,
+                     struct pullkey_error *error)
+{
+    const struct toml_item *hosts = toml_member(toml->root, "host");
+    cleanup_mask struct mask mask = { 0 };
+    int r = mask_table(&mask, hosts_member(toml->root, "header"), error);
+
+    for (const struct toml_item *item = hosts ? hosts->first : NULL; r == 0 && item;
+         item = item->next)
+        r = mask_table(&mask, hosts_member(item, "header"), error);
+    return r < 0 ? r : mask_apply(&mask, toml->text, toml->length, ret, error);
+}
+
+/* Headers that are commented out are in no tree. */
+static void mask_comments(struct buffer *text)
+{
+    static const char *const schemes[] = { "Basic ", "Bearer " };
+
+    for (size_t i = 0; i < 2; i++) {
+        char *at = text->data;
+
+        while (at && (at = strcasestr(at, schemes[i]))) {
+            at += strlen(schemes[i]);
+            for (; *at != '\0' && !strchr(" \"'\r\n", *at); at++)
+                *at = '*';
+        }
+    }
+}
+
+int hosts_show(const struct hosts_call *call, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(2 * TOML_SIZE_MAX);
+    cleanup_buffer struct buffer masked = BUFFER_INIT(4 * TOML_SIZE_MAX);
+    cleanup_toml struct toml_document toml = { 0 };
+    char target[FILE_PATH_MAX], name[FILE_PATH_MAX], path[FILE_PATH_MAX], file[FILE_PATH_MAX];
+    int r = target_of(call, target, error);
+
+    if (r == 0)
+        r = find_registry(target, call->argument, name, error);
+    if (r < 0)
+        return r;
+    r = file_join(path, target, name, error);
+    if (r == 0)
+        r = file_join(file, path, PUBLISH_FILE, error);
+    if (r == 0)
+        r = file_read(file, FILE_INPUT, 0, &text, NULL, error);
+    if (r == -(int)PULLKEY_NOT_FOUND) {
+        output_note("%s: there is no hosts.toml; containerd uses the certificates beside it", path);
+        return 0;
+    }
+    if (r == 0)
+        r = toml_parse(&toml, file, text.data ? text.data : "", text.length, error);
+    if (r == 0)
+        r = mask_file(&toml, &masked, error);
+    if (r < 0)
+        return r;
+    mask_comments(&masked);
+    output_note("%s:", file);
+    return output_buffer(&masked, error);
+}
+
+/* The daemon holds a lock on its target. */
+static bool is_running(const char *target)
+{
+    int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return held;
+}
+
+static double number(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+static void write_time(int64_t seconds, char ret[TIME_SIZE])
+{
+    time_t time = (time_t)seconds;
+    struct tm parts;
+
+    if (seconds <= 0 || !gmtime_r(&time, &parts) ||
+        strftime(ret, TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        memcpy(ret, "-", 2);
+}
+
+struct table {
+    const char **cells;
+    char (*times)[2][TIME_SIZE];
+    size_t rows;
+};
+
+static void add_row(struct table *table, const cJSON *entry, const cJSON *host)
+{
+    const char **row = table->cells + COLUMNS * table->rows;
+    bool has_header = cJSON_IsTrue(json_member(host, "header"));
+    const char *message = text_of(host, "message");
+
+    write_time((int64_t)number(host, "expires"), table->times[table->rows][0]);
+    write_time((int64_t)number(host, "last_success"), table->times[table->rows][1]);
+    row[0] = text_of(entry, "registry");
+    row[1] = text_of(host, "host");
+    row[2] = text_of(host, "helper");
+    row[3] = !has_header ? "no header" : message ? "old header" : "header";
+    row[4] = table->times[table->rows][0];
+    row[5] = table->times[table->rows][1];
+    for (size_t i = 0; i < COLUMNS; i++)
+        row[i] = row[i] ? row[i] : "-";
+    table->rows++;
+}
+
+static size_t count_hosts(const cJSON *entries)
+{
+    size_t count = 0;
+
+    for (const cJSON *entry = entries ? entries->child : NULL; entry; entry = entry->next)
+        count += (size_t)cJSON_GetArraySize(json_member(entry, "hosts"));
+    return count;
+}
+
+static int print_hosts(const cJSON *entries, struct pullkey_error *error)
+{
+    static const char *const heads[COLUMNS] = { "REGISTRY", "HOST",    "HELPER",
+                                                "STATE",    "EXPIRES", "LAST ANSWER" };
+    size_t count = count_hosts(entries) + 1;
+    struct table table = { secret_alloc(count * sizeof(heads)),
+                           secret_alloc(count * sizeof(*table.times)), 1 };
+    int r = 0;
+
+    if (!table.cells || !table.times) {
+        r = error_memory(error);
+    } else {
+        memcpy(table.cells, heads, sizeof(heads));
+        for (const cJSON *entry = entries ? entries->child : NULL; entry; entry = entry->next) {
+            const cJSON *hosts = json_member(entry, "hosts");
+
+            for (const cJSON *host = hosts ? hosts->child : NULL; host; host = host->next)
+                add_row(&table, entry, host);
+        }
+        if (count > 1)
+            r = output_table(table.cells, COLUMNS, table.rows, error);
+        else
+            output_line("No hosts.toml in the source names a credHelper.");
+    }
+    secret_release(table.cells);
+    secret_release(table.times);
+    return r;
+}
+
+/* What is wrong, one line each: how many there are. */
+static size_t print_problems(const cJSON *root, const cJSON *entries)
+{
+    static const char *const keys[] = { "configuration_problem", "source_problem" };
+    size_t count = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        if (!text_of(root, keys[i]))
+            continue;
+        output_finding(OUTPUT_ERROR, text_of(root, keys[i]));
+        count++;
+    }
+    for (const cJSON *entry = entries ? entries->child : NULL; entry; entry = entry->next) {
+        const cJSON *hosts = json_member(entry, "hosts");
+
+        if (text_of(entry, "problem")) {
+            output_line("error: %s: %s", text_of(entry, "registry"), text_of(entry, "problem"));
+            count++;
+        }
+        for (const cJSON *host = hosts ? hosts->child : NULL; host; host = host->next) {
+            if (!text_of(host, "message"))
+                continue;
+            output_line("error: %s: %s: %s", text_of(entry, "registry"), text_of(host, "host"),
+                        text_of(host, "message"));
+            count++;
+        }
+    }
+    return count;
+}
+
+static int read_status(const char *target, struct json *ret, struct buffer *text,
+                       struct pullkey_error *error)
+{
+    char directory[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    int r = status_directory(target, directory, error);
+
+    if (r == 0)
+        r = file_join(path, directory, STATUS_FILE, error);
+    if (r == 0)
+        r = file_read(path, FILE_OURS, 0, text, NULL, error);
+    if (r == -(int)PULLKEY_NOT_FOUND)
+        return error_set(error, PULLKEY_NOT_FOUND,
+                         "there is no %s: pullkey-hosts.service has not run since this machine was "
+                         "started",
+                         path);
+    return r < 0 ? r : json_parse(ret, path, text->data ? text->data : "", text->length, 0, error);
+}
+
+int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
+    cleanup_buffer struct buffer answer = BUFFER_INIT(JSON_SIZE_MAX + 64);
+    cleanup_json struct json json = { 0 };
+    char target[FILE_PATH_MAX];
+    const cJSON *entries;
+    size_t problems;
+    bool running;
+    int r = target_of(call, target, error);
+
+    if (r == 0)
+        r = read_status(target, &json, &text, error);
+    if (r < 0)
+        return r;
+    running = is_running(target);
+    entries = json_member(json.root, "entries");
+    if (call->values[HOSTS_JSON]) {
+        if (!cJSON_AddBoolToObject(json.root, "running", running))
+            return error_memory(error);
+        r = json_write_tree(&answer, json.root, true, error);
+        buffer_append_text(&answer, "\n");
+        r = r < 0 ? r : output_buffer(&answer, error);
+        return r < 0 ? r : running ? 0 : HOSTS_PROBLEM;
+    }
+    r = print_hosts(entries, error);
+    if (r < 0)
+        return r;
+    problems = print_problems(json.root, entries);
+    if (!running)
+        output_finding(OUTPUT_ERROR,
+                       "the daemon does not run: start pullkey-hosts.service; headers stay as they "
+                       "are until then");
+    return problems > 0 || !running ? HOSTS_PROBLEM : 0;
+}
