@@ -29,6 +29,7 @@ from typing import NamedTuple
 from tap import Skip
 
 START_SECONDS = 30
+LIBC = ctypes.CDLL(None)  # not loaded between fork and exec, where other threads' locks stay shut
 PROGRAMS = {"docker-registry": "docker-registry", "htpasswd": "apache2-utils", "openssl": "openssl"}
 
 CONFIGURATION = """\
@@ -50,6 +51,10 @@ http:
     certificate: {directory}/server.crt
     key: {directory}/server.key
 auth:
+{auth}
+"""
+
+HTPASSWD = """\
   htpasswd:
     realm: test
     path: {directory}/htpasswd
@@ -73,7 +78,7 @@ def find_program(name, package=None):
 def die_with_parent():
     """For preexec_fn: the kernel ends the child when the test ends, however that happens."""
     pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    LIBC.prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def wait_for(condition, what, seconds=START_SECONDS):
@@ -94,6 +99,8 @@ class Registry:
         self.host = host
         self.directory = tempfile.mkdtemp(prefix="pullkey-registry-")
         self.ca = os.path.join(self.directory, "ca.crt")
+        # For another server of the same CA.
+        self.certificate = tuple(os.path.join(self.directory, f"server.{x}") for x in ("crt", "key"))
         self.port = None
         self._log = os.path.join(self.directory, "log")
         self._process = None
@@ -116,10 +123,9 @@ class Registry:
     def start(self):
         programs = {name: find_program(name, package) for name, package in PROGRAMS.items()}
         self._make_certificates(programs["openssl"])
-        self._make_users(programs["htpasswd"])
-        configuration = self._write(
-            "config.yml", CONFIGURATION.format(directory=self.directory, host=self.host)
-        )
+        auth = self._make_auth(programs)
+        text = CONFIGURATION.format(directory=self.directory, host=self.host, auth=auth)
+        configuration = self._write("config.yml", text)
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
                 [programs["docker-registry"], "serve", configuration],
@@ -184,13 +190,16 @@ class Registry:
         if body is not None:
             request.add_header("Content-Type", content)
         if user is not None:
-            pair = b64encode(f"{user}:{self.users[user]}".encode()).decode()
-            request.add_header("Authorization", f"Basic {pair}")
+            request.add_header("Authorization", self._authorization(user, path))
         context = ssl.create_default_context(cafile=self.ca)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
         return opener.open(request, timeout=10)
+
+    def _authorization(self, user, path):
+        """What the registry takes from a user for this path."""
+        return "Basic " + b64encode(f"{user}:{self.users[user]}".encode()).decode()
 
     def certificates_directory(self, parent):
         """Writes certs.d/HOST:PORT/ca.crt below parent, as docker and podman read it."""
@@ -260,10 +269,11 @@ class Registry:
         sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1"]
         run("x509", "-req", "-in", "server.csr", *sign, "-extfile", "server.ext", "-out", "server.crt")
 
-    def _make_users(self, htpasswd):
+    def _make_auth(self, programs):
+        """Makes what decides who gets in; returns the configuration of it."""
         lines = [
             subprocess.run(
-                [htpasswd, "-niB", "-C", "4", user],
+                [programs["htpasswd"], "-niB", "-C", "4", user],
                 input=password,
                 check=True,
                 capture_output=True,
@@ -272,6 +282,7 @@ class Registry:
             for user, password in self.users.items()
         ]
         self._write("htpasswd", "\n".join(lines) + "\n")
+        return HTPASSWD.format(directory=self.directory)
 
     def _write(self, name, text):
         path = os.path.join(self.directory, name)
