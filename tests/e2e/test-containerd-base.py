@@ -175,6 +175,17 @@ def header_token(version):
             equal(tokens.objections, [], "the token server's objections")
 
 
+def expired_token(version):
+    """What shows that the registry looks at the tokens of this token server."""
+    with node(version, TokenRegistry) as it:
+        it.write(authorization=HEADER)
+        it.registry.tokens.lifetime = -120  # the registry forgives a minute
+        it.expect_refused("nerdctl")
+        it.registry.tokens.lifetime = 120
+        it.expect_pulled("nerdctl")
+        check(all(request.granted for request in it.registry.tokens.requests), "nothing granted")
+
+
 def proxy_project(version):
     """A repository of another registry, by way of Harbor."""
     with Harbor(PASSWORD) as registry, Home(registry.ca) as home:
@@ -223,6 +234,7 @@ NAMES = [
     ("a header goes to its own host only", next_host),
     ("token server, credHelper alone: refused", helper_alone_token),
     ("token server, a header: works since 2.1", header_token),
+    ("token server, an expired token: refused", expired_token),
     ("token server, proxy project: works since 2.1", proxy_project),
     ("two directories in config_path: broken since 2.1", two_directories),
 ]
