@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hosts/needs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/secret.h"
+
+#define START 1795570000 /* wall seconds */
+#define HOUR 3600
+#define DAY (24 * HOUR)
+
+static uint32_t state;
+
+/* The same sequence in each run. */
+static uint32_t next_random(void)
+{
+    state = state * 1664525u + 1013904223u;
+    return state >> 8;
+}
+
+static uint32_t no_random(void)
+{
+    return 0;
+}
+
+static int set_up(void **ignored)
+{
+    (void)ignored;
+    json_start();
+    state = 1;
+    needs_random = no_random;
+    return 0;
+}
+
+static struct moment at(int64_t seconds)
+{
+    return (struct moment){ START + seconds, 1000 + seconds * 1000 };
+}
+
+static struct record header_of(const char *user, const char *secret, int64_t expiry)
+{
+    struct pullkey_credential credential = { 0 };
+    struct record record = { .expiry = expiry };
+    struct pullkey_error error;
+
+    credential.username = secret_copy(user, strlen(user));
+    assert_int_equal(0, secret_set(&credential.secret, secret, strlen(secret), &error));
+    assert_int_equal(0, record_header(&credential, &record.header, &error));
+    secret_release(credential.username);
+    secret_done(&credential.secret);
+    return record;
+}
+
+static struct record failure_of(enum pullkey_error_class code)
+{
+    struct record record = { 0 };
+
+    (void)error_set(&record.error, code, "it failed");
+    return record;
+}
+
+static struct need *add(struct needs *needs, const char *url)
+{
+    const struct moment now = at(0);
+
+    return needs_get(needs, "pullkey", url, 900, &now, false);
+}
+
+/* Asks for what is due and answers it. */
+static void answer(struct needs *needs, struct record record, struct moment now)
+{
+    struct need *need = needs_take_due(needs, &now);
+
+    assert_non_null(need);
+    needs_answer(needs, need, &record, &now);
+}
+
+static void equal_needs_are_one(void **ignored)
+{
+    const struct moment now = at(0);
+    struct needs needs = { 0 };
+    struct need *need = needs_get(&needs, "pullkey", "https://a.example", 900, &now, false);
+
+    (void)ignored;
+    assert_ptr_equal(need, needs_get(&needs, "pullkey", "https://a.example", 900, &now, true));
+    assert_ptr_not_equal(need, needs_get(&needs, "gcr", "https://a.example", 900, &now, false));
+    assert_ptr_not_equal(need, needs_get(&needs, "pullkey", "https://b.example", 900, &now, false));
+    assert_ptr_not_equal(need, needs_get(&needs, "pullkey", "https://a.example", 60, &now, false));
+    needs_done(&needs);
+}
+
+static void one_run_at_a_time(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct moment now = at(0);
+    struct need *need = add(&needs, "https://a.example");
+    struct record record = header_of("joe", "one", 0);
+
+    (void)ignored;
+    assert_int_equal(0, needs_wait_ms(&needs, &now));
+    assert_ptr_equal(need, needs_take_due(&needs, &now));
+    assert_null(needs_take_due(&needs, &now));
+    assert_true(needs_want(need, &now));
+    assert_null(needs_take_due(&needs, &now));
+    needs_answer(&needs, need, &record, &now);
+    assert_true(need->has_changed);
+    /* Somebody wanted it while it ran. */
+    assert_ptr_equal(need, needs_take_due(&needs, &now));
+    needs_done(&needs);
+}
+
+static void no_more_than_the_limit_run(void **ignored)
+{
+    struct needs needs = { 0 };
+    const struct moment now = at(0);
+    char url[64];
+
+    (void)ignored;
+    for (int i = 0; i < NEEDS_RUNNING_MAX + 3; i++) {
+        (void)snprintf(url, sizeof(url), "https://r%d.example", i);
+        (void)add(&needs, url);
+    }
+    for (int i = 0; i < NEEDS_RUNNING_MAX; i++)
+        assert_non_null(needs_take_due(&needs, &now));
+    assert_null(needs_take_due(&needs, &now));
+    assert_int_equal(-1, needs_wait_ms(&needs, &now));
+    needs_done(&needs);
+}
+
+static void renewal_comes_before_expiry(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+    struct moment now = at(0);
+
+    (void)ignored;
+    answer(&needs, header_of("joe", "one", START + HOUR), now);
+    assert_int_equal((HOUR - HOUR / 16) * 1000, needs_wait_ms(&needs, &now));
+    now = at(HOUR - HOUR / 16 - 1);
+    assert_null(needs_take_due(&needs, &now));
+    assert_false(needs_want(need, &now));
+    now = at(HOUR - HOUR / 16);
+    answer(&needs, failure_of(PULLKEY_UNREACHABLE), now);
+    assert_true(need->header.length > 0);
+    assert_false(needs_expire(&needs, &now));
+    now = at(HOUR - 3);
+    assert_false(needs_expire(&needs, &now));
+    now = at(HOUR - 2);
+    assert_true(needs_expire(&needs, &now));
+    assert_true(need->header.length == 0 && need->has_changed);
+    needs_done(&needs);
+}
+
+static void short_lives_keep_most_of_their_time(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct moment now = at(0);
+
+    (void)ignored;
+    (void)add(&needs, "https://a.example");
+    answer(&needs, header_of("joe", "one", START + 300), now);
+    assert_int_equal(240 * 1000, needs_wait_ms(&needs, &now));
+    now = at(240);
+    answer(&needs, header_of("joe", "two", START + 240 + 40), now);
+    assert_int_equal(30 * 1000, needs_wait_ms(&needs, &now));
+    needs_done(&needs);
+}
+
+static void failures_back_off(void **ignored)
+{
+    static const int64_t waits[] = { 5, 10, 20, 40, 80, 160, 300, 300 };
+    struct needs needs = { 0 };
+    int64_t seconds = 0;
+
+    (void)ignored;
+    (void)add(&needs, "https://a.example");
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        const struct moment now = at(seconds);
+
+        answer(&needs, failure_of(PULLKEY_UNREACHABLE), now);
+        assert_int_equal(waits[i] * 1000, needs_wait_ms(&needs, &now));
+        seconds += waits[i];
+    }
+    needs_done(&needs);
+}
+
+static void not_found_takes_the_header_away(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+    struct moment now = at(0);
+
+    (void)ignored;
+    answer(&needs, header_of("joe", "one", 0), now);
+    needs_ask_again(&needs, "gcr", &now);
+    assert_null(needs_take_due(&needs, &now));
+    needs_ask_again(&needs, "pullkey", &now);
+    need->has_changed = false;
+    answer(&needs, failure_of(PULLKEY_NOT_FOUND), now);
+    assert_true(need->header.length == 0 && need->has_changed);
+    assert_int_equal(60 * 1000, needs_wait_ms(&needs, &now));
+    needs_done(&needs);
+}
+
+static void a_password_stays_while_nobody_can_be_asked(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+    struct moment now = at(0);
+
+    (void)ignored;
+    answer(&needs, header_of("joe", "one", 0), now);
+    assert_int_equal(900 * 1000, needs_wait_ms(&needs, &now));
+    for (int64_t seconds = 900; seconds < 7 * DAY; seconds += 300) {
+        now = at(seconds);
+        answer(&needs, failure_of(PULLKEY_UNREACHABLE), now);
+        assert_false(needs_expire(&needs, &now));
+    }
+    assert_true(need->header.length > 0);
+    needs_done(&needs);
+}
+
+static void an_answer_that_has_expired_is_a_failure(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+
+    (void)ignored;
+    answer(&needs, header_of("joe", "one", START - 1), at(0));
+    assert_int_equal(PULLKEY_INVALID, need->error.code);
+    assert_true(need->header.length == 0);
+    needs_done(&needs);
+}
+
+static void the_clock_jumps_forward(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+    struct moment now = at(0);
+
+    (void)ignored;
+    answer(&needs, header_of("joe", "one", START + HOUR), now);
+    now.wall += DAY;
+    assert_int_equal(0, needs_wait_ms(&needs, &now));
+    assert_true(needs_expire(&needs, &now));
+    assert_true(need->header.length == 0);
+    answer(&needs, header_of("joe", "two", now.wall + HOUR), now);
+    assert_true(need->header.length > 0);
+    needs_done(&needs);
+}
+
+static void the_clock_jumps_back(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+    struct moment now = at(0);
+
+    (void)ignored;
+    answer(&needs, header_of("joe", "one", START + HOUR), now);
+    now.wall -= DAY;
+    /* Fetched in the future: what was known then means nothing. */
+    answer(&needs, failure_of(PULLKEY_UNREACHABLE), now);
+    assert_true(need->header.length > 0);
+    /* An hour has passed, whatever the wall clock says. */
+    now.monotonic_ms += HOUR * 1000;
+    assert_true(needs_expire(&needs, &now));
+    needs_done(&needs);
+}
+
+static void headers_of_an_earlier_run(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+    struct record record = header_of("joe", "one", 0);
+    const struct pullkey_secret wrong = { (char *)(uintptr_t) "Basic x\"y", 9 };
+    const struct moment now = at(0);
+    struct pullkey_error error;
+
+    (void)ignored;
+    assert_int_equal(0, needs_recover(need, &wrong, START + HOUR, &now, &error));
+    assert_true(need->header.length == 0);
+    assert_int_equal(0, needs_recover(need, &record.header, START, &now, &error));
+    assert_true(need->header.length == 0);
+    assert_int_equal(0, needs_recover(need, &record.header, START + HOUR, &now, &error));
+    assert_true(secret_equal(&need->header, &record.header));
+    /* It is not asked for again before it is time. */
+    assert_int_equal((HOUR - HOUR / 16) * 1000, needs_wait_ms(&needs, &now));
+    record_done(&record);
+    needs_done(&needs);
+}
+
+static void what_is_not_used_goes(void **ignored)
+{
+    const struct moment now = at(0);
+    struct needs needs = { 0 };
+    struct need *running = add(&needs, "https://a.example");
+    struct need *used = add(&needs, "https://b.example");
+    struct record record = header_of("joe", "one", 0);
+
+    (void)ignored;
+    (void)add(&needs, "https://c.example");
+    assert_ptr_equal(running, needs_take_due(&needs, &now));
+    needs_begin_marking(&needs);
+    used->is_used = true;
+    needs_sweep(&needs);
+    assert_ptr_equal(running, needs.first);
+    assert_ptr_equal(used, running->next);
+    assert_null(used->next);
+    needs_answer(&needs, running, &record, &now);
+    needs_sweep(&needs);
+    assert_ptr_equal(used, needs.first);
+    needs_done(&needs);
+}
+
+/*
+ * A day with 200 hosts and tokens of an hour: an event loop that sleeps exactly as long as it is
+ * told. Nobody ever sees an expired header, no host is ever without one, and the helper runs hardly
+ * more often than it must.
+ */
+#define SOAK_HOSTS 200
+#define ANSWER_MS 700
+
+struct soak {
+    struct needs needs;
+    struct moment now;
+    struct need *running[NEEDS_RUNNING_MAX];
+    int64_t ready_ms[NEEDS_RUNNING_MAX];
+    uint64_t runs;
+};
+
+static void start_due(struct soak *soak)
+{
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
+        if (soak->running[i])
+            continue;
+        soak->running[i] = needs_take_due(&soak->needs, &soak->now);
+        soak->ready_ms[i] = soak->now.monotonic_ms + ANSWER_MS;
+        soak->runs += soak->running[i] != NULL;
+    }
+}
+
+static void take_answers(struct soak *soak)
+{
+    char secret[64];
+
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
+        struct record record;
+
+        if (!soak->running[i] || soak->ready_ms[i] > soak->now.monotonic_ms)
+            continue;
+        (void)snprintf(secret, sizeof(secret), "%llu", (unsigned long long)soak->runs);
+        record = header_of("joe", secret, soak->now.wall + HOUR);
+        needs_answer(&soak->needs, soak->running[i], &record, &soak->now);
+        soak->running[i] = NULL;
+    }
+}
+
+static void check_headers(const struct soak *soak)
+{
+    for (const struct need *need = soak->needs.first; need; need = need->next) {
+        assert_true(need->header.length > 0);
+        assert_true(need->expiry > soak->now.wall);
+    }
+}
+
+static int64_t next_event(const struct soak *soak)
+{
+    int64_t wait = needs_wait_ms(&soak->needs, &soak->now);
+
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++)
+        if (soak->running[i] && (wait < 0 || soak->ready_ms[i] - soak->now.monotonic_ms < wait))
+            wait = soak->ready_ms[i] - soak->now.monotonic_ms;
+    assert_true(wait >= 0);
+    return wait;
+}
+
+static void a_day_with_tokens_of_an_hour(void **ignored)
+{
+    static struct soak soak;
+    const int64_t begin_ms = 1000, end_ms = begin_ms + (int64_t)DAY * 1000;
+    char url[64];
+
+    (void)ignored;
+    needs_random = next_random;
+    soak.now = at(0);
+    for (int i = 0; i < SOAK_HOSTS; i++) {
+        (void)snprintf(url, sizeof(url), "https://r%d.example", i);
+        (void)needs_get(&soak.needs, "pullkey", url, 900, &soak.now, true);
+    }
+    while (soak.now.monotonic_ms < end_ms) {
+        int64_t wait;
+
+        take_answers(&soak);
+        start_due(&soak);
+        if (soak.now.monotonic_ms > begin_ms + 60000) {
+            assert_false(needs_expire(&soak.needs, &soak.now));
+            check_headers(&soak);
+        }
+        wait = next_event(&soak);
+        soak.now.monotonic_ms += wait;
+        soak.now.wall = START + (soak.now.monotonic_ms - 1000) / 1000;
+    }
+    needs_done(&soak.needs);
+    print_message("# %llu helper runs for %d hosts, at least %d\n", (unsigned long long)soak.runs,
+                  SOAK_HOSTS, SOAK_HOSTS * 24);
+    assert_in_range(soak.runs, SOAK_HOSTS * 24, SOAK_HOSTS * 24 * 110 / 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(equal_needs_are_one, set_up),
+        cmocka_unit_test_setup(one_run_at_a_time, set_up),
+        cmocka_unit_test_setup(no_more_than_the_limit_run, set_up),
+        cmocka_unit_test_setup(renewal_comes_before_expiry, set_up),
+        cmocka_unit_test_setup(short_lives_keep_most_of_their_time, set_up),
+        cmocka_unit_test_setup(failures_back_off, set_up),
+        cmocka_unit_test_setup(not_found_takes_the_header_away, set_up),
+        cmocka_unit_test_setup(a_password_stays_while_nobody_can_be_asked, set_up),
+        cmocka_unit_test_setup(an_answer_that_has_expired_is_a_failure, set_up),
+        cmocka_unit_test_setup(the_clock_jumps_forward, set_up),
+        cmocka_unit_test_setup(the_clock_jumps_back, set_up),
+        cmocka_unit_test_setup(headers_of_an_earlier_run, set_up),
+        cmocka_unit_test_setup(what_is_not_used_goes, set_up),
+        cmocka_unit_test_setup(a_day_with_tokens_of_an_hour, set_up),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
