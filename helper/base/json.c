@@ -138,11 +138,12 @@ static int build_tree(struct json *json, struct pullkey_error *error)
 int json_parse(struct json *ret, const char *name, const char *text, size_t length,
                unsigned int flags, struct pullkey_error *error)
 {
+    const size_t limit = flags & JSON_LARGE ? JSON_LARGE_MAX : JSON_SIZE_MAX;
     struct json json = { .length = length, .flags = flags };
     int r;
 
-    if (length > JSON_SIZE_MAX)
-        return error_set(error, PULLKEY_INVALID, "%s: more than %d bytes", name, JSON_SIZE_MAX);
+    if (length > limit)
+        return error_set(error, PULLKEY_INVALID, "%s: more than %zu bytes", name, limit);
     json.text = secret_copy(text, length);
     json.name = secret_copy(name, strlen(name));
     r = json.text && json.name ? build_tree(&json, error) : error_memory(error);

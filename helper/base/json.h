@@ -15,11 +15,13 @@
 #include "buffer.h"
 
 #define JSON_SIZE_MAX (1024 * 1024)
+#define JSON_LARGE_MAX (64 * 1024 * 1024)
 #define JSON_DEPTH_MAX 32
 
 enum {
     JSON_COMMENTS = 1, /* line and block comments, and a comma before a closing bracket */
     JSON_ANY_CASE = 2, /* keys that differ in case only are duplicates */
+    JSON_LARGE = 4,    /* JSON_LARGE_MAX bytes: a file of our own that grows with the machine */
 };
 
 struct json {

@@ -285,13 +285,15 @@ static int read_status(const char *target, struct json *ret, struct buffer *text
                          "there is no %s: pullkey-hosts.service has not run since this machine was "
                          "started",
                          path);
-    return r < 0 ? r : json_parse(ret, path, text->data ? text->data : "", text->length, 0, error);
+    return r < 0 ? r
+                 : json_parse(ret, path, text->data ? text->data : "", text->length, JSON_LARGE,
+                              error);
 }
 
 int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
-    cleanup_buffer struct buffer answer = BUFFER_INIT(JSON_SIZE_MAX + 64);
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_LARGE_MAX);
+    cleanup_buffer struct buffer answer = BUFFER_INIT(2 * (size_t)JSON_LARGE_MAX);
     cleanup_json struct json json = { 0 };
     char target[FILE_PATH_MAX];
     const cJSON *entries;

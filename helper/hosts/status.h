@@ -11,7 +11,7 @@
 
 #define STATUS_FILE "status.json"
 #define STATUS_METRICS_FILE "metrics.prom"
-#define STATUS_SIZE_MAX (64 * 1024 * 1024)
+#define STATUS_SIZE_MAX JSON_LARGE_MAX
 
 struct status {
     int64_t started;                   /* wall seconds */

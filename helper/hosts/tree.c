@@ -217,6 +217,20 @@ static int set_uses(struct tree *tree, struct tree_entry *entry, const struct ho
     return r;
 }
 
+/* True while something that was rendered may still come back. */
+static bool is_in_grace(struct tree *tree, struct tree_entry *entry, const struct moment *now)
+{
+    if (!entry->is_managed || !entry->is_published)
+        return false;
+    if (entry->gone_ms == 0)
+        entry->gone_ms = now->monotonic_ms;
+    if (now->monotonic_ms >= entry->gone_ms + TREE_GRACE_MS)
+        return false;
+    if (entry->gone_ms + TREE_GRACE_MS < tree->look_ms)
+        tree->look_ms = entry->gone_ms + TREE_GRACE_MS;
+    return true;
+}
+
 /* What the entry is now. An error that is the file's own leaves it as it was. */
 static int read_entry(struct tree *tree, struct tree_entry *entry, const struct moment *now,
                       struct pullkey_error *error)
@@ -224,6 +238,13 @@ static int read_entry(struct tree *tree, struct tree_entry *entry, const struct 
     cleanup_hosts_file struct hosts_file file = { 0 };
     int r = read_file(tree, entry, &file, error);
 
+    if (r == -(int)PULLKEY_NOT_FOUND && is_in_grace(tree, entry, now)) {
+        /* To be looked at again, whatever it looks like then. */
+        entry->file = (struct tree_stamp){ 0 };
+        entry->directory = (struct tree_stamp){ 0 };
+        return 0;
+    }
+    entry->gone_ms = 0;
     entry->is_dirty = true;
     if (r == -(int)PULLKEY_NOT_FOUND) {
         clear_uses(entry);
@@ -268,6 +289,17 @@ static int look_at(struct tree *tree, const char *name, bool all, const struct m
     return read_entry(tree, entry, now, error);
 }
 
+/* Registries that are not in the source any more, but are not given up yet. */
+static void keep_gone(struct tree *tree, const struct moment *now)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        struct tree_entry *entry = tree->entries[i];
+
+        if (!entry->is_found && is_in_grace(tree, entry, now))
+            entry->is_found = true;
+    }
+}
+
 static void mark_needs(struct tree *tree)
 {
     needs_begin_marking(tree->needs);
@@ -286,6 +318,7 @@ int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pull
         error->code = PULLKEY_UNREACHABLE;
         return -(int)error->code;
     }
+    tree->look_ms = INT64_MAX;
     for (size_t i = 0; i < tree->count; i++)
         tree->entries[i]->is_found = false;
     for (const struct dirent *entry; r == 0 && stream;) {
@@ -306,6 +339,7 @@ int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pull
             tree->entries[i]->is_found = true;
         return r;
     }
+    keep_gone(tree, now);
     mark_needs(tree);
     return 0;
 }

@@ -13,6 +13,7 @@
 #include "settings.h"
 
 #define TREE_ENTRIES_MAX 65536
+#define TREE_GRACE_MS 2000 /* what is gone stays published for so long: it may be written anew */
 
 /* What tells that a file is another one than before. */
 struct tree_stamp {
@@ -34,6 +35,7 @@ struct tree_entry {
     bool is_managed; /* a helper answers for a host in it */
     bool is_dirty;   /* it is to be published */
     bool is_published;
+    int64_t gone_ms; /* monotonic, since when it is not in the source; 0: it is there */
     struct tree_use *uses;
     size_t use_count;
     char *problem; /* why it, or a host in it, is not served as it asks; NULL */
@@ -47,7 +49,8 @@ struct tree {
     struct tree_entry **entries; /* by name */
     size_t count;
     size_t capacity;
-    bool spread;       /* new needs are spread over a second (needs.h) */
+    int64_t look_ms; /* monotonic: when what is gone has to be looked for again; INT64_MAX: never */
+    bool spread;     /* new needs are spread over a second (needs.h) */
     uint64_t rendered; /* files, since the start */
 };
 
@@ -56,7 +59,9 @@ struct tree {
  * change of the configuration. A file that is malformed, or that others may write to, leaves its
  * entry as it was, with a problem; a new one is linked, so that containerd reads what it would read
  * without this program. -PULLKEY_UNREACHABLE where the source cannot be read: nothing has changed
- * then. A source that is not there at all is empty.
+ * then. A source that is not there at all is empty. What was rendered and is gone, a registry or
+ * its hosts.toml, is given TREE_GRACE_MS to come back, since generators remove before they write;
+ * `look_ms` says when to scan again because of that.
  */
 int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pullkey_error *error);
 

@@ -22,6 +22,7 @@
 #include "status.h"
 #include "tree.h"
 
+#define STATUS_PAUSE_MS 250
 #define RETRY_MS 5000 /* after the source or the target could not be used */
 
 struct watch {
@@ -44,6 +45,7 @@ struct watch {
     bool wants_publish, wants_status;
     int64_t retry_ms; /* monotonic; INT64_MAX: nothing failed */
     int64_t watchdog_ms;
+    int64_t told_ms; /* when the status was last written */
 };
 
 /* The new one takes the place of the old one only if it is whole. */
@@ -155,6 +157,7 @@ static void tell(struct watch *watch)
     struct pullkey_error error;
 
     watch->wants_status = false;
+    watch->told_ms = clock_monotonic_ms();
     if (status_write(watch->directory, &watch->status, &watch->tree, clock_wall_seconds(), &error) <
         0)
         log_line("hosts", "%s", error.message);
@@ -196,6 +199,9 @@ static int64_t next_wake(const struct watch *watch)
     wake = sooner(wake, crew_deadline(&watch->crew));
     wake = sooner(wake, changes_due_ms(&watch->changes));
     wake = sooner(wake, watch->retry_ms);
+    wake = sooner(wake, watch->tree.look_ms);
+    if (watch->wants_status)
+        wake = sooner(wake, watch->told_ms + STATUS_PAUSE_MS);
     if (notify_watchdog_ms() > 0)
         wake = sooner(wake, watch->watchdog_ms + notify_watchdog_ms());
     return wake;
@@ -247,6 +253,8 @@ static void work(struct watch *watch)
         watch->retry_ms = INT64_MAX;
         watch->wants_scan = true;
     }
+    if (now.monotonic_ms >= watch->tree.look_ms)
+        watch->wants_scan = true;
     if (watch->wants_configuration)
         reload(watch);
     if (watch->wants_scan)
@@ -260,7 +268,7 @@ static void work(struct watch *watch)
         publish(watch);
     if (watch->is_ready)
         crew_start(&watch->crew, &watch->needs);
-    if (watch->wants_status)
+    if (watch->wants_status && clock_monotonic_ms() >= watch->told_ms + STATUS_PAUSE_MS)
         tell(watch);
 }
 
@@ -274,6 +282,7 @@ static int run(struct watch *watch, struct pullkey_error *error)
         r = wait_for_something(watch, error);
     }
     notify_send("STOPPING=1");
+    tell(watch);
     return r;
 }
 
@@ -331,12 +340,14 @@ static int start(const struct hosts_call *call, struct watch *watch, struct pull
         r = publish_open(watch->target, watch->source, &watch->publish, error);
     if (r < 0)
         return r;
+    log_line("hosts", "keeps %s as %s has it", watch->target, watch->source);
     watch->status.started = clock_wall_seconds();
     watch->tree = (struct tree){
         .source = watch->source,
         .settings = &watch->settings,
         .publish = &watch->publish,
         .needs = &watch->needs,
+        .look_ms = INT64_MAX,
         .spread = true,
     };
     return 0;
@@ -354,6 +365,7 @@ int hosts_watch(const struct hosts_call *call, struct pullkey_error *error)
         .clock_changes = -1,
         .link = call->values[HOSTS_LINK],
         .retry_ms = INT64_MAX,
+        .told_ms = INT64_MIN / 2,
     };
     notify_start();
     r = start(call, &watch, error);
