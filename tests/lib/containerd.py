@@ -45,7 +45,7 @@ disabled_plugins = [{disabled}]
   content_sharing_policy = "isolated"
 """
 
-# Images that the transfer service pulls are only unpacked with a snapshotter that it has an entry for.
+# The transfer service unpacks what it pulls only with a snapshotter that it has an entry for.
 VERSION_3 = """\
 [plugins."io.containerd.cri.v1.images"]
   snapshotter = "native"
@@ -91,7 +91,6 @@ class Containerd:
         lines for the table of the CRI plugin that has the settings of images.
         """
         self.home = home
-        self.kind = version
         self.config_path = config_path
         self.settings = settings
         self.level = level
@@ -186,9 +185,9 @@ class Containerd:
         for client, namespace in NAMESPACES.items():
             output = succeed(self.ctr("images", "ls", namespace=namespace))
             rows = [line.split() for line in output.splitlines()[1:]]
-            found[client] = {
-                row[0]: row[2] for row in rows if not row[0].startswith("sha256:") and "@" not in row[0]
-            }
+            # The CRI plugin has more names for each: its ID, and the reference with its digest.
+            tagged = [row for row in rows if not re.search("^sha256:|@sha256:", row[0])]
+            found[client] = {row[0]: row[2] for row in tagged}
         return found
 
     def forget(self):

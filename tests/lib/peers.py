@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+from functools import cache
 
 from tap import Skip, comment
 
@@ -10,16 +11,17 @@ BUILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers", 
 NO_GO = 77
 
 
+@cache
 def program(name, tool=None):
     """The path of a peer, built first if this version never was. Skip where no Go is.
 
     `tool` names one of several programs of the same module; else it is the first.
     """
-    result = subprocess.run([BUILD, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    result = subprocess.run([BUILD, name], capture_output=True, text=True)
     comment(result.stderr)
     if result.returncode == NO_GO:
         raise Skip(result.stderr.strip().splitlines()[-1])
     if result.returncode != 0:
         raise AssertionError(f"tests/peers/build {name} failed")
-    paths = {os.path.basename(path): path for path in reversed(result.stdout.split("\n")) if path}
-    return paths[tool] if tool else result.stdout.split("\n")[0]
+    paths = result.stdout.split("\n")
+    return next(path for path in paths if tool in (None, os.path.basename(path)))

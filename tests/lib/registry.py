@@ -100,7 +100,7 @@ class Registry:
         self.directory = tempfile.mkdtemp(prefix="pullkey-registry-")
         self.ca = os.path.join(self.directory, "ca.crt")
         # For another server of the same CA.
-        self.certificate = tuple(os.path.join(self.directory, f"server.{x}") for x in ("crt", "key"))
+        self.certificate = (f"{self.directory}/server.crt", f"{self.directory}/server.key")
         self.port = None
         self._log = os.path.join(self.directory, "log")
         self._process = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small HTTPS servers on loopback that write down what arrives, in front of a registry or beside it.
+"""Small HTTPS servers on loopback that write down what arrives, before a registry or beside it.
 
     with Registry(users) as registry, Recorder(registry) as mirror:
         mirror.address            "127.0.0.1:PORT", another name of the registry
@@ -69,7 +69,7 @@ class Request:
 
 
 class Service:
-    """`certificate` is (certificate, key). reply() of a subclass answers; one thread a connection."""
+    """`certificate` is (certificate, key). reply() of a subclass answers. A thread a connection."""
 
     def __init__(self, certificate, host="127.0.0.1"):
         self.host = host

@@ -66,7 +66,8 @@ class TokenServer(Service):
         self._key = os.path.join(directory, "tokens.key")
         new = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={ISSUER}"]
         self._openssl("req", *new, "-keyout", self._key, "-out", self.bundle)
-        self._chain = [b64encode(self._openssl("x509", "-in", self.bundle, "-outform", "DER")).decode()]
+        der = self._openssl("x509", "-in", self.bundle, "-outform", "DER")
+        self._chain = [b64encode(der).decode()]
 
     def clear(self):
         super().clear()

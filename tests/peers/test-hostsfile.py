@@ -143,9 +143,12 @@ def unknown(version):
 def inline(version):
     """Only tables in brackets are hosts; headers may be written in every way."""
     with place(version) as it:
-        for text in (f'host = {{"{MIRROR}" = {{}}}}\n', f'[host]\n"{MIRROR}" = {{}}\n'):
+        for text in (
+            f'host = {{"{MIRROR}" = {{}}}}\n',
+            f'[host]\n"{MIRROR}" = {{}}\n',
+            f'host."{MIRROR}".ca = []\n',
+        ):
             equal(addresses(it.ask_about(text)), [f"https://{HOST}/v2"], "hosts")
-        equal(addresses(it.ask_about(f'host."{MIRROR}".ca = []\n')), [f"https://{HOST}/v2"], "hosts")
         for text in (
             f'[host."{MIRROR}".header]\nAuthorization = "{SECRET}"\n',
             f'[host."{MIRROR}"]\nheader.Authorization = "{SECRET}"\n',

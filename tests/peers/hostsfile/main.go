@@ -2,9 +2,9 @@
 
 // Tells what containerd's own code makes of directories of hosts.toml files.
 //
-// Every line of standard input is a question, ["DIRECTORY", "HOST"] in JSON: a registry's host (with
-// its port, if it has one) below a directory as `config_path` names it. Every question has one line
-// as its answer, an object with
+// Every line of standard input is a question, ["DIRECTORY", "HOST"] in JSON: a registry's host
+// (with its port, if it has one) below a directory as `config_path` names it. Every question has
+// one line as its answer, an object with
 //
 //	directory  the host's own directory that was chosen, "" where there is none
 //	hosts      what is tried, in this order: scheme, host, path, capabilities, header, skip_verify,
@@ -56,7 +56,7 @@ type answer struct {
 	Error     string   `json:"error,omitempty"`
 }
 
-// Collects what containerd logs, in place of a hook's usual work.
+// Collects what containerd logs.
 type collector struct {
 	lines []string
 }
