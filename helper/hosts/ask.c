@@ -74,6 +74,28 @@ size_t ask_names(const struct registry_reference *reference,
     return count;
 }
 
+/* An exec backend fails in the sandbox, and "permission denied" would not tell why. */
+static int explain_exec(const struct config *config, const struct registry_reference *reference,
+                        struct pullkey_error *error)
+{
+    const struct config_asker asker = { .caller = CONFIG_HOSTS };
+    const struct config_rule *rule = config_find_rule(config, reference, &asker);
+    const struct config_instance *chain = rule ? rule->chain : config->default_chain;
+    size_t count = rule ? rule->chain_count : config->default_count;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(chain[i].name);
+
+        if (strcmp(chain[i].type, "exec") == 0 &&
+            strncmp(error->message, chain[i].name, length) == 0 && error->message[length] == ':')
+            return error_set(error, PULLKEY_UNSUPPORTED,
+                             "%s: the process that asks here may run no program, so exec backends "
+                             "do not work; name the helper itself as credHelper",
+                             chain[i].name);
+    }
+    return -(int)error->code;
+}
+
 /* Core knows when its tokens expire. */
 static int ask_core(const struct ask *ask, const struct registry_reference *reference,
                     struct pullkey_credential *ret, struct pullkey_error *error)
@@ -98,7 +120,9 @@ static int ask_core(const struct ask *ask, const struct registry_reference *refe
     r = depth_read(&resolve.depth, error);
     if (r == 0)
         r = sandbox_enter(directory[0] != '\0' ? directory : NULL, error);
-    return r < 0 ? r : resolve_get(&resolve, reference, ret, NULL, error);
+    if (r == 0)
+        r = resolve_get(&resolve, reference, ret, NULL, error);
+    return r < 0 && r != -(int)PULLKEY_NOT_FOUND ? explain_exec(&config, reference, error) : r;
 }
 
 static int find_account(const char *name, uid_t *ret_user, gid_t *ret_group)

@@ -36,7 +36,10 @@ struct hosts_option_text {
 
 extern const struct hosts_option_text hosts_options[HOSTS_OPTION_MAX];
 
-/* Where containerd and pullkey look, unless the command line says otherwise. */
+/*
+ * Where they are for root, unless the command line says otherwise. Others have
+ * $XDG_CONFIG_HOME/containerd/certs.d and $XDG_RUNTIME_DIR/pullkey/hosts.
+ */
 #define HOSTS_SOURCE_DEFAULT "/etc/containerd/certs.d"
 #define HOSTS_TARGET_DEFAULT "/run/pullkey/hosts"
 
@@ -69,6 +72,13 @@ int hosts_load(struct config *ret, struct pullkey_error *error);
 
 /* An absolute path, without slashes at its end. `ret` has FILE_PATH_MAX bytes. */
 int hosts_absolute(const char *path, char *ret, struct pullkey_error *error);
+
+/* The source and the target of a call, in buffers of FILE_PATH_MAX bytes. */
+int hosts_source(const struct hosts_call *call, char *ret, struct pullkey_error *error);
+int hosts_target(const struct hosts_call *call, char *ret, struct pullkey_error *error);
+
+/* Makes the directory that the target stands in, with mode 0755, where it is missing. */
+int hosts_make_place(const char *target, struct pullkey_error *error);
 
 int hosts_show(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_status(const struct hosts_call *call, struct pullkey_error *error);

@@ -3,7 +3,6 @@
 #include "hosts.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,24 +11,6 @@
 #include "base/output.h"
 #include "crew.h"
 #include "tree.h"
-
-int hosts_absolute(const char *path, char *ret, struct pullkey_error *error)
-{
-    char directory[FILE_PATH_MAX];
-    size_t length = strlen(path);
-
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    if (path[0] != '/') {
-        if (!getcwd(directory, sizeof(directory)))
-            return error_errno(error, errno, "cannot tell the working directory");
-        return file_join(ret, directory, path, error);
-    }
-    if (length >= FILE_PATH_MAX)
-        return error_set(error, PULLKEY_INVALID, "a path is too long");
-    memcpy(mempcpy(ret, path, length), "", 1);
-    return 0;
-}
 
 static bool is_finished(const struct needs *needs)
 {

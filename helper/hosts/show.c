@@ -23,13 +23,6 @@
 #define COLUMNS 6
 #define TIME_SIZE 32
 
-static int target_of(const struct hosts_call *call, char *ret, struct pullkey_error *error)
-{
-    const char *target = call->values[HOSTS_TARGET];
-
-    return hosts_absolute(target ? target : HOSTS_TARGET_DEFAULT, ret, error);
-}
-
 /* As containerd looks for a registry: "host_5000_", "host:5000", "_default". */
 static int find_registry(const char *target, const char *registry, char *ret_name,
                          struct pullkey_error *error)
@@ -116,7 +109,7 @@ int hosts_show(const struct hosts_call *call, struct pullkey_error *error)
     cleanup_buffer struct buffer masked = BUFFER_INIT(4 * TOML_SIZE_MAX);
     cleanup_toml struct toml_document toml = { 0 };
     char target[FILE_PATH_MAX], name[FILE_PATH_MAX], path[FILE_PATH_MAX], file[FILE_PATH_MAX];
-    int r = target_of(call, target, error);
+    int r = hosts_target(call, target, error);
 
     if (r == 0)
         r = find_registry(target, call->argument, name, error);
@@ -299,7 +292,7 @@ int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
     const cJSON *entries;
     size_t problems;
     bool running;
-    int r = target_of(call, target, error);
+    int r = hosts_target(call, target, error);
 
     if (r == 0)
         r = read_status(target, &json, &text, error);

@@ -323,11 +323,12 @@ static void close_all(struct watch *watch)
 
 static int start(const struct hosts_call *call, struct watch *watch, struct pullkey_error *error)
 {
-    const char *source = call->values[HOSTS_SOURCE], *target = call->values[HOSTS_TARGET];
-    int r = hosts_absolute(source ? source : HOSTS_SOURCE_DEFAULT, watch->source, error);
+    int r = hosts_source(call, watch->source, error);
 
     if (r == 0)
-        r = hosts_absolute(target ? target : HOSTS_TARGET_DEFAULT, watch->target, error);
+        r = hosts_target(call, watch->target, error);
+    if (r == 0)
+        r = hosts_make_place(watch->target, error);
     if (r == 0)
         r = status_directory(watch->target, watch->directory, error);
     if (r == 0)
