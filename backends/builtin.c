@@ -14,6 +14,9 @@ extern const struct pullkey_codec cms_codec;
 #ifdef PULLKEY_WITH_PROBE
 extern const struct pullkey_probe probe_module;
 #endif
+#ifdef PULLKEY_WITH_YAML
+extern const struct pullkey_reader yaml_reader;
+#endif
 
 extern const struct pullkey_module *const module_builtin_table[];
 const struct pullkey_module *const module_builtin_table[] = {
@@ -25,6 +28,9 @@ const struct pullkey_module *const module_builtin_table[] = {
 #endif
 #ifdef PULLKEY_WITH_PROBE
     &probe_module.module,
+#endif
+#ifdef PULLKEY_WITH_YAML
+    &yaml_reader.module,
 #endif
     NULL,
 };

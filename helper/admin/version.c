@@ -21,6 +21,7 @@ static const struct part {
     { "exec", PULLKEY_KIND_BACKEND, "other credential helpers" },
     { "cms", PULLKEY_KIND_CODEC, "encryption of the file" },
     { "probe", PULLKEY_KIND_PROBE, "asks a registry at login" },
+    { "yaml", PULLKEY_KIND_READER, "reads registries.yaml" },
 };
 #define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
 
@@ -40,12 +41,15 @@ static int state_of(const struct part *part, const char **ret, struct pullkey_er
     const struct pullkey_backend *backend;
     const struct pullkey_codec *codec;
     const struct pullkey_probe *probe;
+    const struct pullkey_reader *reader;
     int r;
 
     if (part->kind == PULLKEY_KIND_CODEC)
         r = module_find_codec(part->name, &codec, why);
     else if (part->kind == PULLKEY_KIND_PROBE)
         r = module_find_probe(part->name, &probe, why);
+    else if (part->kind == PULLKEY_KIND_READER)
+        r = module_find_reader(part->name, &reader, why);
     else
         r = module_find_backend(part->name, &backend, why);
     /* Not for lack of memory: that says nothing about the part. */

@@ -228,6 +228,22 @@ int module_find_probe(const char *type, const struct pullkey_probe **ret,
     return 0;
 }
 
+int module_find_reader(const char *type, const struct pullkey_reader **ret,
+                       struct pullkey_error *error)
+{
+    const struct pullkey_module *module;
+    const struct pullkey_reader *reader;
+    int r = find(type, PULLKEY_KIND_READER, sizeof(**ret), &module, error);
+
+    if (r < 0)
+        return r;
+    reader = (const struct pullkey_reader *)(const void *)module;
+    if (!reader->read)
+        return refuse_hollow(type, error);
+    *ret = reader;
+    return 0;
+}
+
 int module_inputs(const char *type, struct buffer *ret, struct pullkey_error *error)
 {
     const struct pullkey_module *module;

@@ -19,6 +19,8 @@ int module_find_codec(const char *type, const struct pullkey_codec **ret,
                       struct pullkey_error *error);
 int module_find_probe(const char *type, const struct pullkey_probe **ret,
                       struct pullkey_error *error);
+int module_find_reader(const char *type, const struct pullkey_reader **ret,
+                       struct pullkey_error *error);
 
 /*
  * What chooses the identity of a backend that yields expiring tokens (pullkey_module.inputs),

@@ -30,7 +30,7 @@ PROGRAMS = ("docker-credential-pullkey", "pullkey")
 LIGHT = {"libc.so.6", "libcjson.so.1"}
 
 # What each part brings into the programs where it is linked in.
-LINKED = {"cms": {"libcrypto.so.3"}, "probe": {"libcurl.so.4"}}
+LINKED = {"cms": {"libcrypto.so.3"}, "probe": {"libcurl.so.4"}, "yaml": {"libyaml-0.so.2"}}
 
 # What a module may name. Nothing else may creep in through a new dependency.
 LIBRARIES = {
@@ -39,7 +39,7 @@ LIBRARIES = {
     "keyring.so": None,
     "kubernetes.so": {"libc.so.6", "libcjson.so.1", "libcurl.so.4", "libcrypto.so.3"},
     "token.so": {"libc.so.6", "libcjson.so.1", "libcurl.so.4", "libcrypto.so.3"},
-    "yaml.so": None,
+    "yaml.so": {"libc.so.6", "libcjson.so.1", "libyaml-0.so.2"},
 }
 
 

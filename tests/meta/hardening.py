@@ -48,7 +48,7 @@ EXEMPTIONS = re.compile(
 )
 
 # Folders whose library this build has not.
-ABSENT = {"cms", "probe", "http"} - set(os.environ["PULLKEY_PARTS"].split())
+ABSENT = {"cms", "probe", "yaml", "http"} - set(os.environ["PULLKEY_PARTS"].split())
 if "probe" not in ABSENT:
     ABSENT.discard("http")
 

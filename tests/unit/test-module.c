@@ -103,6 +103,25 @@ static const struct pullkey_codec codec = {
     .seal = fake_seal,
     .unseal = fake_seal,
 };
+static int fake_read(const struct pullkey_host *host, const char *name, const char *text,
+                     size_t length, struct pullkey_secret *ret_json,
+                     struct pullkey_place **ret_places, size_t *ret_count,
+                     struct pullkey_error *error)
+{
+    (void)host;
+    (void)name;
+    (void)text;
+    (void)length;
+    (void)ret_json;
+    (void)ret_places;
+    (void)ret_count;
+    return error_set(error, PULLKEY_INTERNAL, "nobody asks this");
+}
+
+static const struct pullkey_reader reader = {
+    .module = HEAD(reader, PULLKEY_KIND_READER, "reader", 0, NULL),
+    .read = fake_read,
+};
 static const struct pullkey_probe probe = {
     .module = HEAD(probe, PULLKEY_KIND_PROBE, "probe", 0, NULL),
     .check = fake_check,
@@ -112,7 +131,8 @@ static struct pullkey_backend changing = BACKEND("changing", ALL, NULL); /* as e
 extern const struct pullkey_module *const module_builtin_table[];
 const struct pullkey_module *const module_builtin_table[] = {
     &whole.module,    &longest.module, &expiring.module, &lasting.module,  &undeclared.module,
-    &misnamed.module, &codec.module,   &probe.module,    &changing.module, NULL,
+    &misnamed.module, &codec.module,   &probe.module,    &reader.module,   &changing.module,
+    NULL,
 };
 
 static int tear_down(void **state)
@@ -142,6 +162,7 @@ static void what_is_there_is_found(void **state)
     const struct pullkey_backend *backend;
     const struct pullkey_codec *found_codec;
     const struct pullkey_probe *found_probe;
+    const struct pullkey_reader *found_reader;
     struct pullkey_error error;
 
     (void)state;
@@ -153,6 +174,12 @@ static void what_is_there_is_found(void **state)
     assert_ptr_equal(found_codec, &codec);
     assert_fine(module_find_probe("probe", &found_probe, &error), error);
     assert_ptr_equal(found_probe, &probe);
+    assert_fine(module_find_reader("reader", &found_reader, &error), error);
+    assert_ptr_equal(found_reader, &reader);
+    assert_refused(module_find_reader("codec", &found_reader, &error), PULLKEY_INVALID,
+                   "\"codec\" cannot be used", error);
+    assert_refused(module_find_reader("unit-absent", &found_reader, &error), PULLKEY_UNSUPPORTED,
+                   "unit-absent", error);
 }
 
 static void unknown_names(void **state)

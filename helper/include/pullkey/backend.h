@@ -46,7 +46,7 @@ enum pullkey_kind {
     PULLKEY_KIND_BACKEND = 1, /* struct pullkey_backend: a source or store of credentials */
     PULLKEY_KIND_CODEC = 2,   /* struct pullkey_codec: seals and unseals a store file */
     PULLKEY_KIND_PROBE = 3, /* struct pullkey_probe: asks a registry whether a credential is good */
-    PULLKEY_KIND_READER = 4, /* turns another file format into JSON */
+    PULLKEY_KIND_READER = 4, /* struct pullkey_reader: turns another file format into JSON */
 };
 
 enum pullkey_error_class {
@@ -247,6 +247,27 @@ struct pullkey_probe {
     int (*check)(const struct pullkey_host *host, const struct pullkey_request *request,
                  const struct pullkey_credential *credential, const char *options,
                  struct pullkey_probe_result *ret, struct pullkey_error *error);
+};
+
+/* Where a value stands in the text that a reader was given: byte offsets, and the line from 1. */
+struct pullkey_place {
+    size_t key_begin, key_end; /* of a member of an object, quotes included; else both are `begin` */
+    size_t begin, end;         /* the value, quotes and brackets included */
+    size_t line;               /* of the key, else of the value */
+};
+
+/*
+ * A reader turns text in another format into one JSON value, which is as strict as what the host
+ * itself takes: no duplicate keys, at most 32 levels. Each member and each element of the JSON
+ * begins on the line on which it begins in the text, so that errors about the JSON name the right
+ * line. `places` has the place of each value, in the order of the JSON, a container before what is
+ * in it. Errors begin with `name` and ":LINE: ", and quote nothing.
+ */
+struct pullkey_reader {
+    struct pullkey_module module;
+    int (*read)(const struct pullkey_host *host, const char *name, const char *text, size_t length,
+                struct pullkey_secret *ret_json, struct pullkey_place **ret_places,
+                size_t *ret_count, struct pullkey_error *error);
 };
 
 /* Defines the one exported symbol of a module; nothing in a builtin program. */
