@@ -64,7 +64,9 @@ static int open_below(const struct node *node, const char *inner, int flags)
 
 int node_open_at(const struct node *node, const char *inner, int flags, struct pullkey_error *error)
 {
-    int fd = open_below(node, inner, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK), errnum = errno;
+    /* openat2 refuses what means nothing with O_PATH. */
+    int more = flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int fd = open_below(node, inner, flags | more), errnum = errno;
 
     if (fd >= 0)
         return fd;
