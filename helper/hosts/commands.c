@@ -21,6 +21,17 @@ const struct hosts_option_text hosts_options[HOSTS_OPTION_MAX] = {
 
 const struct hosts_command hosts_commands[] = {
     {
+        .name = "check",
+        .options = BIT(HOSTS_ROOT) | BIT(HOSTS_TARGET) | BIT(HOSTS_JSON),
+        .run = hosts_check,
+        .summary = "say what is wrong with the way this node pulls",
+        .details =
+            "Reads containerd's configuration with its hosts directories, registries.yaml of\n"
+            "k3s and RKE2, and pullkey's own configuration, and changes nothing. Each problem\n"
+            "is named with its place, a name for programs, and what to do about it. The exit\n"
+            "status is 1 if there is an error or a warning; notes alone are no problem.\n",
+    },
+    {
         .name = "render",
         .options = BIT(HOSTS_SOURCE) | BIT(HOSTS_TARGET) | BIT(HOSTS_JSON),
         .run = hosts_render,

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hosts directories: which of them containerd looks at, and which files it takes. */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* -- Releases --------------------------------------------------------------------------------- */
+
+/* A directory that no config_path names may be anybody's. */
+static const struct node_config *reader_of(const struct check *check, const struct check_root *root)
+{
+    return root->config ? root->config : &check->node.configs[0];
+}
+
+bool check_may_be_before(const struct check *check, const struct check_root *root, int major,
+                         int minor, int patch)
+{
+    return node_may_be_before(reader_of(check, root), major, minor, patch);
+}
+
+bool check_may_be_from(const struct check *check, const struct check_root *root, int major,
+                       int minor, int patch)
+{
+    return node_may_be_from(reader_of(check, root), major, minor, patch);
+}
+
+bool check_release_is_known(const struct check *check, const struct check_root *root)
+{
+    return reader_of(check, root)->version.is_known;
+}
+
+/* What is wrong with some releases is a note where the release is not known. */
+static enum output_level level_for(const struct check *check, const struct check_root *root,
+                                   enum output_level level)
+{
+    return check_release_is_known(check, root) ? level : OUTPUT_NOTE;
+}
+
+/* -- Keys ------------------------------------------------------------------------------------- */
+
+static bool is_one_of(const char *key, const char *const *names)
+{
+    for (; *names; names++)
+        if (text_equal_any_case(key, *names))
+            return true;
+    return false;
+}
+
+/* Keys of containerd in any case, ours as they are; others do nothing. */
+static void check_keys(struct check *check, const char *path, const struct toml_item *table,
+                       bool is_root, const char *host)
+{
+    static const char *const known[] = { "capabilities", "ca",     "client",
+                                         "skip_verify",  "header", "override_path",
+                                         "dial_timeout", NULL };
+    static const char *const secrets[] = { "password",       "token",  "identitytoken",
+                                           "identity_token", "secret", NULL };
+
+    for (const struct toml_item *item = table->first; item; item = item->next) {
+        bool ours = strcmp(item->key, "auth") == 0 && item->kind == TOML_TABLE;
+
+        if (is_one_of(item->key, known) || ours || is_one_of(item->key, secrets) ||
+            (is_root && is_one_of(item->key, (const char *const[]){ "server", "host", NULL })) ||
+            (!is_root && strcmp(item->key, "credHelper") == 0) ||
+            (strcmp(item->key, "auth") == 0 && item->kind == TOML_STRING))
+            continue;
+        if (text_equal_any_case(item->key, "credHelper"))
+            check_at(check, OUTPUT_ERROR, "helper-misplaced", path, item,
+                     "write it as credHelper in [host.\"URL\".auth], or in [auth] for server",
+                     "%s does nothing here", item->key);
+        else
+            check_at(check, OUTPUT_WARNING, "unknown-key", path, item,
+                     "correct or remove it: it does nothing",
+                     "%s of %s is no key that containerd has", item->key, host);
+    }
+}
+
+static void check_auth_keys(struct check *check, const char *path, const struct toml_item *table)
+{
+    static const char *const known[] = { "credHelper", "assumeLifetime", "allowInsecure" };
+    const struct toml_item *auth = toml_member(table, "auth");
+
+    for (const struct toml_item *item = auth && auth->kind == TOML_TABLE ? auth->first : NULL; item;
+         item = item->next) {
+        bool is_known = false, is_like = text_equal_any_case(item->key, "credHelper") ||
+                                         text_equal_any_case(item->key, "credsStore") ||
+                                         text_equal_any_case(item->key, "cred_helper") ||
+                                         text_equal_any_case(item->key, "credential_helper");
+
+        for (size_t i = 0; i < COUNT(known); i++)
+            is_known = is_known || strcmp(item->key, known[i]) == 0;
+        if (!is_known)
+            check_at(check, is_like ? OUTPUT_ERROR : OUTPUT_WARNING,
+                     is_like ? "helper-misplaced" : "unknown-key", path, item,
+                     is_like ? "write it as credHelper" : "correct or remove it: it does nothing",
+                     "%s in [auth] does nothing", item->key);
+    }
+}
+
+/* -- Hosts ------------------------------------------------------------------------------------ */
+
+static bool has_capability(const struct toml_item *table, const char *name)
+{
+    const struct toml_item *list = hosts_member(table, "capabilities");
+
+    for (const struct toml_item *item = list && list->kind == TOML_ARRAY ? list->first : NULL; item;
+         item = item->next)
+        if (item->kind == TOML_STRING && text_equal_any_case(item->string, name))
+            return true;
+    return false;
+}
+
+static void check_capabilities(struct check *check, const struct check_root *root, const char *path,
+                               const struct hosts_host *host)
+{
+    const struct toml_item *list = hosts_member(host->table, "capabilities");
+
+    if (!list)
+        return;
+    if (has_capability(host->table, "referrers") && check_may_be_before(check, root, 2, 2, 0))
+        check_at(check, level_for(check, root, OUTPUT_ERROR), "referrers-before-2.2", path, list,
+                 "remove \"referrers\"; without capabilities a host has all of them",
+                 "containerd before 2.2 ignores the whole file for the capability \"referrers\", "
+                 "and pulls from the registry itself");
+    if (has_capability(host->table, "push") && !has_capability(host->table, "pull") &&
+        !has_capability(host->table, "resolve") && (host->authorization || host->helper))
+        check_at(check, OUTPUT_NOTE, "push-only-credential", path, list, "list the host last",
+                 "this host is for pushes only, and still sees requests for blobs, with its "
+                 "credential");
+}
+
+static void check_dial_timeout(struct check *check, const struct check_root *root, const char *path,
+                               const struct hosts_host *host)
+{
+    const struct toml_item *item = hosts_member(host->table, "dial_timeout");
+
+    if (!item)
+        return;
+    if (host->is_http && check_may_be_from(check, root, 2, 0, 0) &&
+        check_may_be_before(check, root, 2, 1, 0))
+        check_at(check, level_for(check, root, OUTPUT_WARNING), "dial-timeout-http", path, item,
+                 "remove dial_timeout, or upgrade containerd",
+                 "with dial_timeout, containerd 2.0 tries this http:// host with https first");
+    else if (check_release_is_known(check, root) && check_may_be_before(check, root, 2, 0, 0))
+        check_at(check, OUTPUT_NOTE, "dial-timeout-ignored", path, item, "upgrade containerd",
+                 "containerd 1 does not know dial_timeout");
+}
+
+static void check_insecure(struct check *check, const char *path, const struct hosts_host *host,
+                           const char *name)
+{
+    const char *how = host->is_http ? "http://" : "skip_verify";
+
+    if (host->helper || !host->authorization || (!host->is_http && !host->skip_verify))
+        return;
+    check_at(check, OUTPUT_ERROR, "insecure-credential", path, host->authorization,
+             "use https with a ca", "the credential of %s can be read on the way (%s)", name, how);
+}
+
+static void check_file_exists(struct check *check, const struct node_host_directory *directory,
+                              const struct toml_item *item)
+{
+    char inner[FILE_PATH_MAX];
+    struct pullkey_error why;
+    struct stat status;
+    int length;
+
+    if (item->kind != TOML_STRING || item->string[0] == '\0')
+        return;
+    if (item->string[0] == '/')
+        length = snprintf(inner, sizeof(inner), "%s", item->string);
+    else
+        length = snprintf(inner, sizeof(inner), "%.*s/%s",
+                          (int)(strrchr(directory->inner, '/') - directory->inner),
+                          directory->inner, item->string);
+    if (length < 0 || length >= (int)sizeof(inner))
+        return;
+    if (node_stat(&check->node, inner, &status, &why) < 0)
+        check_at(check, OUTPUT_ERROR, "certificate-missing", directory->path, item,
+                 "put the file there, or correct the path",
+                 "%s is not there: no pull from this host can work", inner);
+}
+
+static void check_certificates(struct check *check, const struct node_host_directory *directory,
+                               const struct toml_item *table, const char *key)
+{
+    const struct toml_item *item = hosts_member(table, key);
+
+    if (!item)
+        return;
+    check_file_exists(check, directory, item);
+    for (const struct toml_item *member = item->kind == TOML_ARRAY ? item->first : NULL; member;
+         member = member->next) {
+        check_file_exists(check, directory, member);
+        for (const struct toml_item *one = member->kind == TOML_ARRAY ? member->first : NULL; one;
+             one = one->next)
+            check_file_exists(check, directory, one);
+    }
+}
+
+/* [header] without a host: the last host of this file is whatever a pod names. */
+static void check_default_header(struct check *check, const struct node_host_directory *directory,
+                                 const struct hosts_host *host)
+{
+    const struct toml_item *headers = hosts_member(host->table, "header");
+
+    if (strcmp(directory->name, "_default") != 0 || host->name)
+        return;
+    for (const struct toml_item *item = headers && headers->kind == TOML_TABLE ? headers->first
+                                                                               : NULL;
+         item; item = item->next)
+        if (check_is_secret_name(item->key))
+            check_at(check, OUTPUT_ERROR, "default-header", directory->path, item,
+                     "put it into the [host.\"URL\"] that it is for, and change the secret",
+                     "%s in [header] of _default is sent to whatever registry a pod names",
+                     item->key);
+}
+
+/* Registries that are known to answer a header with a challenge for Bearer tokens. */
+static bool is_known_bearer(const struct registry_reference *reference)
+{
+    static const char *const names[] = { "docker.io", "ghcr.io", "quay.io", "registry.gitlab.com" };
+
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (strcmp(reference->host, names[i]) == 0 && reference->port == 0)
+            return true;
+    return false;
+}
+
+static void check_bearer(struct check *check, const struct check_root *root, const char *path,
+                         const struct hosts_host *host, const char *name)
+{
+    const struct toml_item *item = host->helper_item ? host->helper_item : host->authorization;
+
+    if (!(host->helper || host->authorization) || !host->reference ||
+        !check_may_be_before(check, root, 2, 1, 0))
+        return;
+    if (is_known_bearer(host->reference))
+        check_at(check, level_for(check, root, OUTPUT_ERROR), "bearer-before-2.1", path,
+                 item ? item : host->table,
+                 "upgrade containerd to 2.1 or later, or use a kubelet credential provider",
+                 "%s asks for Bearer tokens, for which containerd before 2.1 does not send the "
+                 "credential",
+                 name);
+    else if (check_release_is_known(check, root))
+        check_at(check, OUTPUT_NOTE, "bearer-unknown", path, item ? item : host->table,
+                 "see what \"curl -i https://HOST/v2/\" answers; containerd 2.1 can do both",
+                 "if %s asks for Bearer tokens, containerd before 2.1 does not send the credential",
+                 name);
+}
+
+static void check_host(struct check *check, const struct check_root *root,
+                       const struct node_host_directory *directory, const struct hosts_host *host)
+{
+    const char *name = host->name ? check_host_name(host->name) : directory->name;
+
+    check_keys(check, directory->path, host->table, host->is_server, name);
+    check_auth_keys(check, directory->path, host->table);
+    check_capabilities(check, root, directory->path, host);
+    check_dial_timeout(check, root, directory->path, host);
+    check_insecure(check, directory->path, host, name);
+    check_bearer(check, root, directory->path, host, name);
+    check_certificates(check, directory, host->table, "ca");
+    check_certificates(check, directory, host->table, "client");
+    if (host->is_server)
+        check_default_header(check, directory, host);
+    if (host->name && check_has_user(host->name))
+        check_at(check, OUTPUT_ERROR, "url-credential", directory->path, host->table,
+                 "remove it from the URL, and name a credHelper",
+                 "the URL of %s has a user name in it, which containerd ignores", name);
+    if (host->problem)
+        check_at(check, OUTPUT_ERROR, "helper-problem", directory->path,
+                 host->helper_item ? host->helper_item : host->table,
+                 "correct it: pullkey does not serve this host", "%s: %s", name, host->problem);
+    else if (host->helper && (host->is_http || host->skip_verify))
+        check_at(check, OUTPUT_NOTE, "insecure-allowed", directory->path,
+                 host->helper_item ? host->helper_item : host->table, "use https with a ca",
+                 "the credential of %s can be read on the way, as allowInsecure says", name);
+    if (host->helper)
+        check->has_helpers = true;
+}
+
+/* -- Files ------------------------------------------------------------------------------------ */
+
+/* Positions of headers in a table and below it, or of the next table that is none of its own. */
+static size_t first_header(const struct toml_document *toml, const struct toml_item *table)
+{
+    size_t first = toml->text[table->begin] == '[' ? table->begin : SIZE_MAX;
+
+    for (const struct toml_item *item = table->first; item; item = item->next) {
+        size_t below =
+            item->kind == TOML_TABLE && !item->is_inline ? first_header(toml, item) : SIZE_MAX;
+
+        first = below < first ? below : first;
+    }
+    return first;
+}
+
+static const struct toml_item *last_header(const struct toml_document *toml,
+                                           const struct toml_item *table)
+{
+    const struct toml_item *last = toml->text[table->begin] == '[' ? table : NULL;
+
+    for (const struct toml_item *item = table->first; item; item = item->next) {
+        const struct toml_item *below =
+            item->kind == TOML_TABLE && !item->is_inline ? last_header(toml, item) : NULL;
+
+        if (below && (!last || below->begin > last->begin))
+            last = below;
+    }
+    return last;
+}
+
+/* Tables of one host that stand apart make it two hosts to containerd 2. */
+static void check_order(struct check *check, const struct node_host_directory *directory,
+                        const struct toml_item *hosts)
+{
+    const struct toml_document *toml = &directory->file.toml;
+
+    for (const struct toml_item *host = hosts->first; host; host = host->next) {
+        size_t first = first_header(toml, host);
+        const struct toml_item *last = last_header(toml, host);
+
+        for (const struct toml_item *other = hosts->first; last && other; other = other->next) {
+            size_t at = first_header(toml, other);
+
+            if (other == host || at == SIZE_MAX || at < first || at > last->begin)
+                continue;
+            check_at(check, OUTPUT_WARNING, "host-tables-apart", directory->path, last,
+                     "put it right behind the other tables of the host",
+                     "a table of %s stands behind one of %s: containerd 2 tries the first host "
+                     "twice",
+                     check_host_name(host->key), check_host_name(other->key));
+            break;
+        }
+    }
+}
+
+static void check_inline(struct check *check, const struct check_root *root,
+                         const struct node_host_directory *directory, const struct toml_item *hosts)
+{
+    bool is_inline = hosts->is_inline;
+
+    if (!check_may_be_from(check, root, 2, 0, 0))
+        return;
+    for (const struct toml_item *host = hosts->first; host; host = host->next)
+        if (is_inline || host->is_inline || first_header(&directory->file.toml, host) == SIZE_MAX)
+            check_at(check, check_release_is_known(check, root) ? OUTPUT_ERROR : OUTPUT_WARNING,
+                     "inline-host", directory->path, host, "write it as [host.\"URL\"]",
+                     "containerd 2 does not see %s, because it has no [host.\"URL\"] of its own",
+                     check_host_name(host->key));
+}
+
+/* A mirror gets what a pod's pull secret says, if it asks. */
+static void check_mirrors(struct check *check, const struct node_host_directory *directory)
+{
+    char registry[REGISTRY_HOST_MAX + 8];
+
+    hosts_directory_registry(directory->name, registry);
+    for (size_t i = 0; i + 1 < directory->file.host_count; i++) {
+        const struct hosts_host *host = &directory->file.hosts[i];
+
+        if (host->helper || host->authorization || !host->reference ||
+            strcmp(host->reference->host, registry) == 0)
+            continue;
+        check_at(check, OUTPUT_NOTE, "mirror-gets-pull-secrets", directory->path, host->table,
+                 "use mirrors that you trust with the secrets of pods",
+                 "if this mirror asks for credentials, containerd sends it the pull secrets of "
+                 "pods");
+        return;
+    }
+}
+
+void check_host_files(struct check *check, const struct check_root *root,
+                      const struct node_host_directory *directory)
+{
+    const struct hosts_file *file = &directory->file;
+    const struct toml_item *hosts = toml_member(file->toml.root, "host");
+
+    check_secrets(check, directory);
+    if (directory->problem.code != PULLKEY_OK) {
+        bool unread = !directory->toml.root && !directory->text.data;
+
+        findings_add_error(&check->findings, OUTPUT_ERROR,
+                           unread ? "hosts-file-unreadable" : "hosts-file-refused",
+                           directory->path ? directory->path : root->hosts.path,
+                           unread ? "make it a file that containerd can read: every pull fails"
+                                  : "correct it: containerd ignores the file, and pulls from the "
+                                    "registry itself",
+                           &directory->problem);
+        return;
+    }
+    if (!directory->has_file)
+        return;
+    for (size_t i = 0; i < file->host_count; i++)
+        check_host(check, root, directory, &file->hosts[i]);
+    if (hosts && hosts->kind == TOML_TABLE) {
+        check_order(check, directory, hosts);
+        check_inline(check, root, directory, hosts);
+    }
+    if (file->toml.root->first && file->host_count <= 1 && !(hosts && hosts->first) &&
+        check_may_be_before(check, root, 1, 7, 32))
+        findings_add(&check->findings, level_for(check, root, OUTPUT_ERROR), "server-only",
+                     directory->path, 0, "add a table [host.\"URL\"] for the server",
+                     "containerd up to 1.7.31 ignores a file without a [host.\"URL\"]");
+    check_mirrors(check, directory);
+}
+
+/* -- Directories ------------------------------------------------------------------------------ */
+
+static const struct node_host_directory *find(const struct node_hosts *hosts, const char *name)
+{
+    for (size_t i = 0; i < hosts->count; i++)
+        if (strcmp(hosts->directories[i].name, name) == 0)
+            return &hosts->directories[i];
+    return NULL;
+}
+
+static char *directory_path(const struct check_root *root, const char *name, char *ret, size_t size)
+{
+    (void)snprintf(ret, size, "%s/%s", root->hosts.path, name);
+    return ret;
+}
+
+static void check_directory(struct check *check, const struct check_root *root,
+                            const struct node_host_directory *directory)
+{
+    static const char *const hub[] = { "registry-1.docker.io", "index.docker.io",
+                                       "registry.hub.docker.com", "hub.docker.com", NULL };
+    bool is_empty =
+        !directory->has_file || (directory->file.toml.root && !directory->file.toml.root->first);
+    bool is_refused = directory->problem.code != PULLKEY_OK;
+    char path[2 * FILE_PATH_MAX], registry[REGISTRY_HOST_MAX + 8];
+
+    directory_path(root, directory->name, path, sizeof(path));
+    hosts_directory_registry(directory->name, registry);
+    if (is_one_of(directory->name, hub))
+        findings_add(&check->findings, OUTPUT_WARNING, "hub-directory", path, 0,
+                     "call it docker.io",
+                     "containerd looks for Docker Hub in docker.io, and never here");
+    if (strcmp(registry, directory->name) != 0 && find(&root->hosts, registry))
+        findings_add(&check->findings, OUTPUT_WARNING, "directory-shadowed", path, 0,
+                     "keep one of the two", "this directory is read instead of %s", registry);
+    if (is_empty && !is_refused && strcmp(directory->name, "_default") != 0 &&
+        find(&root->hosts, "_default"))
+        findings_add(&check->findings, OUTPUT_WARNING, "default-shadowed", path, 0,
+                     directory->has_certificates ? "write a hosts.toml that names the hosts"
+                                                 : "remove the directory, or write a hosts.toml",
+                     "there is no hosts.toml with a host in it, and _default is not looked at for "
+                     "this registry");
+    else if (is_empty && !is_refused && !directory->has_certificates)
+        findings_add(&check->findings, OUTPUT_NOTE, "directory-empty", path, 0,
+                     "remove the directory, or write a hosts.toml", "nothing in it says anything");
+}
+
+/* A _default in a directory that is looked at first. */
+static void check_earlier_default(struct check *check, const struct check_root *root)
+{
+    for (const struct check_root *earlier = check->roots; earlier < root; earlier++) {
+        if (!root->config || earlier->config != root->config || !find(&earlier->hosts, "_default"))
+            continue;
+        for (size_t i = 0; i < root->hosts.count; i++) {
+            const struct node_host_directory *directory = &root->hosts.directories[i];
+            char path[2 * FILE_PATH_MAX];
+
+            if (find(&earlier->hosts, directory->name))
+                continue;
+            findings_add(&check->findings, OUTPUT_ERROR, "default-hides-directory",
+                         directory_path(root, directory->name, path, sizeof(path)), 0,
+                         "have everything in one directory",
+                         "it is never looked at: %s/_default comes first", earlier->hosts.path);
+        }
+    }
+}
+
+void check_hosts(struct check *check, const struct check_root *root)
+{
+    if (root->is_target)
+        return;
+    for (size_t i = 0; i < root->hosts.count; i++) {
+        if (strcmp(root->hosts.directories[i].name, "_backup") == 0) {
+            findings_add(&check->findings, OUTPUT_NOTE, "managed-spegel", root->hosts.path, 0,
+                         "name helpers in \"containerd\": {\"hosts\": ...} of pullkey's "
+                         "configuration",
+                         "_backup is what Spegel keeps: it writes this directory itself");
+            continue;
+        }
+        check_directory(check, root, &root->hosts.directories[i]);
+        check_host_files(check, root, &root->hosts.directories[i]);
+    }
+    check_earlier_default(check, root);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Credentials in hosts.toml files, and what people get wrong in them. */
+#include "check.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+#define FIX_HELPER                                                                                 \
+    "run \"pullkey hosts migrate\", or name a credHelper in [host.\"URL\".auth] instead"
+
+bool check_is_secret_name(const char *name)
+{
+    static const char *const parts[] = { "auth",   "token",    "key",        "secret", "cookie",
+                                         "passwd", "password", "credential", "session" };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (strcasestr(name, parts[i]))
+            return true;
+    return false;
+}
+
+const char *check_host_name(const char *url)
+{
+    const char *authority = strstr(url, "://");
+    const char *at, *next;
+
+    authority = authority ? authority + 3 : url;
+    for (at = authority; (next = strchr(at, '@')); at = next + 1)
+        ;
+    return at == authority ? url : at;
+}
+
+bool check_has_user(const char *url)
+{
+    const char *authority = strstr(url, "://");
+
+    authority = authority ? authority + 3 : url;
+    return authority[strcspn(authority, "/@")] == '@';
+}
+
+static bool begins_with_word(const char *text, size_t length, const char *word)
+{
+    size_t size = strlen(word);
+
+    return length > size && strncasecmp(text, word, size) == 0 && text[size] == ' ';
+}
+
+static bool is_user_and_password(const char *text, size_t length)
+{
+    cleanup_buffer struct buffer plain = BUFFER_INIT(PULLKEY_SECRET_MAX);
+    struct pullkey_error ignored;
+
+    return length > 0 && text_base64_decode(text, length, &plain, &ignored) == 0 &&
+           plain.length > 0 && memchr(plain.data, ':', plain.length);
+}
+
+enum check_value check_authorization(const char *text, size_t length)
+{
+    while (length > 0 && strchr(" \t", text[length - 1]))
+        length--;
+    if (length == 0)
+        return CHECK_VALUE_EMPTY;
+    if (memmem(text, length, "$(", 2) || memmem(text, length, "${", 2) || memchr(text, '`', length))
+        return CHECK_VALUE_EXPRESSION;
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '\n' || text[i] == '\r')
+            return CHECK_VALUE_BROKEN;
+    if (!begins_with_word(text, length, "basic")) {
+        size_t word = strcspn(text, " ");
+
+        return word > 0 && word < length ? CHECK_VALUE_TOKEN : CHECK_VALUE_NO_SCHEME;
+    }
+    text += 6;
+    length -= 6;
+    while (length > 0 && *text == ' ') {
+        text++;
+        length--;
+    }
+    if (memchr(text, ' ', length) || memchr(text, '\t', length))
+        return CHECK_VALUE_BROKEN;
+    return is_user_and_password(text, length) ? CHECK_VALUE_BASIC : CHECK_VALUE_MALFORMED;
+}
+
+static void check_value(struct check *check, const char *path, const struct toml_item *value,
+                        const char *host)
+{
+    switch (check_authorization(value->string, value->string_length)) {
+    case CHECK_VALUE_EXPRESSION:
+        check_at(check, OUTPUT_ERROR, "header-not-expanded", path, value,
+                 "nothing expands it: name a credHelper instead",
+                 "Authorization of %s has text in it that a shell was meant to expand, and is sent "
+                 "as it is",
+                 host);
+        break;
+    case CHECK_VALUE_BROKEN:
+        check_at(
+            check, OUTPUT_ERROR, "header-line-break", path, value,
+            "name a credHelper instead; or encode once more, with base64 -w0",
+            "Authorization of %s is broken into lines or words: no request can be made with it",
+            host);
+        break;
+    case CHECK_VALUE_MALFORMED:
+        check_at(check, OUTPUT_ERROR, "header-malformed", path, value,
+                 "name a credHelper instead; or encode USER:PASSWORD, with base64 -w0",
+                 "Authorization of %s is not the base64 form of USER:PASSWORD", host);
+        break;
+    case CHECK_VALUE_NO_SCHEME:
+        check_at(check, OUTPUT_ERROR, "header-malformed", path, value,
+                 "name a credHelper instead; or begin the value with \"Basic \"",
+                 "Authorization of %s does not begin with a scheme, Basic or Bearer", host);
+        break;
+    case CHECK_VALUE_EMPTY: return;
+    case CHECK_VALUE_BASIC:
+    case CHECK_VALUE_TOKEN:
+    default: break;
+    }
+    check_at(check, OUTPUT_ERROR, "plaintext-header", path, value, FIX_HELPER,
+             "Authorization of %s is in plain text", host);
+}
+
+static void check_header(struct check *check, const char *path, const struct toml_item *item,
+                         const char *host)
+{
+    if (text_equal_any_case(item->key, "authorization")) {
+        const struct toml_item *value = item->kind == TOML_ARRAY ? item->first : item;
+
+        for (; value; value = item->kind == TOML_ARRAY ? value->next : NULL)
+            if (value->kind == TOML_STRING)
+                check_value(check, path, value, host);
+        if (strcmp(item->key, "Authorization") != 0)
+            check_at(check, OUTPUT_WARNING, "header-lower-case", path, item,
+                     "write Authorization, with a capital A",
+                     "%s of %s: after a challenge containerd sends two Authorization headers",
+                     item->key, host);
+    } else if (check_is_secret_name(item->key)) {
+        check_at(
+            check, OUTPUT_ERROR, "header-forwarded", path, item,
+            "use Authorization, through a credHelper",
+            "%s of %s is in plain text, and goes along with every redirect, to other hosts too",
+            item->key, host);
+    }
+}
+
+/* People try these in hosts.toml; containerd has none of them there. */
+static void check_ignored_secrets(struct check *check, const char *path,
+                                  const struct toml_item *table, const char *host)
+{
+    static const char *const names[] = { "password",       "token", "identitytoken",
+                                         "identity_token", "auth",  "secret" };
+
+    for (const struct toml_item *item = table && table->kind == TOML_TABLE ? table->first : NULL;
+         item; item = item->next)
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            if (item->kind == TOML_STRING && text_equal_any_case(item->key, names[i]))
+                check_at(check, OUTPUT_ERROR, "plaintext-ignored", path, item,
+                         "run \"pullkey login\" for the host, name credHelper = \"pullkey\", and "
+                         "remove this",
+                         "%s of %s is in plain text, and containerd has no such key", item->key,
+                         host);
+}
+
+static void check_table(struct check *check, const char *path, const struct toml_item *table,
+                        const char *host)
+{
+    const struct toml_item *headers = hosts_member(table, "header");
+    const struct toml_item *auth = toml_member(table, "auth");
+
+    for (const struct toml_item *item = headers && headers->kind == TOML_TABLE ? headers->first
+                                                                               : NULL;
+         item; item = item->next)
+        check_header(check, path, item, host);
+    check_ignored_secrets(check, path, table, host);
+    check_ignored_secrets(check, path, auth, host);
+}
+
+/* Not even TOML: what is a secret in it is told by its name. */
+static void check_text(struct check *check, const char *path, const char *text)
+{
+    size_t number = 1;
+
+    for (const char *line = text; *line != '\0'; number++) {
+        size_t length = strcspn(line, "\n"), blank = strspn(line, " \t\"'"), quotes = 0;
+
+        for (size_t i = 0; i < length; i++)
+            quotes += line[i] == '"';
+        if (blank < length && strncasecmp(line + blank, "authorization", 13) == 0 &&
+            memchr(line, '=', length)) {
+            findings_add(&check->findings, OUTPUT_ERROR, "plaintext-header", path, number,
+                         FIX_HELPER, "Authorization is in plain text");
+            if (quotes % 2 == 1)
+                findings_add(&check->findings, OUTPUT_ERROR, "header-line-break", path, number,
+                             "name a credHelper instead; or encode once more, with base64 -w0",
+                             "Authorization is broken into lines");
+        }
+        line += length + (line[length] == '\n');
+    }
+}
+
+void check_secrets(struct check *check, const struct node_host_directory *directory)
+{
+    const struct toml_item *root =
+        directory->file.toml.root ? directory->file.toml.root : directory->toml.root;
+    const struct toml_item *server = hosts_member(root, "server");
+    const struct toml_item *hosts = toml_member(root, "host");
+
+    if (!root && directory->text.data)
+        check_text(check, directory->path, directory->text.data);
+    if (!root)
+        return;
+    check_table(check, directory->path, root,
+                server && server->kind == TOML_STRING ? check_host_name(server->string)
+                                                      : directory->name);
+    for (const struct toml_item *item = hosts && hosts->kind == TOML_TABLE ? hosts->first : NULL;
+         item; item = item->next)
+        check_table(check, directory->path, item, check_host_name(item->key));
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the node needs beside containerd's files: helpers, their user, the target, a system that
+ * leaves configuration alone. */
+#include "check.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/secret.h"
+#include "hosts.h"
+#include "pullkey-build.h"
+
+#define OUR_HELPER "pullkey"
+#define PASSWD_MAX (4u * 1024 * 1024)
+#define RELEASE_MAX 65536
+
+#ifndef TMPFS_MAGIC
+#define TMPFS_MAGIC 0x01021994
+#endif
+#define RAMFS_MAGIC_NUMBER 0x858458f6
+
+/* -- Helpers ---------------------------------------------------------------------------------- */
+
+static bool is_installed(const struct check *check, const char *helper)
+{
+    static const char *const places[] = { PULLKEY_BINDIR, "/usr/local/bin", "/usr/bin" };
+    char inner[FILE_PATH_MAX];
+    struct pullkey_error ignored;
+    struct stat status;
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        (void)snprintf(inner, sizeof(inner), "%s/docker-credential-%s", places[i], helper);
+        if (node_stat(&check->node, inner, &status, &ignored) == 0 && S_ISREG(status.st_mode) &&
+            (status.st_mode & 0111))
+            return true;
+    }
+    return false;
+}
+
+static bool has_user(const struct check *check, const char *user)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(PASSWD_MAX);
+    struct pullkey_error ignored;
+    size_t length = strlen(user);
+
+    if (check->node.root[0] == '\0' && getpwnam(user))
+        return true;
+    if (node_read(&check->node, "/etc/passwd", &text, &ignored) < 0 || !text.data)
+        return false;
+    for (const char *line = text.data; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, user, length) == 0 && line[length] == ':')
+            return true;
+    }
+    return false;
+}
+
+static void check_helper(struct check *check, const char *helper, const char *file, size_t line,
+                         bool *ret_others)
+{
+    /* pullkey's own is not run: pullkey asks itself. */
+    if (strcmp(helper, OUR_HELPER) == 0)
+        return;
+    *ret_others = true;
+    if (!is_installed(check, helper))
+        findings_add(&check->findings, OUTPUT_ERROR, "helper-missing", file, line,
+                     "install it in /usr/local/bin or /usr/bin",
+                     "the program docker-credential-%s is not installed", helper);
+}
+
+void check_helpers(struct check *check)
+{
+    bool others = false;
+
+    for (size_t i = 0; i < check->root_count; i++)
+        for (size_t j = 0; !check->roots[i].is_target && j < check->roots[i].hosts.count; j++) {
+            const struct node_host_directory *directory = &check->roots[i].hosts.directories[j];
+
+            for (size_t k = 0; k < directory->file.host_count; k++) {
+                const struct hosts_host *host = &directory->file.hosts[k];
+
+                if (host->helper)
+                    check_helper(check, host->helper, directory->path,
+                                 host->helper_item ? host->helper_item->line : 0, &others);
+            }
+        }
+    if (others && check->settings && !has_user(check, check->settings->helper_user))
+        findings_add(&check->findings, OUTPUT_ERROR, "helper-user-missing", NULL, 0,
+                     "make the user with \"useradd --system\", or set helper_user in the "
+                     "configuration",
+                     "there is no user %s, who is to run the helpers",
+                     check->settings->helper_user);
+    if (check->settings && check->settings->scrub && check->has_helpers)
+        findings_add(&check->findings, OUTPUT_NOTE, "scrub", NULL, 0,
+                     "leave scrub off where pulls must go on without the daemon",
+                     "scrub is on: when the daemon is gone, files are left without a credential, "
+                     "and pulls that need one fail");
+    if (check->settings && check->settings->readers_policy == SETTINGS_READERS_DENY &&
+        check->has_helpers)
+        findings_add(&check->findings, OUTPUT_NOTE, "readers-deny", NULL, 0,
+                     "list in readers every program that pulls, by its path",
+                     "readers_policy is \"deny\": a program that is not listed cannot read the "
+                     "files, until the daemon is gone");
+}
+
+/* -- The target ------------------------------------------------------------------------------- */
+
+bool check_is_target(const struct check *check, const char *inner)
+{
+    size_t length = strlen(inner);
+
+    while (length > 1 && inner[length - 1] == '/')
+        length--;
+    if (check->target && strlen(check->target) == length &&
+        strncmp(check->target, inner, length) == 0)
+        return true;
+    if (check->is_overmount && strncmp(inner, HOSTS_SOURCE_DEFAULT, length) == 0 &&
+        strlen(HOSTS_SOURCE_DEFAULT) == length)
+        return true;
+    inner += strncmp(inner, "/var/run/", 9) == 0 ? 4 : 0;
+    return strncmp(inner, CHECK_RUN, strlen(CHECK_RUN)) == 0;
+}
+
+/* Before the daemon has run, the link leads to the source. */
+static bool is_source(const struct check *check, const struct stat *target)
+{
+    struct pullkey_error ignored;
+    struct stat source;
+
+    return node_stat(&check->node, HOSTS_SOURCE_DEFAULT, &source, &ignored) == 0 &&
+           source.st_dev == target->st_dev && source.st_ino == target->st_ino;
+}
+
+static void check_target_place(struct check *check, const char *inner, const char *path)
+{
+    struct pullkey_error why;
+    struct statfs place;
+    struct stat status;
+    int fd = node_open_at(&check->node, inner, O_PATH, &why);
+
+    if (fd == -PULLKEY_NOT_FOUND) {
+        /* A template has no /run of a running system. */
+        if (check->node.root[0] == '\0')
+            findings_add(&check->findings, OUTPUT_ERROR, "target-missing", path, 0,
+                         "start pullkey-hosts.service before containerd",
+                         "it does not exist: containerd pulls from the registries themselves");
+        return;
+    }
+    if (fd < 0) {
+        findings_add(&check->findings, OUTPUT_ERROR, "target-missing", path, 0,
+                     "start pullkey-hosts.service before containerd", "%s", why.message);
+        return;
+    }
+    if (fstat(fd, &status) == 0 && is_source(check, &status)) {
+        findings_add(&check->findings, OUTPUT_WARNING, "target-is-source", path, 0,
+                     "start pullkey-hosts.service",
+                     "it leads to the source: pullkey has not written anything yet");
+    } else if (fstat(fd, &status) == 0) {
+        if (status.st_mode & 077)
+            findings_add(&check->findings, OUTPUT_ERROR, "target-readable", path, 0,
+                         "chmod 0700 it, and change the credentials",
+                         "it has mode %04o: others may read the credentials in it",
+                         (unsigned int)status.st_mode & 07777);
+        if (fstatfs(fd, &place) == 0 && place.f_type != TMPFS_MAGIC &&
+            place.f_type != RAMFS_MAGIC_NUMBER)
+            findings_add(&check->findings, OUTPUT_WARNING, "target-on-disk", path, 0,
+                         "mount a tmpfs there", "it is not a tmpfs: credentials go to a disk");
+    }
+    (void)close(fd);
+}
+
+void check_target(struct check *check)
+{
+    for (size_t i = 0; i < check->node.config_count; i++) {
+        struct node_setting setting = node_registry_setting(&check->node.configs[i], "config_path");
+        cleanup_release char *path = NULL;
+
+        if (!setting.item || setting.item->kind != TOML_STRING ||
+            strchr(setting.item->string, ':') || !check_is_target(check, setting.item->string))
+            continue;
+        path = node_path(&check->node, setting.item->string);
+        if (!path)
+            check->findings.has_failed = true;
+        else
+            check_target_place(check, setting.item->string, path);
+    }
+}
+
+/* -- The system ------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *id, *line, *text, *fix;
+} systems[] = {
+    { "managed-talos", "ID=talos",
+      "Talos writes containerd's configuration from its machine "
+      "configuration",
+      "change machine.registries and machine.files of the machine configuration" },
+    { "managed-bottlerocket", "ID=bottlerocket",
+      "Bottlerocket writes containerd's configuration, and has a containerd of its own that reads "
+      "credentials.toml",
+      "use settings.container-registry of the API" },
+    { "managed-gke", "ID=cos", "Container-Optimized OS of GKE writes containerd's configuration",
+      "use containerdConfig of the node pool" },
+};
+
+static bool has_line(const char *text, const char *line)
+{
+    for (const char *at = text; (at = strstr(at, line)); at++)
+        if ((at == text || at[-1] == '\n') && strchr("\r\n", at[strlen(line)]))
+            return true;
+    return false;
+}
+
+void check_system(struct check *check)
+{
+    static const char *const places[] = { "/etc/os-release", "/usr/lib/os-release" };
+    cleanup_buffer struct buffer text = BUFFER_INIT(RELEASE_MAX);
+    struct pullkey_error ignored;
+    int r = -1;
+
+    for (size_t i = 0; r < 0 && i < 2; i++)
+        r = node_read(&check->node, places[i], &text, &ignored);
+    for (size_t i = 0; text.data && i < sizeof(systems) / sizeof(systems[0]); i++)
+        if (has_line(text.data, systems[i].line))
+            findings_add(&check->findings, OUTPUT_NOTE, systems[i].id, NULL, 0, systems[i].fix,
+                         "%s", systems[i].text);
+    for (size_t i = 0; i < check->node.config_count; i++)
+        if (check->node.configs[i].owner != NODE_CONTAINERD)
+            findings_add(&check->findings, OUTPUT_NOTE, "managed-k3s", check->node.configs[i].path,
+                         0, "change registries.yaml, or a config-v3.toml.tmpl beside this file",
+                         "%s writes this file and the hosts directories at every start",
+                         check->node.configs[i].owner == NODE_K3S ? "k3s" : "RKE2");
+}

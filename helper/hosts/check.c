@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/secret.h"
+#include "hosts.h"
+#include "pullkey-build.h"
+
+#define JSON_TEXT_MAX (32u * 1024 * 1024)
+#define OVERMOUNT_SOURCE "/run/pullkey/source"
+
+static void check_done(struct check *check)
+{
+    for (size_t i = 0; i < check->root_count; i++)
+        node_hosts_done(&check->roots[i].hosts);
+    node_done(&check->node);
+    findings_done(&check->findings);
+}
+
+#define cleanup_check __attribute__((cleanup(check_done)))
+
+/* -- Roots ------------------------------------------------------------------------------------ */
+
+static int add_root(struct check *check, const struct node_config *config, const char *inner,
+                    struct pullkey_error *error)
+{
+    struct check_root *root = &check->roots[check->root_count];
+    struct pullkey_error why;
+    int r;
+
+    for (size_t i = 0; i < check->root_count; i++)
+        if (strcmp(check->roots[i].hosts.inner, inner) == 0)
+            return 0;
+    if (check->root_count == CHECK_ROOTS_MAX)
+        return 0;
+    r = node_hosts_read(&check->node, inner, check->settings, &root->hosts, &why);
+    if (r == -PULLKEY_INTERNAL)
+        return error_memory(error);
+    if (r < 0) {
+        cleanup_release char *path = node_path(&check->node, inner);
+
+        if (!path)
+            return error_memory(error);
+        findings_add_error(&check->findings, OUTPUT_ERROR, "directory-unreadable", path,
+                           "make it a directory that containerd can read", &why);
+        return 0;
+    }
+    root->config = config;
+    check->root_count++;
+    return 0;
+}
+
+static int add_roots(struct check *check, struct pullkey_error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < check->node.config_count; i++) {
+        cleanup_paths struct check_paths paths = { 0 };
+
+        r = check_paths_read(&check->node.configs[i], &paths, error);
+        for (size_t j = 0; r == 0 && j < paths.count; j++)
+            r = add_root(check, &check->node.configs[i], paths.items[j], error);
+    }
+    if (r == 0)
+        r = add_root(check, NULL, OVERMOUNT_SOURCE, error);
+    if (r == 0)
+        r = add_root(check, NULL, HOSTS_SOURCE_DEFAULT, error);
+    if (r == 0)
+        r = add_root(check, NULL, "/etc/docker/certs.d", error);
+    return r;
+}
+
+/* Under an overmount, what stands in the source's place is the target. */
+static void find_overmount(struct check *check)
+{
+    for (size_t i = 0; i < check->root_count; i++)
+        if (strcmp(check->roots[i].hosts.inner, OVERMOUNT_SOURCE) == 0 &&
+            check->roots[i].hosts.count > 0)
+            check->is_overmount = true;
+    for (size_t i = 0; i < check->root_count; i++)
+        if (check_is_target(check, check->roots[i].hosts.inner) &&
+            strcmp(check->roots[i].hosts.inner, OVERMOUNT_SOURCE) != 0)
+            check->roots[i].is_target = true;
+}
+
+/* -- Configuration ---------------------------------------------------------------------------- */
+
+/* Below another root, the files that a system program reads there. */
+static int load_configuration(const struct check *check, struct config *ret,
+                              struct pullkey_error *error)
+{
+    cleanup_release char *directory = node_path(&check->node, PULLKEY_SYSCONFDIR);
+    struct config_source source;
+    int r;
+
+    if (check->node.root[0] == '\0')
+        return hosts_load(ret, error);
+    if (!directory)
+        return error_memory(error);
+    r = config_source_default(true, &source, error);
+    if (r < 0)
+        return r;
+    source.system_directory = directory;
+    source.only_file = NULL;
+    source.text = NULL;
+    return config_load(&source, ret, error);
+}
+
+static int load_settings(struct check *check, struct config *config, struct settings *settings,
+                         struct pullkey_error *error)
+{
+    struct pullkey_error why;
+    int r = load_configuration(check, config, &why);
+
+    if (r == 0)
+        r = settings_load(config, settings, &why);
+    if (r == -PULLKEY_INTERNAL)
+        return error_memory(error);
+    if (r < 0)
+        findings_add(&check->findings, OUTPUT_ERROR, "configuration", NULL, 0,
+                     "run \"pullkey config check\"", "%s", why.message);
+    else
+        check->settings = settings;
+    return 0;
+}
+
+/* -- Report ----------------------------------------------------------------------------------- */
+
+static void write_text(struct buffer *json, const char *text)
+{
+    if (text)
+        json_write_string(json, text, strlen(text));
+    else
+        buffer_append_text(json, "null");
+}
+
+static int write_configs(const struct check *check, struct buffer *json,
+                         struct pullkey_error *error)
+{
+    for (size_t i = 0; i < check->node.config_count; i++) {
+        const struct node_config *config = &check->node.configs[i];
+        const struct node_version *version = &config->version;
+        cleanup_paths struct check_paths paths = { 0 };
+        int r = check_paths_read(config, &paths, error);
+
+        if (r < 0)
+            return r;
+        buffer_append_text(json, i > 0 ? ",\n {\"config\":" : "{\"config\":");
+        write_text(json, config->path);
+        if (version->is_known)
+            buffer_printf(json, ",\"version\":\"%d.%d.%d\"", version->major, version->minor,
+                          version->patch);
+        else
+            buffer_append_text(json, ",\"version\":null");
+        buffer_append_text(json, ",\"config_path\":");
+        write_text(json, paths.text);
+        buffer_printf(json, ",\"pull\":%s}",
+                      !version->is_known ? "null"
+                      : node_may_be_before(config, 2, 1, 0) || node_local_pull(config).item
+                          ? "\"local\""
+                          : "\"transfer\"");
+    }
+    return 0;
+}
+
+static int report_json(const struct check *check, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer json = BUFFER_INIT(JSON_TEXT_MAX);
+    int r;
+
+    buffer_append_text(&json, "{\"containerd\":[");
+    r = write_configs(check, &json, error);
+    if (r < 0)
+        return r;
+    buffer_append_text(&json, "],\n\"findings\":");
+    findings_write(&check->findings, &json);
+    buffer_append_text(&json, "}\n");
+    return output_buffer(&json, error);
+}
+
+static int report(struct check *check, bool json, struct pullkey_error *error)
+{
+    bool is_fine;
+    int r = findings_sort(&check->findings, error);
+
+    if (r < 0)
+        return r;
+    is_fine = check->findings.levels[OUTPUT_ERROR] + check->findings.levels[OUTPUT_WARNING] == 0;
+    r = json ? report_json(check, error) : findings_print(&check->findings, error);
+    if (r < 0)
+        return r;
+    if (is_fine && !json)
+        output_progress("No problem found");
+    return is_fine ? 0 : HOSTS_PROBLEM;
+}
+
+static int check_everything(struct check *check, struct pullkey_error *error)
+{
+    int r = add_roots(check, error);
+
+    if (r < 0)
+        return r;
+    find_overmount(check);
+    for (size_t i = 0; i < check->root_count; i++)
+        check_hosts(check, &check->roots[i]);
+    for (size_t i = 0; i < check->node.config_count; i++) {
+        cleanup_paths struct check_paths paths = { 0 };
+
+        check_config(check, &check->node.configs[i]);
+        r = check_paths_read(&check->node.configs[i], &paths, error);
+        if (r < 0)
+            return r;
+        check_config_path(check, &check->node.configs[i], &paths);
+    }
+    for (size_t i = 0; i < check->node.yaml_count; i++)
+        check_yaml(check, &check->node.yamls[i]);
+    check_helpers(check);
+    check_target(check);
+    check_system(check);
+    return 0;
+}
+
+int hosts_check(const struct hosts_call *call, struct pullkey_error *error)
+{
+    cleanup_config struct config config = { 0 };
+    cleanup_settings struct settings settings = { 0 };
+    cleanup_check struct check check = { .node = { .root_fd = -1 } };
+    const char *root = call->values[HOSTS_ROOT] ? call->values[HOSTS_ROOT] : "/";
+    int r = node_open(root, &check.node, error);
+
+    if (r < 0)
+        return r == -PULLKEY_INTERNAL ? r : hosts_usage(error, "--root: %s", error->message);
+    check.target = call->values[HOSTS_TARGET];
+    r = load_settings(&check, &config, &settings, error);
+    if (r == 0)
+        r = check_everything(&check, error);
+    return r < 0 ? r : report(&check, call->values[HOSTS_JSON] != NULL, error);
+}

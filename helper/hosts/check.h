@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `pullkey hosts check`: what is wrong with the way a node pulls. Its parts, one a kind of file.
+ * What each finding rests on was measured with containerd 1.7 to 2.2 and read in its sources up to
+ * 2.3.
+ */
+#ifndef PULLKEY_HOSTS_CHECK_H
+#define PULLKEY_HOSTS_CHECK_H
+
+#include "findings.h"
+#include "node.h"
+
+#define CHECK_ROOTS_MAX 16
+#define CHECK_RUN "/run/pullkey/"
+
+/* A directory that containerd is told to look into, or looks into by itself. */
+struct check_root {
+    struct node_hosts hosts;
+    const struct node_config *config; /* whose config_path names it; NULL: none */
+    bool is_target;                   /* made by pullkey: secrets are meant to be there */
+};
+
+struct check {
+    struct node node;
+    const struct settings *settings; /* NULL: the configuration cannot be read */
+    const char *target;              /* as the command line names it, or NULL */
+    struct findings findings;
+    struct check_root roots[CHECK_ROOTS_MAX];
+    size_t root_count;
+    bool has_helpers;  /* a host names one */
+    bool is_overmount; /* the target is mounted over /etc/containerd/certs.d */
+};
+
+/* config_path of one containerd as a list; what is used where none is set. */
+struct check_paths {
+    char *items[CHECK_ROOTS_MAX];
+    size_t count;
+    bool is_default;  /* nobody set it: 2.2 has one of its own */
+    bool is_one;      /* 2.1 and later take the whole text for one directory */
+    const char *text; /* as it is set */
+    struct node_setting setting;
+    char *memory;
+};
+
+int check_paths_read(const struct node_config *config, struct check_paths *ret,
+                     struct pullkey_error *error);
+void check_paths_done(struct check_paths *paths);
+
+bool check_is_target(const struct check *check, const char *inner);
+
+/* Adds a finding at an item of a file. */
+#define check_at(check, level, id, path, item, ...)                                                \
+    findings_add(&(check)->findings, level, id, path, (item)->line, __VA_ARGS__)
+
+void check_config(struct check *check, const struct node_config *config);
+void check_config_path(struct check *check, const struct node_config *config,
+                       const struct check_paths *paths);
+void check_hosts(struct check *check, const struct check_root *root);
+void check_host_files(struct check *check, const struct check_root *root,
+                      const struct node_host_directory *directory);
+void check_secrets(struct check *check, const struct node_host_directory *directory);
+void check_yaml(struct check *check, const struct node_yaml *yaml);
+void check_target(struct check *check);
+void check_helpers(struct check *check);
+void check_system(struct check *check);
+
+/* The configuration that the releases of containerd on this node may share the directory by. */
+bool check_may_be_before(const struct check *check, const struct check_root *root, int major,
+                         int minor, int patch);
+bool check_may_be_from(const struct check *check, const struct check_root *root, int major,
+                       int minor, int patch);
+bool check_release_is_known(const struct check *check, const struct check_root *root);
+
+/* A value of a header: what people get wrong in it. */
+enum check_value {
+    CHECK_VALUE_BASIC,      /* well-formed */
+    CHECK_VALUE_TOKEN,      /* of another scheme */
+    CHECK_VALUE_EXPRESSION, /* text that a shell was to expand */
+    CHECK_VALUE_BROKEN,     /* a line break or a blank in it */
+    CHECK_VALUE_MALFORMED,  /* no base64 of USER:PASSWORD */
+    CHECK_VALUE_NO_SCHEME,
+    CHECK_VALUE_EMPTY,
+};
+enum check_value check_authorization(const char *text, size_t length);
+
+/* A host or URL of a file as it may be printed: without a user name and password in it. */
+const char *check_host_name(const char *url);
+bool check_has_user(const char *url);
+
+/* A header whose name says that its value is one to keep. */
+bool check_is_secret_name(const char *name);
+
+#define cleanup_paths __attribute__((cleanup(check_paths_done)))
+
+#endif
