@@ -363,6 +363,7 @@ static void check_mirrors(struct check *check, const struct node_host_directory 
     char registry[REGISTRY_HOST_MAX + 8];
 
     hosts_directory_registry(directory->name, registry);
+    registry[strcspn(registry, ":")] = '\0';
     for (size_t i = 0; i + 1 < directory->file.host_count; i++) {
         const struct hosts_host *host = &directory->file.hosts[i];
 
@@ -388,8 +389,7 @@ void check_host_files(struct check *check, const struct check_root *root,
         bool unread = !directory->toml.root && !directory->text.data;
 
         findings_add_error(&check->findings, OUTPUT_ERROR,
-                           unread ? "hosts-file-unreadable" : "hosts-file-refused",
-                           directory->path ? directory->path : root->hosts.path,
+                           unread ? "hosts-file-unreadable" : "hosts-file-refused", directory->path,
                            unread ? "make it a file that containerd can read: every pull fails"
                                   : "correct it: containerd ignores the file, and pulls from the "
                                     "registry itself",

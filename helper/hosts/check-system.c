@@ -158,7 +158,7 @@ static void check_target_place(struct check *check, const char *inner, const cha
                      "start pullkey-hosts.service before containerd", "%s", why.message);
         return;
     }
-    if (fstat(fd, &status) == 0 && is_source(check, &status)) {
+    if (fstat(fd, &status) == 0 && !check->is_overmount && is_source(check, &status)) {
         findings_add(&check->findings, OUTPUT_WARNING, "target-is-source", path, 0,
                      "start pullkey-hosts.service",
                      "it leads to the source: pullkey has not written anything yet");

@@ -45,27 +45,36 @@ static int read_hosts_file(struct node_host_directory *directory, const struct s
     return r;
 }
 
+static int set_paths(const struct node *node, const char *inner,
+                     struct node_host_directory *directory, struct pullkey_error *error)
+{
+    char file[FILE_PATH_MAX];
+    int r = file_join(file, inner, "hosts.toml", error);
+
+    if (r < 0)
+        return r;
+    directory->inner = secret_copy(file, strlen(file));
+    directory->path = node_path(node, file);
+    return directory->inner && directory->path ? 0 : error_memory(error);
+}
+
 static int read_directory(const struct node *node, const char *inner,
                           const struct settings *settings, struct node_host_directory *directory,
                           struct pullkey_error *error)
 {
-    char file[FILE_PATH_MAX];
     int r = look_for_certificates(node, inner, directory, &directory->problem);
 
-    directory->text = (struct buffer)BUFFER_INIT(TOML_SIZE_MAX);
-    if (r == 0)
-        r = file_join(file, inner, "hosts.toml", &directory->problem);
     if (r == 0) {
-        directory->inner = secret_copy(file, strlen(file));
-        directory->path = node_path(node, file);
-        if (!directory->inner || !directory->path)
-            return error_memory(error);
-        r = node_read(node, file, &directory->text, &directory->problem);
+        r = node_read(node, directory->inner, &directory->text, &directory->problem);
         directory->has_file = r != -PULLKEY_NOT_FOUND;
+        if (r == -PULLKEY_NOT_FOUND) {
+            directory->problem = (struct pullkey_error){ 0 };
+            return 0;
+        }
     }
     if (r == 0)
         r = read_hosts_file(directory, settings);
-    if (r == 0 || (r == -PULLKEY_NOT_FOUND && directory->inner))
+    if (r == 0)
         directory->problem = (struct pullkey_error){ 0 };
     return r == -PULLKEY_INTERNAL ? error_memory(error) : 0;
 }
@@ -86,9 +95,12 @@ static int read_entry(const struct node *node, struct node_hosts *hosts, const c
     if (r == -PULLKEY_NOT_FOUND || (r == 0 && !S_ISDIR(status.st_mode)))
         return 0;
     hosts->count++;
+    directory->text = (struct buffer)BUFFER_INIT(TOML_SIZE_MAX);
     directory->name = secret_copy(name, strlen(name));
     if (!directory->name)
         return error_memory(error);
+    if (set_paths(node, inner, directory, error) < 0)
+        return -(int)error->code;
     if (r == 0)
         return read_directory(node, inner, settings, directory, error);
     directory->problem = why;

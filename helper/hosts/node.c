@@ -62,6 +62,18 @@ static int open_below(const struct node *node, const char *inner, int flags)
     return fd;
 }
 
+/* What a node has is never an internal error: those are of memory, and end the program. */
+static int node_error(struct pullkey_error *error, int errnum, const char *what,
+                      const struct node *node, const char *inner)
+{
+    if (errnum == ENOMEM)
+        return error_memory(error);
+    (void)error_errno(error, errnum, "cannot %s %s%s", what, node->root ? node->root : "", inner);
+    if (error->code == PULLKEY_INTERNAL)
+        error->code = PULLKEY_DENIED;
+    return -(int)error->code;
+}
+
 int node_open_at(const struct node *node, const char *inner, int flags, struct pullkey_error *error)
 {
     /* openat2 refuses what means nothing with O_PATH. */
@@ -73,7 +85,7 @@ int node_open_at(const struct node *node, const char *inner, int flags, struct p
     if (errnum == ELOOP)
         return error_set(error, PULLKEY_DENIED, "%s%s is a link that leads nowhere", node->root,
                          inner);
-    return error_errno(error, errnum, "cannot open %s%s", node->root, inner);
+    return node_error(error, errnum, "open", node, inner);
 }
 
 int node_stat(const struct node *node, const char *inner, struct stat *ret,
@@ -84,7 +96,7 @@ int node_stat(const struct node *node, const char *inner, struct stat *ret,
     if (fd < 0)
         return fd;
     if (fstat(fd, ret) < 0)
-        return error_errno(error, errno, "cannot examine %s%s", node->root, inner);
+        return node_error(error, errno, "examine", node, inner);
     return 0;
 }
 
@@ -98,10 +110,12 @@ int node_read(const struct node *node, const char *inner, struct buffer *ret,
     if (fd < 0)
         return fd;
     if (fstat(fd, &status) < 0)
-        return error_errno(error, errno, "cannot examine %s%s", node->root, inner);
+        return node_error(error, errno, "examine", node, inner);
     if (!S_ISREG(status.st_mode))
         return error_set(error, PULLKEY_DENIED, "%s%s is not a regular file", node->root, inner);
     r = buffer_read_file(ret, fd, (size_t)status.st_size, error);
+    if (r == -PULLKEY_INTERNAL && ret->state == BUFFER_FINE)
+        error->code = PULLKEY_DENIED;
     return r < 0 ? error_wrap(error, "%s%s", node->root, inner) : 0;
 }
 
@@ -232,7 +246,7 @@ int node_open(const char *root, struct node *ret, struct pullkey_error *error)
         length--;
     node.root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (node.root_fd < 0)
-        return error_errno(error, errno, "cannot open the directory %s", root);
+        return node_error(error, errno, "open the directory", &node, root);
     node.root = secret_copy(root, length);
     node.configs = secret_alloc(NODE_OWNER_MAX * sizeof(*node.configs));
     node.yamls = secret_alloc(NODE_OWNER_MAX * sizeof(*node.yamls));
