@@ -30,6 +30,27 @@ void *operator new[](std::size_t size)
     return operator new(size);
 }
 
+// Sorting has a buffer of these. The defaults lead here too, but not those of a sanitizer.
+void *operator new(std::size_t size, const std::nothrow_t &) noexcept
+{
+    return secret_alloc(size);
+}
+
+void *operator new[](std::size_t size, const std::nothrow_t &) noexcept
+{
+    return secret_alloc(size);
+}
+
+void operator delete(void *memory, const std::nothrow_t &) noexcept
+{
+    secret_release(memory);
+}
+
+void operator delete[](void *memory, const std::nothrow_t &) noexcept
+{
+    secret_release(memory);
+}
+
 void operator delete(void *memory) noexcept
 {
     secret_release(memory);
