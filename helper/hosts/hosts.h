@@ -76,8 +76,10 @@ int hosts_absolute(const char *path, char *ret, struct pullkey_error *error);
 /* The source and the target of a call, in buffers of FILE_PATH_MAX bytes. */
 int hosts_source(const struct hosts_call *call, char *ret, struct pullkey_error *error);
 int hosts_target(const struct hosts_call *call, char *ret, struct pullkey_error *error);
+
 /* Makes the directory that the target stands in, with mode 0755, where it is missing. */
 int hosts_make_place(const char *target, struct pullkey_error *error);
+
 int hosts_show(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_status(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_watch(const struct hosts_call *call, struct pullkey_error *error);
