@@ -125,6 +125,8 @@ static int load_settings(struct check *check, struct config *config, struct sett
                      "run \"pullkey config check\"", "%s", why.message);
     else
         check->settings = settings;
+    if (r == 0)
+        check->config = config;
     return 0;
 }
 
@@ -176,7 +178,9 @@ static int report_json(const struct check *check, struct pullkey_error *error)
     r = write_configs(check, &json, error);
     if (r < 0)
         return r;
-    buffer_append_text(&json, "],\n\"findings\":");
+    buffer_append_text(&json, "],\n\"hosts\":");
+    check_write_hosts(check, &json);
+    buffer_append_text(&json, ",\n\"findings\":");
     findings_write(&check->findings, &json);
     buffer_append_text(&json, "}\n");
     return output_buffer(&json, error);

@@ -22,7 +22,8 @@ struct check_root {
 
 struct check {
     struct node node;
-    const struct settings *settings; /* NULL: the configuration cannot be read */
+    const struct config *config;     /* NULL: the configuration cannot be read */
+    const struct settings *settings; /* the same */
     const char *target;              /* as the command line names it, or NULL */
     struct findings findings;
     struct check_root roots[CHECK_ROOTS_MAX];
@@ -63,6 +64,9 @@ void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
 void check_helpers(struct check *check);
 void check_system(struct check *check);
+
+/* A JSON array of the hosts that pullkey serves, and what is known of their credentials. */
+void check_write_hosts(const struct check *check, struct buffer *json);
 
 /* The configuration that the releases of containerd on this node may share the directory by. */
 bool check_may_be_before(const struct check *check, const struct check_root *root, int major,

@@ -420,6 +420,10 @@ def clean():
         equal(report, {
             "containerd": [{"config": node.path(CONFIG), "version": "2.3.0",
                             "config_path": TARGET, "pull": "transfer"}],
+            "hosts": [{"host": url, "registry": registry, "file": node.path(f"{CERTS}/{registry}/hosts.toml"),
+                       "helper": "pullkey", "long_lived": True}
+                      for url, registry in (("https://a.example", "a.example"),
+                                            ("https://m.example", "docker.io"))],
             "findings": [],
         })
     with Node() as node:

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hosts that pullkey serves. */
+#include "check.h"
+
+#include <string.h>
+
+#include "base/json.h"
+
+#define OUR_HELPER "pullkey"
+
+/* "true" where what answers is a password that somebody stored: containerd from 2.1 on sends it to
+ * the token server that the registry names. */
+static const char *is_long_lived(const struct check *check, const struct hosts_host *host)
+{
+    const struct config_asker asker = { .caller = CONFIG_HOSTS };
+    const struct config_rule *rule;
+    const struct config_instance *chain;
+    size_t count;
+
+    if (!check->config || strcmp(host->helper, OUR_HELPER) != 0)
+        return "null";
+    rule = config_find_rule(check->config, host->reference, &asker);
+    chain = rule ? rule->chain : check->config->default_chain;
+    count = rule ? rule->chain_count : check->config->default_count;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(chain[i].type, "token") != 0)
+            return "true";
+    return "false";
+}
+
+static void write_host(const struct check *check, const struct node_host_directory *directory,
+                       const struct hosts_host *host, struct buffer *json)
+{
+    const char *name = check_host_name(host->name);
+
+    buffer_append_text(json, json->data[json->length - 1] == '[' ? "{\"host\":" : ",\n {\"host\":");
+    json_write_string(json, name, strlen(name));
+    buffer_append_text(json, ",\"registry\":");
+    json_write_string(json, directory->name, strlen(directory->name));
+    buffer_append_text(json, ",\"file\":");
+    json_write_string(json, directory->path, strlen(directory->path));
+    buffer_printf(json, ",\"helper\":\"%s\",\"long_lived\":%s}", host->helper,
+                  is_long_lived(check, host));
+}
+
+void check_write_hosts(const struct check *check, struct buffer *json)
+{
+    buffer_append_text(json, "[");
+    for (size_t i = 0; i < check->root_count; i++)
+        for (size_t j = 0; !check->roots[i].is_target && j < check->roots[i].hosts.count; j++) {
+            const struct node_host_directory *directory = &check->roots[i].hosts.directories[j];
+
+            for (size_t k = 0; k < directory->file.host_count; k++)
+                if (hosts_host_is_managed(&directory->file.hosts[k]) &&
+                    directory->file.hosts[k].reference)
+                    write_host(check, directory, &directory->file.hosts[k], json);
+        }
+    buffer_append_text(json, "]");
+}
