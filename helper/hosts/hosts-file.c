@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "go-url.h"
 
 #define HELPER_NAME_MAX 62
 #define LIFETIME_MAX ((int64_t)7 * 24 * 3600)
@@ -21,34 +22,58 @@ enum value_type {
     VALUE_BOOL,
     VALUE_HEADER,
     VALUE_DURATION,
+    VALUE_TABLE,
+    VALUE_ANY,
 };
 
 static const struct {
     const char *name;
     enum value_type type;
+    enum value_type decoded; /* what it must be also where it is not looked at */
     const char *expected;
 } host_keys[] = {
-    { "capabilities", VALUE_STRINGS, "a list of strings" },
-    { "ca", VALUE_STRING_OR_LISTS, "a string or a list of strings" },
-    { "client", VALUE_STRING_OR_LISTS, "a string, or a list of strings or of pairs of strings" },
-    { "skip_verify", VALUE_BOOL, "true or false" },
-    { "header", VALUE_HEADER, "a table of strings or lists of strings" },
-    { "override_path", VALUE_BOOL, "true or false" },
-    { "dial_timeout", VALUE_DURATION, "a duration like \"5s\"" },
+    { "capabilities", VALUE_STRINGS, VALUE_STRINGS, "a list of strings" },
+    { "ca", VALUE_STRING_OR_LISTS, VALUE_ANY, "a string or a list of strings" },
+    { "client", VALUE_STRING_OR_LISTS, VALUE_ANY,
+      "a string, or a list of strings or of pairs of strings" },
+    { "skip_verify", VALUE_BOOL, VALUE_BOOL, "true or false" },
+    { "header", VALUE_HEADER, VALUE_TABLE, "a table of strings or lists of strings" },
+    { "override_path", VALUE_BOOL, VALUE_BOOL, "true or false" },
+    { "dial_timeout", VALUE_DURATION, VALUE_STRING, "a duration like \"5s\"" },
 };
 
 #define HOST_KEY_COUNT (sizeof(host_keys) / sizeof(host_keys[0]))
 
+/* As Go's strings.ToLower makes one of the other, which knows two letters beyond ASCII that become
+ * ones of ASCII. */
+bool hosts_key_is(const char *key, const char *name)
+{
+    for (; *key != '\0' && *name != '\0'; name++) {
+        if (text_lower(*key) == *name)
+            key++;
+        else if (*name == 'k' && strncmp(key, "\xe2\x84\xaa", 3) == 0)
+            key += 3;
+        else if (*name == 'i' && strncmp(key, "\xc4\xb0", 2) == 0)
+            key += 2;
+        else
+            return false;
+    }
+    return *key == *name;
+}
+
 const struct toml_item *hosts_member(const struct toml_item *table, const char *key)
 {
-    const struct toml_item *found = toml_member(table, key);
-
-    if (found || !table || table->kind != TOML_TABLE)
-        return found;
+    if (!table || table->kind != TOML_TABLE)
+        return NULL;
     for (const struct toml_item *member = table->first; member; member = member->next)
-        if (text_equal_any_case(member->key, key))
+        if (hosts_key_is(member->key, key))
             return member;
     return NULL;
+}
+
+static bool has_nul(const struct toml_item *item)
+{
+    return strlen(item->string) != item->string_length;
 }
 
 static bool is_list_of_strings(const struct toml_item *item)
@@ -88,35 +113,65 @@ static bool is_header(const struct toml_item *item)
     return true;
 }
 
+/* A number and its unit. Moves the text on, and adds nanoseconds to a sum that must not pass 2^63.
+ */
+static bool read_span(const char **text, uint64_t *sum)
+{
+    static const struct {
+        const char *name;
+        uint64_t nanoseconds;
+    } units[] = {
+        { "ns", 1 },
+        { "us", 1000 },
+        { "\xc2\xb5s", 1000 },
+        { "\xce\xbcs", 1000 },
+        { "ms", 1000000 },
+        { "s", 1000000000 },
+        { "m", 60 * 1000000000ULL },
+        { "h", 3600 * 1000000000ULL },
+    };
+    const uint64_t most = (uint64_t)1 << 63;
+    size_t whole = strspn(*text, "0123456789"), fraction = 0, i = 0, length;
+    uint64_t value = 0;
+
+    for (size_t k = 0; k < whole; k++) {
+        if (value > most / 10)
+            return false;
+        value = value * 10 + (uint64_t)((*text)[k] - '0');
+        if (value > most)
+            return false;
+    }
+    *text += whole;
+    if (**text == '.') {
+        fraction = strspn(++*text, "0123456789");
+        *text += fraction;
+    }
+    length = strcspn(*text, ".0123456789");
+    while (i < sizeof(units) / sizeof(units[0]) &&
+           (strlen(units[i].name) != length || strncmp(*text, units[i].name, length) != 0))
+        i++;
+    if (whole + fraction == 0 || i == sizeof(units) / sizeof(units[0]) ||
+        value > most / units[i].nanoseconds)
+        return false;
+    *text += length;
+    *sum += value * units[i].nanoseconds;
+    return *sum <= most;
+}
+
 /* Go's time.ParseDuration: numbers, each with a unit, a sign in front; "0" needs none. */
 static bool is_duration(const char *text)
 {
-    static const char *const units[] = {
-        "ns", "us", "\xc2\xb5s", "\xce\xbcs", "ms", "s", "m", "h"
-    };
+    bool is_negative = *text == '-';
+    uint64_t sum = 0;
 
     text += *text == '-' || *text == '+';
     if (strcmp(text, "0") == 0)
         return true;
-    do {
-        size_t whole = strspn(text, "0123456789"), fraction = 0, unit = 0;
-
-        text += whole;
-        if (*text == '.') {
-            fraction = strspn(++text, "0123456789");
-            text += fraction;
-        }
-        if (whole + fraction == 0)
+    do
+        if (!read_span(&text, &sum))
             return false;
-        for (size_t i = 0; unit == 0 && i < sizeof(units) / sizeof(units[0]); i++)
-            if (strncmp(text, units[i], strlen(units[i])) == 0 &&
-                !isalpha((unsigned char)text[strlen(units[i])]))
-                unit = strlen(units[i]);
-        if (unit == 0)
-            return false;
-        text += unit;
-    } while (*text != '\0');
-    return true;
+    while (*text != '\0');
+    return is_negative || sum < (uint64_t)1 << 63;
 }
 
 static bool has_type(const struct toml_item *item, enum value_type type, const char *key)
@@ -128,7 +183,10 @@ static bool has_type(const struct toml_item *item, enum value_type type, const c
     case VALUE_BOOL: return item->kind == TOML_BOOLEAN;
     case VALUE_HEADER: return is_header(item);
     case VALUE_DURATION:
-        return item->kind == TOML_STRING && (item->string_length == 0 || is_duration(item->string));
+        return item->kind == TOML_STRING &&
+               (item->string_length == 0 || (!has_nul(item) && is_duration(item->string)));
+    case VALUE_TABLE: return item->kind == TOML_TABLE;
+    case VALUE_ANY: return true;
     default: return false;
     }
 }
@@ -141,7 +199,7 @@ static int check_capabilities(const struct toml_document *toml, const struct tom
     for (const struct toml_item *item = list->first; item; item = item->next) {
         size_t i = 0;
 
-        while (i < 4 && !text_equal_any_case(item->string, known[i]))
+        while (i < 4 && (has_nul(item) || !text_equal_any_case(item->string, known[i])))
             i++;
         if (i == 4)
             return toml_error(
@@ -152,38 +210,107 @@ static int check_capabilities(const struct toml_document *toml, const struct tom
     return 0;
 }
 
+size_t hosts_first_header(const struct toml_document *toml, const struct toml_item *table)
+{
+    const char *text = toml->text + table->begin;
+    size_t first = text[0] == '[' && text[1] != '[' ? table->begin : SIZE_MAX;
+
+    for (const struct toml_item *item = table->first; item; item = item->next) {
+        size_t below = item->kind == TOML_TABLE && !item->is_inline ? hosts_first_header(toml, item)
+                                                                    : SIZE_MAX;
+
+        first = below < first ? below : first;
+    }
+    return first;
+}
+
+/* Does containerd see it as a host? The others it only decodes. */
+static bool is_seen(const struct toml_document *toml, const struct toml_item *host)
+{
+    return host->kind == TOML_TABLE && !host->is_inline &&
+           hosts_first_header(toml, host) != SIZE_MAX;
+}
+
+static int refuse_key(const struct toml_document *toml, const struct toml_item *item,
+                      const char *key, const char *expected, struct pullkey_error *error)
+{
+    return toml_error(toml, item, error,
+                      "%s must be %s; as it is, containerd ignores the whole file", key, expected);
+}
+
+/* Of two spellings of one key containerd takes the one that comes last, or a bit of both. */
+static int check_spelling(const struct toml_document *toml, const struct toml_item *item,
+                          const char *key, struct pullkey_error *error)
+{
+    for (const struct toml_item *other = item->next; other; other = other->next)
+        if (hosts_key_is(other->key, key))
+            return toml_error(toml, other, error, "%s is there twice, once in another case", key);
+    return 0;
+}
+
 /* The keys of one host, in any case as containerd takes them. */
 static int check_host_table(const struct toml_document *toml, const struct toml_item *table,
-                            struct pullkey_error *error)
+                            bool seen, struct pullkey_error *error)
 {
-    for (const struct toml_item *item = table->first; item; item = item->next) {
+    int r = 0;
+
+    for (const struct toml_item *item = table->first; r == 0 && item; item = item->next) {
         size_t i = 0;
 
-        while (i < HOST_KEY_COUNT && !text_equal_any_case(item->key, host_keys[i].name))
+        while (i < HOST_KEY_COUNT && !hosts_key_is(item->key, host_keys[i].name))
             i++;
         if (i == HOST_KEY_COUNT)
             continue;
-        if (!has_type(item, host_keys[i].type, host_keys[i].name))
-            return toml_error(toml, item, error,
-                              "%s must be %s; as it is, containerd ignores the whole file",
-                              host_keys[i].name, host_keys[i].expected);
-        if (i == 0 && check_capabilities(toml, item, error) < 0)
-            return -(int)error->code;
+        if (!has_type(item, seen ? host_keys[i].type : host_keys[i].decoded, host_keys[i].name))
+            return refuse_key(toml, item, host_keys[i].name, host_keys[i].expected, error);
+        r = check_spelling(toml, item, host_keys[i].name, error);
+        if (r == 0 && i == 0 && seen)
+            r = check_capabilities(toml, item, error);
     }
-    return 0;
+    return r;
+}
+
+static int refuse_url(const struct toml_document *toml, const struct toml_item *item,
+                      struct pullkey_error *error)
+{
+    return toml_error(toml, item, error,
+                      "this is no URL; as it is, containerd ignores the whole file");
+}
+
+static int check_host(const struct toml_document *toml, const struct toml_item *host, bool seen,
+                      struct pullkey_error *error)
+{
+    if (host->kind != TOML_TABLE)
+        return toml_error(toml, host, error,
+                          "a host is a table like [host.\"https://registry.example.com\"]; as it "
+                          "is, containerd ignores the whole file");
+    seen = seen && is_seen(toml, host);
+    if (seen && !go_url_is_read(host->key, strlen(host->key)))
+        return refuse_url(toml, host, error);
+    return check_host_table(toml, host, seen, error);
 }
 
 static int check_file(const struct toml_document *toml, struct pullkey_error *error)
 {
     const struct toml_item *server = hosts_member(toml->root, "server");
     const struct toml_item *host = hosts_member(toml->root, "host");
-    int r = check_host_table(toml, toml->root, error);
+    int r;
 
+    if (toml->length >= 3 && memcmp(toml->text, "\xef\xbb\xbf", 3) == 0)
+        return toml_error(toml, toml->root, error,
+                          "it begins with a byte order mark; as it is, containerd ignores the "
+                          "whole file");
+    r = check_host_table(toml, toml->root, true, error);
+    if (r == 0 && server)
+        r = check_spelling(toml, server, "server", error);
+    if (r == 0 && host)
+        r = check_spelling(toml, host, "host", error);
     if (r < 0)
         return r;
     if (server && server->kind != TOML_STRING)
-        return toml_error(toml, server, error,
-                          "server must be a string; as it is, containerd ignores the whole file");
+        return refuse_key(toml, server, "server", "a string", error);
+    if (server && !go_url_is_read(server->string, server->string_length))
+        return refuse_url(toml, server, error);
     if (!host)
         return 0;
     if (host->kind != TOML_TABLE)
@@ -191,16 +318,9 @@ static int check_file(const struct toml_document *toml, struct pullkey_error *er
             toml, host, error,
             "hosts are tables like [host.\"https://registry.example.com\"]; as it is, "
             "containerd ignores the whole file");
-    for (const struct toml_item *item = host->first; item; item = item->next) {
-        if (item->kind != TOML_TABLE)
-            return toml_error(toml, item, error,
-                              "a host is a table like [host.\"https://registry.example.com\"]; as "
-                              "it is, containerd ignores the whole file");
-        r = check_host_table(toml, item, error);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    for (const struct toml_item *item = host->first; r == 0 && item; item = item->next)
+        r = check_host(toml, item, strcmp(host->key, "host") == 0, error);
+    return r;
 }
 
 void hosts_directory_registry(const char *directory, char ret[REGISTRY_HOST_MAX + 8])
@@ -218,20 +338,6 @@ void hosts_directory_registry(const char *directory, char ret[REGISTRY_HOST_MAX 
         *colon = ':';
     else
         ret[length - 1] = '_';
-}
-
-/* The first header that names a table or one in it: that is how containerd orders them. */
-static size_t first_header(const struct toml_document *toml, const struct toml_item *table)
-{
-    size_t first = toml->text[table->begin] == '[' ? table->begin : SIZE_MAX;
-
-    for (const struct toml_item *item = table->first; item; item = item->next) {
-        size_t below =
-            item->kind == TOML_TABLE && !item->is_inline ? first_header(toml, item) : SIZE_MAX;
-
-        first = below < first ? below : first;
-    }
-    return first;
 }
 
 static void set_problem(struct hosts_host *host, const char *text)
@@ -296,21 +402,23 @@ static void read_own_keys(struct hosts_host *host)
     host->allow_insecure = insecure && insecure->kind == TOML_BOOLEAN && insecure->boolean;
 }
 
-/* How containerd reads it: without a scheme it is https, but only if it does not begin with
- * "http". */
+/*
+ * How containerd reads it: without a scheme it is https, but only if it does not begin with "http".
+ * A scheme in capitals is none then, so nobody's is one that registry_parse finds behind it, nor
+ * blanks that it trims.
+ */
 static int read_address(struct hosts_host *host, struct pullkey_error *error)
 {
-    bool bare = strncmp(host->name, "http", 4) != 0;
     size_t length = strlen(host->name);
 
     host->reference = secret_alloc(sizeof(*host->reference));
     if (!host->reference)
         return error_memory(error);
-    if (length > PULLKEY_KEY_MAX ||
-        (!bare && strncmp(host->name, "https://", 8) != 0 &&
-         strncmp(host->name, "http://", 7) != 0) ||
-        registry_parse(host->name, length, host->reference, error) < 0 || host->reference->opaque ||
-        strcspn(host->name, "?#\"'<>`{}|^") != length) {
+    if ((strncmp(host->name, "http", 4) == 0
+             ? strncmp(host->name, "https://", 8) != 0 && strncmp(host->name, "http://", 7) != 0
+             : strstr(host->name, "://") != NULL) ||
+        strcspn(host->name, "?#\"'<>`{}|^ \t\r\n") != length ||
+        registry_parse(host->name, length, host->reference, error) < 0 || host->reference->opaque) {
         secret_release(host->reference);
         host->reference = NULL;
         return 0;
@@ -322,10 +430,12 @@ static int read_address(struct hosts_host *host, struct pullkey_error *error)
 static bool is_loopback_name(const struct registry_reference *reference)
 {
     return strcmp(reference->host, "localhost") == 0 || strncmp(reference->host, "127.", 4) == 0 ||
-           strcmp(reference->host, "[::1]") == 0;
+           strcmp(reference->host, "[::1]") == 0 ||
+           strncmp(reference->host, "[::ffff:127.", 12) == 0;
 }
 
-/* The image's own registry: https, but a guess between http and https on this machine. */
+/* The image's own registry: https, but on this machine not verified, and with a port a guess
+ * between http and https. */
 static int read_own_registry(struct hosts_host *host, const char *registry,
                              struct pullkey_error *error)
 {
@@ -342,9 +452,8 @@ static int read_own_registry(struct hosts_host *host, const char *registry,
         return error_memory(error);
     host->name = host->own_name;
     r = read_address(host, error);
-    if (r == 0 && host->reference && is_loopback_name(host->reference) &&
-        host->reference->port != 0) {
-        host->is_http = true;
+    if (r == 0 && host->reference && is_loopback_name(host->reference)) {
+        host->is_http = host->reference->port != 0;
         host->skip_verify = true;
     }
     return r;
@@ -366,6 +475,18 @@ static void find_problem(struct hosts_host *host)
         set_problem(host, "it has an Authorization header as well; remove that, or the credHelper");
 }
 
+/* Headers have names in ASCII, in any case. */
+static const struct toml_item *find_authorization(const struct toml_item *headers)
+{
+    const struct toml_item *found = toml_member(headers, "Authorization");
+
+    for (const struct toml_item *item = headers ? headers->first : NULL; !found && item;
+         item = item->next)
+        if (text_equal_any_case(item->key, "authorization"))
+            found = item;
+    return found;
+}
+
 static int read_host(struct hosts_host *host, const char *registry, const struct settings *settings,
                      struct pullkey_error *error)
 {
@@ -375,7 +496,7 @@ static int read_host(struct hosts_host *host, const char *registry, const struct
     if (r < 0)
         return r;
     host->skip_verify = host->skip_verify || (verify && verify->boolean);
-    host->authorization = hosts_member(hosts_member(host->table, "header"), "authorization");
+    host->authorization = find_authorization(hosts_member(host->table, "header"));
     read_own_keys(host);
     if (!host->helper && !host->problem && host->reference && settings)
         host->helper = settings_helper(settings, host->reference);
@@ -386,8 +507,8 @@ static int read_host(struct hosts_host *host, const char *registry, const struct
 static int order_hosts(const void *a, const void *b, void *context)
 {
     const struct toml_document *toml = context;
-    size_t first = first_header(toml, ((const struct hosts_host *)a)->table);
-    size_t second = first_header(toml, ((const struct hosts_host *)b)->table);
+    size_t first = hosts_first_header(toml, ((const struct hosts_host *)a)->table);
+    size_t second = hosts_first_header(toml, ((const struct hosts_host *)b)->table);
 
     return first < second ? -1 : first > second;
 }
@@ -408,7 +529,7 @@ static int find_hosts(struct hosts_file *file, struct pullkey_error *error)
     if (!file->hosts)
         return error_memory(error);
     for (const struct toml_item *item = hosts ? hosts->first : NULL; item; item = item->next)
-        if (!item->is_inline && first_header(&file->toml, item) != SIZE_MAX)
+        if (is_seen(&file->toml, item))
             file->hosts[file->host_count++] =
                 (struct hosts_host){ .name = item->key, .table = item };
     qsort_r(file->hosts, file->host_count, sizeof(*file->hosts), order_hosts, &file->toml);

@@ -63,8 +63,18 @@ void hosts_file_done(struct hosts_file *file);
 /* A host has a helper that can be asked. */
 bool hosts_host_is_managed(const struct hosts_host *host);
 
-/* A member of a table as containerd finds it: in any case, an exact one first. */
+/* Does containerd take a key for the one of this name, which is in lower case? In any case it does.
+ */
+bool hosts_key_is(const char *key, const char *name);
+
+/* A member of a table as containerd finds it. */
 const struct toml_item *hosts_member(const struct toml_item *table, const char *key);
+
+/*
+ * Where the first header stands that names a table or one in it, which is how containerd orders
+ * hosts: those of arrays of tables do not count. SIZE_MAX where there is none.
+ */
+size_t hosts_first_header(const struct toml_document *toml, const struct toml_item *table);
 
 /* The registry that a directory below certs.d is for: "host_5000_" is "host:5000". At most
  * REGISTRY_HOST_MAX + 8 bytes. */
