@@ -4,14 +4,21 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "base/secret.h"
 #include "edit.h"
 
 #define LINE_MAX_BYTES (128 * 1024)
 #define COMMENT " # pullkey: "
 
-static const char *const copied_keys[] = { "capabilities",  "ca",          "client", "skip_verify",
-                                           "override_path", "dial_timeout" };
+static const struct {
+    const char *name;
+    bool path; /* or paths */
+    bool own;  /* also heeded for the image's own registry */
+} copied_keys[] = {
+    { "capabilities", false, false },  { "ca", true, true },
+    { "client", true, true },          { "skip_verify", false, true },
+    { "override_path", false, false }, { "dial_timeout", false, true },
+};
 
 struct render {
     const struct hosts_file *file;
@@ -26,15 +33,49 @@ static bool is_bare_path(const struct toml_item *item)
     return item->kind == TOML_STRING && item->string[0] != '/';
 }
 
-static void write_path(const struct render *render, const struct toml_item *item,
-                       struct buffer *text)
+/* As Go's filepath.Join has it: what stands before a "..", link or not, goes with it. NULL when out
+ * of memory. */
+static char *join_path(const char *directory, const struct toml_item *item, size_t *ret_length)
 {
-    cleanup_buffer struct buffer path = BUFFER_INIT(LINE_MAX_BYTES);
+    size_t length = strlen(directory), size = length + 1 + item->string_length, used = 0, next;
+    char *path = secret_alloc(size + 2);
 
-    if (is_bare_path(item))
-        buffer_printf(&path, "%s/", render->directory);
-    buffer_append(&path, item->string, item->string_length);
-    toml_write_string(text, path.data ? path.data : "", path.length);
+    if (!path)
+        return NULL;
+    memcpy(mempcpy(mempcpy(path, directory, length), "/", 1), item->string, item->string_length);
+    for (size_t at = 0; at < size; at = next + 1) {
+        const char *slash = memchr(path + at, '/', size - at);
+
+        next = slash ? (size_t)(slash - path) : size;
+        if (next == at || (next == at + 1 && path[at] == '.'))
+            continue;
+        if (next == at + 2 && memcmp(path + at, "..", 2) == 0) {
+            while (used > 0 && path[--used] != '/')
+                ;
+            continue;
+        }
+        path[used++] = '/';
+        memmove(path + used, path + at, next - at);
+        used += next - at;
+    }
+    if (used == 0)
+        path[used++] = '/';
+    path[used] = '\0';
+    *ret_length = used;
+    return path;
+}
+
+static int write_path(const struct render *render, const struct toml_item *item,
+                      struct buffer *text, struct pullkey_error *error)
+{
+    size_t length = item->string_length;
+    cleanup_release char *path = is_bare_path(item) ? join_path(render->directory, item, &length)
+                                                    : secret_copy(item->string, length);
+
+    if (!path)
+        return error_memory(error);
+    toml_write_string(text, path, length);
+    return buffer_check(text, error);
 }
 
 static int make_absolute(struct render *render, const struct toml_item *item,
@@ -48,8 +89,7 @@ static int make_absolute(struct render *render, const struct toml_item *item,
             r = make_absolute(render, member, error);
     if (r < 0 || !is_bare_path(item))
         return r;
-    write_path(render, item, &text);
-    r = buffer_check(&text, error);
+    r = write_path(render, item, &text, error);
     return r < 0 ? r
                  : edits_add(&render->edits, item->begin, item->end, text.data, text.length, error);
 }
@@ -60,7 +100,7 @@ static int make_table_absolute(struct render *render, const struct toml_item *ta
     int r = 0;
 
     for (const struct toml_item *item = table->first; r == 0 && item; item = item->next)
-        if (text_equal_any_case(item->key, "ca") || text_equal_any_case(item->key, "client"))
+        if (hosts_key_is(item->key, "ca") || hosts_key_is(item->key, "client"))
             r = make_absolute(render, item, error);
     return r;
 }
@@ -97,22 +137,6 @@ static size_t after_header(const struct render *render, const struct toml_item *
     return edit_line_end(toml->text, toml->length, table->end);
 }
 
-/* The first header that names the table or one in it. */
-static size_t before_headers(const struct render *render, const struct toml_item *table)
-{
-    size_t first = table->begin;
-
-    for (const struct toml_item *item = table->first; item; item = item->next)
-        if (item->kind == TOML_TABLE && item->has_header && item->begin < first)
-            first = item->begin;
-    return edit_line_begin(render->file->toml.text, first);
-}
-
-static size_t begin_of_text(const struct toml_document *toml)
-{
-    return toml->length >= 3 && memcmp(toml->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-}
-
 /* There is no table of headers yet, or one that dotted keys make. */
 static int insert_dotted(struct render *render, const struct hosts_host *host,
                          const struct toml_item *headers, const struct render_header *header,
@@ -126,11 +150,11 @@ static int insert_dotted(struct render *render, const struct hosts_host *host,
         buffer_append_text(&line, "[host.");
         toml_write_string(&line, host->name, strlen(host->name));
         buffer_append_text(&line, ".header]\n");
-        at = before_headers(render, host->table);
+        at = edit_line_begin(render->file->toml.text,
+                             hosts_first_header(&render->file->toml, host->table));
     } else {
         buffer_printf(&line, "%s.", headers ? headers->key : "header");
-        at = host->is_server ? begin_of_text(&render->file->toml)
-                             : after_header(render, host->table);
+        at = host->is_server ? 0 : after_header(render, host->table);
     }
     write_value(header, &line);
     write_comment(host, header, &line);
@@ -167,19 +191,43 @@ static void copy_value(const struct render *render, const struct toml_item *item
     buffer_append_text(text, "\n");
 }
 
-static void copy_paths(const struct render *render, const struct toml_item *item,
-                       struct buffer *text)
+static int copy_paths(const struct render *render, const struct toml_item *item,
+                      struct buffer *text, struct pullkey_error *error)
 {
-    if (item->kind == TOML_STRING) {
-        write_path(render, item, text);
-        return;
-    }
+    int r = 0;
+
+    if (item->kind == TOML_STRING)
+        return write_path(render, item, text, error);
     buffer_append_text(text, "[");
-    for (const struct toml_item *member = item->first; member; member = member->next) {
-        copy_paths(render, member, text);
+    for (const struct toml_item *member = item->first; r == 0 && member; member = member->next) {
+        r = copy_paths(render, member, text, error);
         buffer_append_text(text, member->next ? ", " : "");
     }
     buffer_append_text(text, "]");
+    return r;
+}
+
+/* What the server has of keys of a host. Where it is the image's own registry containerd heeds some
+ * of them only. */
+static int copy_keys(const struct render *render, const struct hosts_host *server,
+                     struct buffer *text, struct pullkey_error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < sizeof(copied_keys) / sizeof(copied_keys[0]); i++) {
+        const struct toml_item *item = hosts_member(server->table, copied_keys[i].name);
+
+        if (!item || (server->own_name && !copied_keys[i].own))
+            continue;
+        buffer_printf(text, "%s = ", copied_keys[i].name);
+        if (copied_keys[i].path) {
+            r = copy_paths(render, item, text, error);
+            buffer_append_text(text, "\n");
+        } else {
+            copy_value(render, item, text);
+        }
+    }
+    return r;
 }
 
 /* containerd up to 1.7.31 does not read a file without a table of a host: so the server gets one,
@@ -189,23 +237,12 @@ static int append_host(struct render *render, const struct hosts_host *server,
 {
     const struct toml_item *headers = hosts_member(server->table, "header");
     cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
+    int r;
 
     buffer_append_text(&text, "\n[host.");
     toml_write_string(&text, server->name, strlen(server->name));
     buffer_append_text(&text, "]\n");
-    for (size_t i = 0; i < sizeof(copied_keys) / sizeof(copied_keys[0]); i++) {
-        const struct toml_item *item = hosts_member(server->table, copied_keys[i]);
-
-        if (!item)
-            continue;
-        buffer_printf(&text, "%s = ", copied_keys[i]);
-        if (strcmp(copied_keys[i], "ca") == 0 || strcmp(copied_keys[i], "client") == 0) {
-            copy_paths(render, item, &text);
-            buffer_append_text(&text, "\n");
-        } else {
-            copy_value(render, item, &text);
-        }
-    }
+    r = copy_keys(render, server, &text, error);
     for (const struct toml_item *item = headers ? headers->first : NULL; item; item = item->next) {
         buffer_append_text(&text, "header.");
         toml_write_string(&text, item->key, strlen(item->key));
@@ -215,13 +252,18 @@ static int append_host(struct render *render, const struct hosts_host *server,
     buffer_append_text(&text, "header.");
     write_value(header, &text);
     write_comment(server, header, &text);
-    return insert_line(render, render->file->toml.length, &text, error);
+    return r < 0 ? r : insert_line(render, render->file->toml.length, &text, error);
 }
 
 static bool needs_host(const struct hosts_file *file)
 {
-    /* A guess between http and https cannot be written down. */
-    return file->host_count == 1 && !(file->hosts[0].own_name && file->hosts[0].is_http);
+    const struct hosts_host *server = &file->hosts[0];
+
+    /* What containerd makes of a registry on this machine, http or https, cannot be written down.
+     */
+    return file->host_count == 1 &&
+           !(server->own_name && (server->is_http || server->skip_verify)) &&
+           !hosts_member(file->toml.root, "host");
 }
 
 static int collect(struct render *render, struct pullkey_error *error)
@@ -233,8 +275,9 @@ static int collect(struct render *render, struct pullkey_error *error)
     for (const struct toml_item *item = hosts ? hosts->first : NULL; r == 0 && item;
          item = item->next)
         r = make_table_absolute(render, item, error);
+    /* The server first: where both are put in front of the text, its line is not one of a table. */
     for (size_t i = 0; r == 0 && i < file->host_count; i++) {
-        const struct hosts_host *host = &file->hosts[i];
+        const struct hosts_host *host = &file->hosts[i > 0 ? i - 1 : file->host_count - 1];
         struct render_header header = { 0 };
 
         if (!hosts_host_is_managed(host) || !render->lookup(render->context, host, &header))
@@ -258,14 +301,12 @@ static bool is_same_text(const struct toml_item *a, const struct toml_item *b)
 static bool is_same_path(const char *directory, const struct toml_item *old,
                          const struct toml_item *new)
 {
-    size_t length = is_bare_path(old) ? strlen(directory) + 1 : 0;
+    size_t length;
+    cleanup_release char *path = is_bare_path(old) ? join_path(directory, old, &length) : NULL;
 
-    if (new->string_length != length + old->string_length)
-        return false;
-    if (length > 0 &&
-        (memcmp(new->string, directory, length - 1) != 0 || new->string[length - 1] != '/'))
-        return false;
-    return memcmp(new->string + length, old->string, old->string_length) == 0;
+    if (!is_bare_path(old))
+        return is_same_text(old, new);
+    return path && new->string_length == length &&memcmp(new->string, path, length) == 0;
 }
 
 static bool is_same(const char *directory, const struct toml_item *old, const struct toml_item *new,
@@ -275,9 +316,9 @@ static enum change change_of(const struct toml_item *item, bool in_host)
 {
     if (!in_host)
         return CHANGE_NONE;
-    if (text_equal_any_case(item->key, "ca") || text_equal_any_case(item->key, "client"))
+    if (hosts_key_is(item->key, "ca") || hosts_key_is(item->key, "client"))
         return CHANGE_PATH;
-    return text_equal_any_case(item->key, "header") ? CHANGE_HEADERS : CHANGE_NONE;
+    return hosts_key_is(item->key, "header") ? CHANGE_HEADERS : CHANGE_NONE;
 }
 
 /* All members of the old one, and no others but a header. `in_host`: keys of a host stand in it. */
@@ -390,7 +431,7 @@ int render_text(const struct hosts_file *file, const char *registry, const char 
                 struct pullkey_error *error)
 {
     struct render render = { file, directory, lookup, context, { 0 } };
-    struct hosts_file again;
+    cleanup_hosts_file struct hosts_file again = { 0 };
     int r = collect(&render, error);
 
     if (r == 0)
@@ -400,14 +441,13 @@ int render_text(const struct hosts_file *file, const char *registry, const char 
         return r;
     r = hosts_file_parse(file->toml.name, registry, ret->data ? ret->data : "", ret->length, NULL,
                          &again, error);
-    if (r == 0) {
-        if (!is_same_file(&render, &again))
-            r = error_set(error, PULLKEY_INVALID,
-                          "%s: a header cannot be put into it without changing the rest; give each "
-                          "host a table [host.\"URL\"] of its own",
-                          file->toml.name);
-        hosts_file_done(&again);
-    }
+    if (r == -(int)PULLKEY_INTERNAL)
+        return r;
+    if (r < 0 || !is_same_file(&render, &again))
+        r = error_set(error, PULLKEY_INVALID,
+                      "%s: a header cannot be put into it without changing the rest; give each "
+                      "host a table [host.\"URL\"] of its own",
+                      file->toml.name);
     return r;
 }
 
