@@ -13,7 +13,7 @@ import http.client
 import ssl
 import threading
 import urllib.parse
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 # Of one connection, which the proxy has two of.
@@ -167,16 +167,16 @@ class Recorder(Service):
         self._trust = ssl.create_default_context(cafile=registry.ca)
 
     def reply(self, request):
-        return self.answer(request) or self._pass_on(request)
+        return self.answer(request) or self._pass_on(request, request.headers.items())
 
-    def _pass_on(self, request):
+    def _pass_on(self, request, headers):
         connection = http.client.HTTPSConnection(
             self._registry.host, self._registry.port, timeout=SECONDS, context=self._trust
         )
         try:
             skip = {"skip_host": True, "skip_accept_encoding": True}
             connection.putrequest(request.method, request.target, **skip)
-            for name, value in request.headers.items():
+            for name, value in headers:
                 if name.lower() not in HOP_BY_HOP:
                     connection.putheader(name, value)
             connection.endheaders(request.body or None)
@@ -186,3 +186,27 @@ class Recorder(Service):
             connection.close()
         headers = [pair for pair in response.getheaders() if pair[0].lower() not in HOP_BY_HOP]
         return response.status, headers, body
+
+
+class Gate(Recorder):
+    """A registry that lets in who has one of `accepted`, (user, password), and is the other one
+    behind it in all else: what passes has the credential of that one's own user.
+    """
+
+    def __init__(self, registry, *accepted):
+        super().__init__(registry, self._refuse)
+        self.accepted = list(accepted)
+
+    def accepts(self, user, password):
+        return (user, password) in self.accepted
+
+    def _refuse(self, request):
+        credential = request.credential
+        if credential and credential[0] == "Basic" and self.accepts(*credential[1:]):
+            return None
+        return 401, [("WWW-Authenticate", 'Basic realm="gate"')], b""
+
+    def _pass_on(self, request, headers):
+        own = b64encode(":".join(next(iter(self._registry.users.items()))).encode()).decode()
+        kept = [pair for pair in headers if pair[0].lower() != "authorization"]
+        return super()._pass_on(request, [*kept, ("Authorization", f"Basic {own}")])
