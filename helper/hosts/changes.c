@@ -19,8 +19,12 @@
     (IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |            \
      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
+/* For one that is not there yet. */
+#define AWAITED (IN_CREATE | IN_MOVED_TO | IN_ONLYDIR | IN_MASK_ADD)
+
 struct changes_watch {
     bool source, configuration; /* whom a change in it concerns */
+    bool awaits;                /* a directory that is to appear below it */
 };
 
 int changes_open(struct changes *ret, struct pullkey_error *error)
@@ -64,12 +68,36 @@ static struct changes_watch *find_watch(struct changes *changes, int descriptor)
     return &changes->watches[index];
 }
 
+/* The first login makes it: the nearest directory above it will tell. */
+static void watch_above(struct changes *changes, const char *path)
+{
+    char above[FILE_PATH_MAX];
+    struct changes_watch *watched;
+    int descriptor = -1;
+    char *slash;
+
+    if (path[0] != '/' || strlen(path) >= sizeof(above))
+        return;
+    memcpy(above, path, strlen(path) + 1);
+    while (descriptor < 0 && (slash = strrchr(above, '/')) && above[1] != '\0') {
+        slash[slash == above ? 1 : 0] = '\0';
+        descriptor = inotify_add_watch(changes->fd, above, AWAITED);
+    }
+    watched = descriptor < 0 ? NULL : find_watch(changes, descriptor);
+    if (watched)
+        watched->awaits = true;
+}
+
 static void watch(struct changes *changes, const char *path, bool source)
 {
     static bool is_said;
     struct changes_watch *watched;
     int descriptor = inotify_add_watch(changes->fd, path, WATCHED);
 
+    if (descriptor < 0 && errno == ENOENT && !source) {
+        watch_above(changes, path);
+        return;
+    }
     if (descriptor < 0) {
         if (errno == ENOSPC && !is_said) {
             is_said = true;
@@ -150,6 +178,8 @@ void changes_watch_configuration(struct changes *changes, const struct config_so
     char path[FILE_PATH_MAX];
     struct pullkey_error ignored;
 
+    for (size_t i = 0; i < changes->capacity; i++)
+        changes->watches[i].awaits = false;
     if (source->only_file)
         watch_place(changes, source->only_file, false);
     if (source->user_directory)
@@ -194,7 +224,8 @@ static void take_event(struct changes *changes, const struct inotify_event *even
         return;
     if (everything || (watched && watched->source))
         changes->source = true;
-    if (everything || (watched && watched->configuration))
+    if (everything || (watched && watched->configuration) ||
+        (watched && watched->awaits && (event->mask & IN_ISDIR)))
         changes->configuration = true;
     if (is_quiet)
         changes->first_ms = now_ms;

@@ -38,7 +38,8 @@ void changes_close(struct changes *changes);
  * limit of watches is reached, only the looking again remains; that is logged. */
 void changes_watch_source(struct changes *changes, const char *source);
 
-/* Watches what the configuration and the file backends of it are read from. */
+/* Watches what the configuration and the file backends of it are read from. Of a directory that is
+ * not there yet the nearest one above it is watched, until the next call. */
 void changes_watch_configuration(struct changes *changes, const struct config_source *source,
                                  const struct config *config);
 
