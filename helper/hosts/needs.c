@@ -30,10 +30,32 @@ static int64_t random_below(int64_t limit)
     return (int64_t)value % limit;
 }
 
+static void set_error(struct need *need, const struct pullkey_error *error)
+{
+    secret_release(need->error.message);
+    need->error = (struct need_error){ error->code, NULL };
+    if (error->code != PULLKEY_OK)
+        need->error.message = secret_copy(error->message, strlen(error->message));
+}
+
+/* Without memory for it, it is not counted. */
+static void count_failure(struct need *need, enum pullkey_error_class code)
+{
+    if (!need->failed)
+        need->failed = secret_alloc(PULLKEY_ERROR_CLASS_MAX * sizeof(*need->failed));
+    if (need->failed)
+        need->failed[code]++;
+}
+
+const char *needs_message(const struct need *need)
+{
+    return need->error.message ? need->error.message : "out of memory";
+}
+
 static void free_need(struct need *need)
 {
-    secret_release(need->helper);
-    secret_release(need->url);
+    secret_release(need->error.message);
+    secret_release(need->failed);
     secret_done(&need->header);
     secret_release(need);
 }
@@ -51,6 +73,7 @@ void needs_done(struct needs *needs)
 struct need *needs_get(struct needs *needs, const char *helper, const char *url,
                        int64_t assume_lifetime, const struct moment *now, bool spread)
 {
+    const size_t helper_size = strlen(helper) + 1, url_size = strlen(url) + 1;
     struct need **end = &needs->first, *need;
 
     for (; *end; end = &(*end)->next) {
@@ -59,15 +82,11 @@ struct need *needs_get(struct needs *needs, const char *helper, const char *url,
             strcmp(need->url, url) == 0)
             return need;
     }
-    need = secret_alloc(sizeof(*need));
+    need = secret_alloc(sizeof(*need) + helper_size + url_size);
     if (!need)
         return NULL;
-    need->helper = secret_copy(helper, strlen(helper));
-    need->url = secret_copy(url, strlen(url));
-    if (!need->helper || !need->url) {
-        free_need(need);
-        return NULL;
-    }
+    need->helper = memcpy(need->text, helper, helper_size);
+    need->url = memcpy(need->text + helper_size, url, url_size);
     need->assume_lifetime = assume_lifetime;
     need->expires_ms = INT64_MAX;
     need->renew_wall = INT64_MAX;
@@ -239,7 +258,7 @@ static void take_header(struct need *need, struct record *record, const struct m
     need->has_changed = need->has_changed || need->expiry != record->expiry;
     need->expiry = record->expiry;
     need->failures = 0;
-    need->error = (struct pullkey_error){ 0 };
+    set_error(need, &record->error);
     need->success_wall = now->wall;
     schedule_renewal(need, now);
 }
@@ -259,9 +278,9 @@ void needs_answer(struct needs *needs, struct need *need, struct record *record,
     if (record->error.code == PULLKEY_OK) {
         take_header(need, record, now);
     } else {
-        need->error = record->error;
+        set_error(need, &record->error);
         need->failures++;
-        need->failed[record->error.code]++;
+        count_failure(need, record->error.code);
         if (record->error.code == PULLKEY_NOT_FOUND)
             drop_header(need);
         schedule_retry(need, now);

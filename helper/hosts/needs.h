@@ -27,9 +27,15 @@ struct moment {
     int64_t monotonic_ms;
 };
 
+/* As struct pullkey_error, in as many bytes as it needs: there are thousands of needs. */
+struct need_error {
+    enum pullkey_error_class code;
+    char *message; /* NULL where the code is 0, or there was no memory */
+};
+
 struct need {
-    char *helper; /* NAME of docker-credential-NAME */
-    char *url;    /* of hosts.toml */
+    const char *helper; /* NAME of docker-credential-NAME */
+    const char *url;    /* of hosts.toml */
     int64_t assume_lifetime;
 
     struct pullkey_secret header; /* empty: there is none */
@@ -40,14 +46,15 @@ struct need {
     int64_t due_ms;               /* monotonic: when it is asked for next */
 
     bool is_running;
-    bool is_used;               /* see needs_begin_marking */
-    bool has_changed;           /* the header is another one than when this was last false */
-    unsigned int failures;      /* in a row */
-    struct pullkey_error error; /* of the last answer; code 0: it was a header */
-    int64_t success_wall;       /* of the last header, 0: none yet */
-    uint64_t asked;
-    uint64_t failed[PULLKEY_ERROR_CLASS_MAX];
+    bool is_used;            /* see needs_begin_marking */
+    bool has_changed;        /* the header is another one than when this was last false */
+    unsigned int failures;   /* in a row */
+    struct need_error error; /* of the last answer; code 0: it was a header */
+    int64_t success_wall;    /* of the last header, 0: none yet */
+    uint32_t asked;
+    uint32_t *failed; /* by class of error; NULL before the first failure */
     struct need *next;
+    char text[]; /* memory of url and helper */
 };
 
 struct needs {
@@ -65,6 +72,9 @@ struct need *needs_get(struct needs *needs, const char *helper, const char *url,
 /* A header that an earlier run left, if it has not expired. */
 int needs_recover(struct need *need, const struct pullkey_secret *header, int64_t expiry,
                   const struct moment *now, struct pullkey_error *error);
+
+/* Why the last answer was no header; never NULL. */
+const char *needs_message(const struct need *need);
 
 /* Mark, use (is_used = true) what is still needed, sweep the rest; one that is running stays until
  * it has ended. */

@@ -73,14 +73,14 @@ static void report(const struct tree *tree, bool json, struct buffer *text, size
                 continue;
             append_member(text,
                           *ret_problems > 0 ? ",{\"registry\":" : "{\"registry\":", entry->name);
-            append_member(text, ",\"host\":", entry->uses[k].host);
+            append_member(text, ",\"host\":", need->url);
             append_member(text, ",\"class\":", error_class_name(need->error.code));
-            append_member(text, ",\"message\":", need->error.message);
+            append_member(text, ",\"message\":", needs_message(need));
             buffer_append_text(text, "}");
             ++*ret_problems;
             if (!json)
-                output_note("%s: %s: no header from \"%s\": %s", entry->name, entry->uses[k].host,
-                            need->helper, need->error.message);
+                output_note("%s: %s: no header from \"%s\": %s", entry->name, need->url,
+                            need->helper, needs_message(need));
         }
     }
     buffer_printf(text, "],\"rendered\":%zu,\"linked\":%zu}\n", managed, tree->count - managed);

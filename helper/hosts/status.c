@@ -12,6 +12,8 @@
 #include "base/json.h"
 #include "pullkey-build.h"
 
+#define PIECE 32768 /* bytes */
+
 int status_directory(const char *target, char *ret, struct pullkey_error *error)
 {
     const char *slash = strrchr(target, '/');
@@ -26,30 +28,66 @@ int status_directory(const char *target, char *ret, struct pullkey_error *error)
     return 0;
 }
 
-/* Without fsync: it is in memory, and says how things are now. */
-static int replace(const char *directory, const char *name, mode_t mode, const struct buffer *text,
-                   struct pullkey_error *error)
-{
+/* Written in pieces: there may be thousands of hosts. */
+struct document {
+    struct buffer text;
+    int fd;
+    int result; /* of the first write that failed */
+    size_t written;
     char path[FILE_PATH_MAX], new_path[FILE_PATH_MAX];
-    int fd, r = file_join(path, directory, name, error);
+};
 
-    if (r == 0)
-        r = buffer_check(text, error);
+static int open_document(const char *directory, const char *name, mode_t mode, struct document *ret,
+                         struct pullkey_error *error)
+{
+    int r = file_join(ret->path, directory, name, error);
+
+    ret->text = (struct buffer)BUFFER_INIT(STATUS_SIZE_MAX);
+    ret->fd = -1;
+    ret->result = 0;
+    ret->written = 0;
     if (r < 0)
         return r;
-    if (snprintf(new_path, sizeof(new_path), "%s.tmp", path) >= (int)sizeof(new_path))
-        return error_set(error, PULLKEY_INVALID, "%s is too long a path", path);
-    (void)unlink(new_path);
-    fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    if (fd < 0)
-        return error_errno(error, errno, "cannot write %s", path);
-    r = file_write_all(fd, text->data, text->length, error);
-    if (r == 0 && (fchmod(fd, mode) < 0 || rename(new_path, path) < 0))
-        r = error_errno(error, errno, "cannot write %s", path);
-    (void)close(fd);
-    if (r < 0)
-        (void)unlink(new_path);
-    return r;
+    if (snprintf(ret->new_path, FILE_PATH_MAX, "%s.tmp", ret->path) >= FILE_PATH_MAX)
+        return error_set(error, PULLKEY_INVALID, "%s is too long a path", ret->path);
+    (void)unlink(ret->new_path);
+    ret->fd = open(ret->new_path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    return ret->fd < 0 ? error_errno(error, errno, "cannot write %s", ret->path) : 0;
+}
+
+static void write_piece(struct document *document, struct pullkey_error *error)
+{
+    if (document->result == 0)
+        document->result = buffer_check(&document->text, error);
+    document->written += document->text.length;
+    if (document->result == 0 && document->written > STATUS_SIZE_MAX)
+        document->result =
+            error_set(error, PULLKEY_UNSUPPORTED, "%s would be too long", document->path);
+    if (document->result == 0)
+        document->result =
+            file_write_all(document->fd, document->text.data, document->text.length, error);
+    document->text.length = 0;
+}
+
+/* To be called after each host. */
+static void settle(struct document *document, struct pullkey_error *error)
+{
+    if (document->text.length >= PIECE)
+        write_piece(document, error);
+}
+
+/* Without fsync: it is in memory, and says how things are now. */
+static int close_document(struct document *document, mode_t mode, struct pullkey_error *error)
+{
+    write_piece(document, error);
+    if (document->result == 0 &&
+        (fchmod(document->fd, mode) < 0 || rename(document->new_path, document->path) < 0))
+        document->result = error_errno(error, errno, "cannot write %s", document->path);
+    (void)close(document->fd);
+    if (document->result < 0)
+        (void)unlink(document->new_path);
+    buffer_done(&document->text);
+    return document->result;
 }
 
 static void append_text(struct buffer *text, const char *key, const char *value)
@@ -61,19 +99,18 @@ static void append_text(struct buffer *text, const char *key, const char *value)
         buffer_append_text(text, "null");
 }
 
-static void append_host(struct buffer *text, const struct tree_use *use)
+static void append_host(struct buffer *text, const struct need *need)
 {
-    const struct need *need = use->need;
     bool failed = need->error.code != PULLKEY_OK;
 
-    append_text(text, "{\"host\":", use->host);
+    append_text(text, "{\"host\":", need->url);
     append_text(text, ",\"helper\":", need->helper);
     buffer_printf(text, ",\"header\":%s", need->header.length > 0 ? "true" : "false");
     buffer_printf(text, ",\"expires\":%lld,\"last_success\":%lld,\"asked\":%llu,\"failures\":%u",
                   (long long)need->expiry, (long long)need->success_wall,
                   (unsigned long long)need->asked, need->failures);
     append_text(text, ",\"class\":", failed ? error_class_name(need->error.code) : NULL);
-    append_text(text, ",\"message\":", failed ? need->error.message : NULL);
+    append_text(text, ",\"message\":", failed ? needs_message(need) : NULL);
     buffer_append_text(text, "}");
 }
 
@@ -86,7 +123,7 @@ static void append_entry(struct buffer *text, const struct tree_entry *entry)
     buffer_append_text(text, ",\"hosts\":[");
     for (size_t i = 0; i < entry->use_count; i++) {
         buffer_append_text(text, i > 0 ? "," : "");
-        append_host(text, &entry->uses[i]);
+        append_host(text, entry->uses[i].need);
     }
     buffer_append_text(text, "]}");
 }
@@ -94,27 +131,32 @@ static void append_entry(struct buffer *text, const struct tree_entry *entry)
 static int write_json(const char *directory, const struct status *status, const struct tree *tree,
                       int64_t now, struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT(STATUS_SIZE_MAX);
+    struct document document;
+    struct buffer *text = &document.text;
+    int r = open_document(directory, STATUS_FILE, 0600, &document, error);
     bool first = true;
 
-    append_text(&text, "{\"version\":", PULLKEY_VERSION);
-    append_text(&text, ",\"source\":", tree->source);
-    append_text(&text, ",\"target\":", tree->publish->target_path);
-    buffer_printf(&text, ",\"pid\":%ld,\"started\":%lld,\"written\":%lld", (long)getpid(),
+    if (r < 0)
+        return r;
+    append_text(text, "{\"version\":", PULLKEY_VERSION);
+    append_text(text, ",\"source\":", tree->source);
+    append_text(text, ",\"target\":", tree->publish->target_path);
+    buffer_printf(text, ",\"pid\":%ld,\"started\":%lld,\"written\":%lld", (long)getpid(),
                   (long long)status->started, (long long)now);
-    append_text(&text, ",\"configuration_problem\":", status->configuration_problem);
-    append_text(&text, ",\"source_problem\":", status->source_problem);
-    buffer_printf(&text, ",\"open_timeouts\":%llu", (unsigned long long)status->open_timeouts);
-    buffer_printf(&text, ",\"registries\":%zu,\"entries\":[", tree->count);
+    append_text(text, ",\"configuration_problem\":", status->configuration_problem);
+    append_text(text, ",\"source_problem\":", status->source_problem);
+    buffer_printf(text, ",\"open_timeouts\":%llu", (unsigned long long)status->open_timeouts);
+    buffer_printf(text, ",\"registries\":%zu,\"entries\":[", tree->count);
     for (size_t i = 0; i < tree->count; i++) {
         if (!tree->entries[i]->is_managed && !tree->entries[i]->problem)
             continue;
-        buffer_append_text(&text, first ? "" : ",");
-        append_entry(&text, tree->entries[i]);
+        buffer_append_text(text, first ? "" : ",");
+        append_entry(text, tree->entries[i]);
+        settle(&document, error);
         first = false;
     }
-    buffer_append_text(&text, "]}\n");
-    return replace(directory, STATUS_FILE, 0600, &text, error);
+    buffer_append_text(text, "]}\n");
+    return close_document(&document, 0600, error);
 }
 
 /* Of a label's value. */
@@ -152,11 +194,13 @@ static void append_sample(struct buffer *text, const char *name, const struct ne
 }
 
 /* One kind of sample for every need. */
-static void append_needs(struct buffer *text, const struct needs *needs, const char *name,
-                         long long (*value)(const struct need *need))
+static void append_needs(struct document *document, const struct needs *needs, const char *name,
+                         long long (*value)(const struct need *need), struct pullkey_error *error)
 {
-    for (const struct need *need = needs->first; need; need = need->next)
-        append_sample(text, name, need, NULL, value(need));
+    for (const struct need *need = needs->first; need; need = need->next) {
+        append_sample(&document->text, name, need, NULL, value(need));
+        settle(document, error);
+    }
 }
 
 static long long has_header(const struct need *need)
@@ -188,50 +232,59 @@ static size_t count_problems(const struct tree *tree)
     return count;
 }
 
-static void append_failures(struct buffer *text, const struct needs *needs, const char *name)
+static void append_failures(struct document *document, const struct needs *needs, const char *name,
+                            struct pullkey_error *error)
 {
-    for (const struct need *need = needs->first; need; need = need->next)
-        for (int i = PULLKEY_NOT_FOUND; i < PULLKEY_ERROR_CLASS_MAX; i++)
+    for (const struct need *need = needs->first; need; need = need->next) {
+        for (int i = PULLKEY_NOT_FOUND; need->failed && i < PULLKEY_ERROR_CLASS_MAX; i++)
             if (need->failed[i] > 0)
-                append_sample(text, name, need, error_class_name((enum pullkey_error_class)i),
+                append_sample(&document->text, name, need,
+                              error_class_name((enum pullkey_error_class)i),
                               (long long)need->failed[i]);
+        settle(document, error);
+    }
 }
 
 static int write_metrics(const char *directory, const struct status *status,
                          const struct tree *tree, int64_t now, struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT(STATUS_SIZE_MAX);
+    struct document document;
+    struct buffer *text = &document.text;
     const struct needs *needs = tree->needs;
+    int r = open_document(directory, STATUS_METRICS_FILE, 0644, &document, error);
 
-    append_head(&text, "pullkey_hosts_header", "gauge", "1 where the host has a header now.");
-    append_needs(&text, needs, "pullkey_hosts_header", has_header);
+    if (r < 0)
+        return r;
+
+    append_head(text, "pullkey_hosts_header", "gauge", "1 where the host has a header now.");
+    append_needs(&document, needs, "pullkey_hosts_header", has_header, error);
     append_head(
-        &text, "pullkey_hosts_header_expiry_seconds", "gauge",
+        text, "pullkey_hosts_header_expiry_seconds", "gauge",
         "When the header expires, in seconds since 1970; 0 where there is none or it is not "
         "known.");
-    append_needs(&text, needs, "pullkey_hosts_header_expiry_seconds", expiry_of);
-    append_head(&text, "pullkey_hosts_last_success_seconds", "gauge",
+    append_needs(&document, needs, "pullkey_hosts_header_expiry_seconds", expiry_of, error);
+    append_head(text, "pullkey_hosts_last_success_seconds", "gauge",
                 "When the helper last answered a credential, in seconds since 1970.");
-    append_needs(&text, needs, "pullkey_hosts_last_success_seconds", success_of);
-    append_head(&text, "pullkey_hosts_helper_runs_total", "counter", "How often it was asked.");
-    append_needs(&text, needs, "pullkey_hosts_helper_runs_total", runs_of);
-    append_head(&text, "pullkey_hosts_helper_failures_total", "counter",
+    append_needs(&document, needs, "pullkey_hosts_last_success_seconds", success_of, error);
+    append_head(text, "pullkey_hosts_helper_runs_total", "counter", "How often it was asked.");
+    append_needs(&document, needs, "pullkey_hosts_helper_runs_total", runs_of, error);
+    append_head(text, "pullkey_hosts_helper_failures_total", "counter",
                 "How often it answered no credential, by class of error.");
-    append_failures(&text, needs, "pullkey_hosts_helper_failures_total");
-    append_head(&text, "pullkey_hosts_problems", "gauge",
+    append_failures(&document, needs, "pullkey_hosts_helper_failures_total", error);
+    append_head(text, "pullkey_hosts_problems", "gauge",
                 "Registries of the source that are not served as they ask.");
-    buffer_printf(&text, "pullkey_hosts_problems %zu\n", count_problems(tree));
-    append_head(&text, "pullkey_hosts_configuration_valid", "gauge",
+    buffer_printf(text, "pullkey_hosts_problems %zu\n", count_problems(tree));
+    append_head(text, "pullkey_hosts_configuration_valid", "gauge",
                 "0 where the configuration or the source cannot be read.");
-    buffer_printf(&text, "pullkey_hosts_configuration_valid %d\n",
+    buffer_printf(text, "pullkey_hosts_configuration_valid %d\n",
                   !status->configuration_problem && !status->source_problem);
-    append_head(&text, "pullkey_hosts_open_timeouts_total", "counter",
+    append_head(text, "pullkey_hosts_open_timeouts_total", "counter",
                 "Opens that waited in vain for a fresh header.");
-    buffer_printf(&text, "pullkey_hosts_open_timeouts_total %llu\n",
+    buffer_printf(text, "pullkey_hosts_open_timeouts_total %llu\n",
                   (unsigned long long)status->open_timeouts);
-    append_head(&text, "pullkey_hosts_written_seconds", "gauge", "When this file was written.");
-    buffer_printf(&text, "pullkey_hosts_written_seconds %lld\n", (long long)now);
-    return replace(directory, STATUS_METRICS_FILE, 0644, &text, error);
+    append_head(text, "pullkey_hosts_written_seconds", "gauge", "When this file was written.");
+    buffer_printf(text, "pullkey_hosts_written_seconds %lld\n", (long long)now);
+    return close_document(&document, 0644, error);
 }
 
 int status_write(const char *directory, const struct status *status, const struct tree *tree,

@@ -13,8 +13,6 @@
 
 static void clear_uses(struct tree_entry *entry)
 {
-    for (size_t i = 0; i < entry->use_count; i++)
-        secret_release(entry->uses[i].host);
     secret_release(entry->uses);
     entry->uses = NULL;
     entry->use_count = 0;
@@ -23,7 +21,6 @@ static void clear_uses(struct tree_entry *entry)
 static void free_entry(struct tree_entry *entry)
 {
     clear_uses(entry);
-    secret_release(entry->name);
     secret_release(entry->problem);
     secret_release(entry);
 }
@@ -97,13 +94,10 @@ static int get_entry(struct tree *tree, const char *name, struct tree_entry **re
     r = grow(tree, error);
     if (r < 0)
         return r;
-    entry = secret_alloc(sizeof(*entry));
-    if (entry)
-        entry->name = secret_copy(name, strlen(name));
-    if (!entry || !entry->name) {
-        secret_release(entry);
+    entry = secret_alloc(sizeof(*entry) + strlen(name) + 1);
+    if (!entry)
         return error_memory(error);
-    }
+    memcpy(entry->name, name, strlen(name) + 1);
     memmove(tree->entries + place + 1, tree->entries + place,
             (tree->count - place) * sizeof(*tree->entries));
     tree->entries[place] = entry;
@@ -112,25 +106,29 @@ static int get_entry(struct tree *tree, const char *name, struct tree_entry **re
     return 0;
 }
 
-static struct tree_stamp stamp_of(const char *path)
+/* FNV-1a, a word at a time. */
+static tree_stamp stamp_of(const char *path)
 {
+    tree_stamp hash = 0xcbf29ce484222325;
     struct stat status;
 
     if (stat(path, &status) < 0)
-        return (struct tree_stamp){ 0 };
-    return (struct tree_stamp){ status.st_dev, status.st_ino, status.st_size, status.st_mtim,
-                                status.st_ctim };
-}
-
-static bool is_same_time(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-static bool is_same_stamp(const struct tree_stamp *a, const struct tree_stamp *b)
-{
-    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           is_same_time(&a->modified, &b->modified) && is_same_time(&a->changed, &b->changed);
+        return 0;
+    const uint64_t words[] = {
+        status.st_dev,
+        (uint64_t)status.st_size,
+        status.st_ino,
+        (uint64_t)status.st_mtim.tv_sec,
+        (uint64_t)status.st_mtim.tv_nsec,
+        (uint64_t)status.st_ctim.tv_sec,
+        (uint64_t)status.st_ctim.tv_nsec,
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        hash ^= words[i];
+        hash *= 0x100000001b3;
+        hash ^= hash >> 29;
+    }
+    return hash;
 }
 
 /* Reads and parses hosts.toml. -PULLKEY_NOT_FOUND where there is none, or an empty one: containerd
@@ -184,11 +182,8 @@ static int add_use(struct tree *tree, struct tree_entry *entry, const struct hos
 
     use->need =
         needs_get(tree->needs, host->helper, host->name, host->assume_lifetime, now, tree->spread);
-    use->host = secret_copy(host->name, strlen(host->name));
-    if (!use->need || !use->host) {
-        secret_release(use->host);
+    if (!use->need)
         return error_memory(error);
-    }
     entry->use_count++;
     recover(tree, entry, host, use->need, now);
     return 0;
@@ -198,11 +193,15 @@ static int set_uses(struct tree *tree, struct tree_entry *entry, const struct ho
                     const struct moment *now, struct pullkey_error *error)
 {
     const char *problem = NULL;
+    size_t count = 0;
     int r = 0;
 
     clear_uses(entry);
-    entry->uses = secret_alloc((file->host_count + 1) * sizeof(*entry->uses));
-    if (!entry->uses)
+    for (size_t i = 0; i < file->host_count; i++)
+        count += hosts_host_is_managed(&file->hosts[i]);
+    if (count > 0)
+        entry->uses = secret_alloc(count * sizeof(*entry->uses));
+    if (count > 0 && !entry->uses)
         return error_memory(error);
     for (size_t i = 0; r == 0 && i < file->host_count; i++) {
         const struct hosts_host *host = &file->hosts[i];
@@ -240,8 +239,8 @@ static int read_entry(struct tree *tree, struct tree_entry *entry, const struct 
 
     if (r == -(int)PULLKEY_NOT_FOUND && is_in_grace(tree, entry, now)) {
         /* To be looked at again, whatever it looks like then. */
-        entry->file = (struct tree_stamp){ 0 };
-        entry->directory = (struct tree_stamp){ 0 };
+        entry->file = 0;
+        entry->directory = 0;
         return 0;
     }
     entry->gone_ms = 0;
@@ -266,7 +265,7 @@ static int look_at(struct tree *tree, const char *name, bool all, const struct m
                    struct pullkey_error *error)
 {
     char directory[FILE_PATH_MAX], path[FILE_PATH_MAX];
-    struct tree_stamp directory_stamp, file_stamp;
+    tree_stamp directory_stamp, file_stamp;
     struct tree_entry *entry;
     int r = file_join(directory, tree->source, name, error);
 
@@ -281,8 +280,8 @@ static int look_at(struct tree *tree, const char *name, bool all, const struct m
     entry->is_found = true;
     directory_stamp = stamp_of(directory);
     file_stamp = stamp_of(path);
-    if (!all && entry->is_published && is_same_stamp(&entry->directory, &directory_stamp) &&
-        is_same_stamp(&entry->file, &file_stamp))
+    if (!all && entry->is_published && entry->directory == directory_stamp &&
+        entry->file == file_stamp)
         return 0;
     entry->directory = directory_stamp;
     entry->file = file_stamp;
@@ -361,8 +360,8 @@ static bool look_up(void *context, const struct hosts_host *host, struct render_
     for (size_t i = 0; i < entry->use_count; i++) {
         const struct need *need = entry->uses[i].need;
 
-        if (strcmp(entry->uses[i].host, host->name) != 0 ||
-            strcmp(need->helper, host->helper) != 0 || need->header.length == 0)
+        if (strcmp(need->url, host->name) != 0 || strcmp(need->helper, host->helper) != 0 ||
+            need->header.length == 0)
             continue;
         *ret = (struct render_header){ &need->header, need->expiry };
         return true;

@@ -15,22 +15,16 @@
 #define TREE_ENTRIES_MAX 65536
 #define TREE_GRACE_MS 2000 /* what is gone stays published for so long: it may be written anew */
 
-/* What tells that a file is another one than before. */
-struct tree_stamp {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec modified, changed;
-};
+/* What tells that a file is another one than before: a hash of its device, inode, size and times; 0
+ * where it cannot be looked at. */
+typedef uint64_t tree_stamp;
 
 struct tree_use {
-    struct need *need;
-    char *host; /* as the file names it */
+    struct need *need; /* its url is the name of a host in the file */
 };
 
 struct tree_entry {
-    char *name; /* of the directory */
-    struct tree_stamp directory, file;
+    tree_stamp directory, file;
     bool is_found;   /* by the scan that is under way */
     bool is_managed; /* a helper answers for a host in it */
     bool is_dirty;   /* it is to be published */
@@ -39,6 +33,7 @@ struct tree_entry {
     struct tree_use *uses;
     size_t use_count;
     char *problem; /* why it, or a host in it, is not served as it asks; NULL */
+    char name[];   /* of the directory */
 };
 
 struct tree {
