@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ask.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -142,6 +145,12 @@ static int find_account(const char *name, uid_t *ret_user, gid_t *ret_group)
     return found ? 0 : -1;
 }
 
+/* Also where the one that asks is killed. The kernel forgets it when the user changes. */
+static void end_with_asker(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+}
+
 static int become_helper_user(struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
@@ -169,6 +178,7 @@ static int become_helper_user(struct pullkey_error *error)
         return error_set(error, PULLKEY_DENIED, "cannot become the user \"%s\"",
                          settings.helper_user);
     file_caller_changed();
+    end_with_asker();
     return chdir("/") < 0 ? error_set(error, PULLKEY_DENIED, "cannot enter /") : 0;
 }
 
@@ -257,6 +267,28 @@ static int answer(const struct ask *ask, struct record *ret, struct pullkey_erro
     return 0;
 }
 
+/* Whoever has asked wants no answer any more: what was started to have one ends as well. A helper
+ * leads a group of its own. In a handler, so with system calls only. */
+static void end_all(int signal_number)
+{
+    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    char text[1024];
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
+    pid_t child = 0;
+
+    (void)signal_number;
+    for (ssize_t i = 0; i < length; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            child = child * 10 + (text[i] - '0');
+            continue;
+        }
+        if (child > 1)
+            (void)kill(-child, SIGKILL);
+        child = 0;
+    }
+    _exit(1);
+}
+
 int ask_serve(int in, int out, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer input = BUFFER_INIT(ASK_SIZE_MAX);
@@ -264,7 +296,11 @@ int ask_serve(int in, int out, struct pullkey_error *error)
     cleanup_json struct json json = { 0 };
     cleanup_record struct record record = { 0 };
     struct ask ask = { 0 };
-    int r = buffer_read(&input, in, error);
+    int r;
+
+    (void)signal(SIGTERM, end_all);
+    end_with_asker();
+    r = buffer_read(&input, in, error);
 
     if (r == 0)
         r = json_parse(&json, "request", input.data ? input.data : "", input.length, 0, error);

@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define END_MS (3 * FETCH_END_MS)
+
 struct moment crew_now(void)
 {
     return (struct moment){ clock_wall_seconds(), clock_monotonic_ms() };
@@ -58,11 +60,15 @@ nfds_t crew_poll(const struct crew *crew, struct pollfd *ret)
 
 int64_t crew_deadline(const struct crew *crew)
 {
+    const int64_t now_ms = clock_monotonic_ms();
     int64_t deadline = INT64_MAX;
 
-    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++)
-        if (crew->jobs[i].fetch.pid != 0 && crew->jobs[i].fetch.deadline_ms < deadline)
-            deadline = crew->jobs[i].fetch.deadline_ms;
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
+        const struct fetch *fetch = &crew->jobs[i].fetch;
+
+        if (fetch->pid != 0 && fetch_wake_ms(fetch, now_ms) < deadline)
+            deadline = fetch_wake_ms(fetch, now_ms);
+    }
     return deadline;
 }
 
@@ -74,14 +80,9 @@ bool crew_collect(struct crew *crew, struct needs *needs)
     for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
         struct crew_job *job = &crew->jobs[i];
         struct record record;
-        bool ended;
 
-        if (job->fetch.pid == 0)
+        if (job->fetch.pid == 0 || !fetch_step(&job->fetch, now_ms, &record))
             continue;
-        ended = fetch_read(&job->fetch);
-        if (!ended && now_ms < job->fetch.deadline_ms)
-            continue;
-        fetch_finish(&job->fetch, !ended, &record);
         answer(needs, job->need, &record);
         job->need = NULL;
         answered = true;
@@ -91,12 +92,21 @@ bool crew_collect(struct crew *crew, struct needs *needs)
 
 void crew_end(struct crew *crew)
 {
-    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
-        struct record record;
+    const int64_t began_ms = clock_monotonic_ms();
+    int64_t now_ms = began_ms;
 
-        if (crew->jobs[i].fetch.pid == 0)
-            continue;
-        fetch_finish(&crew->jobs[i].fetch, true, &record);
-        record_done(&record);
+    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++)
+        if (crew->jobs[i].fetch.pid != 0)
+            fetch_cancel(&crew->jobs[i].fetch, now_ms);
+    while (crew_deadline(crew) != INT64_MAX && now_ms < began_ms + END_MS) {
+        (void)clock_poll(NULL, 0, crew_deadline(crew));
+        now_ms = clock_monotonic_ms();
+        for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
+            struct record record = { 0 };
+
+            if (crew->jobs[i].fetch.pid != 0)
+                (void)fetch_step(&crew->jobs[i].fetch, now_ms, &record);
+            record_done(&record);
+        }
     }
 }

@@ -24,13 +24,14 @@ void crew_start(struct crew *crew, struct needs *needs);
 /* What to wait for: at most NEEDS_RUNNING_MAX entries. */
 nfds_t crew_poll(const struct crew *crew, struct pollfd *ret);
 
-/* Monotonic milliseconds: when a process is to be ended; INT64_MAX where none runs. */
+/* Monotonic milliseconds: when to call crew_collect although nothing is readable; INT64_MAX where
+ * none runs. */
 int64_t crew_deadline(const struct crew *crew);
 
 /* Takes the answers that are there, and ends what took too long. True if a need was answered. */
 bool crew_collect(struct crew *crew, struct needs *needs);
 
-/* Ends all of them; their needs stay unanswered. */
+/* Ends all of them, within three seconds; their needs stay unanswered. */
 void crew_end(struct crew *crew);
 
 struct moment crew_now(void);

@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "base/file.h"
 
+#define REAP_INTERVAL_MS 2
+#define STUCK_INTERVAL_MS 200 /* of one that even SIGKILL does not end */
 #define SELF "/proc/self/exe" /* also after an upgrade has replaced the file */
 
 static int spawn_with(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int in,
@@ -66,6 +68,8 @@ int fetch_start(const struct ask *ask, struct fetch *ret, struct pullkey_error *
 {
     int in[2], out[2], r;
 
+    /* Whoever starts us with it ignored leaves no status to wait for. */
+    (void)signal(SIGCHLD, SIG_DFL);
     if (pipe2(in, O_CLOEXEC) < 0)
         return error_errno(error, errno, "cannot make a pipe");
     if (pipe2(out, O_CLOEXEC) < 0) {
@@ -97,7 +101,18 @@ int fetch_start(const struct ask *ask, struct fetch *ret, struct pullkey_error *
     return 0;
 }
 
-bool fetch_read(struct fetch *fetch)
+static void enter(struct fetch *fetch, enum fetch_stage stage, int64_t now_ms)
+{
+    fetch->stage = stage;
+    fetch->deadline_ms = now_ms + FETCH_END_MS;
+    if (stage == FETCH_TOLD)
+        (void)kill(fetch->pid, SIGTERM);
+    if (stage == FETCH_KILLED)
+        (void)kill(-fetch->pid, SIGKILL);
+}
+
+/* True once nothing more will come. */
+static bool read_output(struct fetch *fetch)
 {
     char chunk[4096];
 
@@ -115,35 +130,71 @@ bool fetch_read(struct fetch *fetch)
     }
 }
 
-/* Once it has answered it ends by itself; one that does not is ended. */
-static int reap(pid_t pid, bool kill_first)
+static void stop_reading(struct fetch *fetch)
 {
-    int status = 0;
-
-    if (kill_first)
-        (void)kill(-pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status;
+    if (fetch->fd >= 0)
+        (void)close(fetch->fd);
+    fetch->fd = -1;
 }
 
-void fetch_finish(struct fetch *fetch, bool timed_out, struct record *ret)
+static void advance(struct fetch *fetch, int64_t now_ms)
 {
-    bool full = fetch->output.state != BUFFER_FINE;
-    int status = reap(fetch->pid, timed_out || full);
+    if (fetch->fd >= 0 && read_output(fetch)) {
+        stop_reading(fetch);
+        if (fetch->stage == FETCH_ASKS)
+            enter(fetch, fetch->output.state == BUFFER_FINE ? FETCH_ENDS : FETCH_TOLD, now_ms);
+    }
+    if (now_ms < fetch->deadline_ms)
+        return;
+    fetch->timed_out = fetch->timed_out || fetch->stage == FETCH_ASKS;
+    enter(fetch, fetch->stage < FETCH_TOLD ? FETCH_TOLD : FETCH_KILLED, now_ms);
+}
+
+static void take_answer(struct fetch *fetch, int status, struct record *ret)
+{
     struct pullkey_error error = { 0 };
     struct record record = { 0 };
 
-    (void)close(fetch->fd);
-    if (timed_out)
+    if (fetch->timed_out)
         (void)error_set(&record.error, PULLKEY_UNREACHABLE, "the helper did not answer in time");
-    else if (full || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    else if (fetch->output.state != BUFFER_FINE || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
         (void)error_set(&record.error, PULLKEY_INTERNAL,
                         "the process that asks the helper failed; PULLKEY_LOG=FILE shows more");
     else if (record_read(fetch->output.data ? fetch->output.data : "", fetch->output.length,
                          &record, &error) < 0)
         record.error = error;
+    *ret = record;
+}
+
+bool fetch_step(struct fetch *fetch, int64_t now_ms, struct record *ret)
+{
+    int status = 0;
+    pid_t ended;
+
+    advance(fetch, now_ms);
+    if (fetch->stage == FETCH_ASKS)
+        return false;
+    ended = waitpid(fetch->pid, &status, WNOHANG);
+    if (ended == 0 || (ended < 0 && errno == EINTR))
+        return false;
+    stop_reading(fetch);
+    take_answer(fetch, ended < 0 ? -1 : status, ret);
     buffer_done(&fetch->output);
     *fetch = (struct fetch){ 0 };
-    *ret = record;
+    return true;
+}
+
+int64_t fetch_wake_ms(const struct fetch *fetch, int64_t now_ms)
+{
+    if (fetch->stage == FETCH_ASKS)
+        return fetch->deadline_ms;
+    /* Not every kernel can poll for the end of a process. */
+    return now_ms + (fetch->stage == FETCH_KILLED ? STUCK_INTERVAL_MS : REAP_INTERVAL_MS);
+}
+
+void fetch_cancel(struct fetch *fetch, int64_t now_ms)
+{
+    fetch->timed_out = true;
+    if (fetch->stage < FETCH_TOLD)
+        enter(fetch, FETCH_TOLD, now_ms);
 }

@@ -8,24 +8,37 @@
 #include "ask.h"
 
 #define FETCH_GRACE_MS 2000 /* past the time that the process is given */
+#define FETCH_END_MS 1000   /* that it has to end by itself, and then to do what it is told */
 
+enum fetch_stage {
+    FETCH_ASKS,
+    FETCH_ENDS,   /* it has closed its output */
+    FETCH_TOLD,   /* SIGTERM: it ends, and what it has started */
+    FETCH_KILLED, /* SIGKILL */
+};
+
+/* Nothing here waits: a process that stays, for whatever reason, only keeps its place. */
 struct fetch {
     pid_t pid; /* 0: not running */
-    int fd;    /* becomes readable as the process answers or ends */
+    int fd;    /* becomes readable as the process answers or ends; -1: nothing more is read */
     struct buffer output;
-    int64_t deadline_ms; /* when it is killed */
+    enum fetch_stage stage;
+    bool timed_out;
+    int64_t deadline_ms; /* of the stage */
 };
 
 int fetch_start(const struct ask *ask, struct fetch *ret, struct pullkey_error *error);
 
-/* Reads what is there. True once nothing more will come. */
-bool fetch_read(struct fetch *fetch);
-
 /*
- * Waits for its end (kills it, with what it started, if that was not reached by itself) and yields
- * its answer, or an error in the record: the process failed, took too long (`timed_out`) or said
- * nothing that makes sense.
+ * Goes on as far as it can. True once the process has ended: then *ret is its answer, or an error
+ * in the record: the process failed, took too long or said nothing that makes sense.
  */
-void fetch_finish(struct fetch *fetch, bool timed_out, struct record *ret);
+bool fetch_step(struct fetch *fetch, int64_t now_ms, struct record *ret);
+
+/* Monotonic milliseconds: when to call it although nothing is readable. */
+int64_t fetch_wake_ms(const struct fetch *fetch, int64_t now_ms);
+
+/* The answer is not wanted any more: tells it to end. */
+void fetch_cancel(struct fetch *fetch, int64_t now_ms);
 
 #endif
