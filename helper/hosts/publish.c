@@ -62,16 +62,36 @@ static bool is_link_at(int directory, const char *name)
     return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
 }
 
-/* A directory with a hosts.toml, links and what an earlier run left unfinished. */
+static bool is_private(const struct stat *status, mode_t kind)
+{
+    return (status->st_mode & S_IFMT) == kind && status->st_uid == file_caller() &&
+           (status->st_mode & 077) == 0;
+}
+
+/* Beside hosts.toml there are only links, and what an earlier run left unfinished. */
+static bool is_our_file(int directory, const char *name)
+{
+    struct stat status;
+
+    if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    if (strcmp(name, PUBLISH_FILE) == 0 || strcmp(name, NEW_FILE) == 0)
+        return is_private(&status, S_IFREG);
+    return S_ISLNK(status.st_mode);
+}
+
+/* A link, or a directory as publish_file makes them: people's own are open to everybody. */
 static bool is_ours(int directory, const char *name)
 {
     cleanup_dir DIR *stream = list_directory(directory, name);
+    struct stat status;
 
     if (!stream)
         return is_link_at(directory, name);
+    if (fstat(dirfd(stream), &status) < 0 || !is_private(&status, S_IFDIR))
+        return false;
     for (const struct dirent *entry; (entry = readdir(stream));)
-        if (!is_dots(entry->d_name) && strcmp(entry->d_name, PUBLISH_FILE) != 0 &&
-            strcmp(entry->d_name, NEW_FILE) != 0 && !is_link_at(dirfd(stream), entry->d_name))
+        if (!is_dots(entry->d_name) && !is_our_file(dirfd(stream), entry->d_name))
             return false;
     return true;
 }
@@ -83,8 +103,12 @@ static int remove_entry(int directory, const char *name)
 
     if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
         return 0;
+    if (!is_ours(directory, name)) {
+        errno = EEXIST;
+        return -1;
+    }
     stream = list_directory(directory, name);
-    if (!stream || !is_ours(directory, name))
+    if (!stream)
         return -1;
     for (const struct dirent *entry; (entry = readdir(stream));)
         if (!is_dots(entry->d_name) && unlinkat(dirfd(stream), entry->d_name, 0) < 0)
@@ -97,6 +121,10 @@ static int check_target(const struct publish *publish, struct pullkey_error *err
     cleanup_dir DIR *stream = list_directory(publish->target, ".");
     struct stat status, source;
 
+    /* Held until the descriptor is closed. */
+    if (flock(publish->target, LOCK_EX | LOCK_NB) < 0)
+        return error_set(error, PULLKEY_DENIED, "another pullkey-hosts is at work on %s",
+                         publish->target_path);
     if (!stream || fstat(publish->target, &status) < 0)
         return error_errno(error, errno, "cannot read %s", publish->target_path);
     if (stat(publish->source_path, &source) == 0 && source.st_dev == status.st_dev &&
@@ -118,6 +146,24 @@ static int check_target(const struct publish *publish, struct pullkey_error *err
     return 0;
 }
 
+/* What a run that was killed has left: it may hold a header. */
+static int remove_unfinished(const struct publish *publish, struct pullkey_error *error)
+{
+    cleanup_dir DIR *stream = list_directory(publish->target, ".");
+    char path[sizeof(((struct dirent *)0)->d_name) + sizeof("/" NEW_FILE)];
+
+    if (remove_entry(publish->target, NEW_ENTRY) < 0)
+        return failed(publish, NEW_ENTRY, error);
+    for (const struct dirent *entry; stream && (entry = readdir(stream));) {
+        if (entry->d_name[0] == '.' || entry->d_type == DT_LNK)
+            continue;
+        (void)snprintf(path, sizeof(path), "%s/" NEW_FILE, entry->d_name);
+        if (unlinkat(publish->target, path, 0) < 0 && errno != ENOENT && errno != ENOTDIR)
+            return failed(publish, path, error);
+    }
+    return 0;
+}
+
 int publish_open(const char *target, const char *source, struct publish *ret,
                  struct pullkey_error *error)
 {
@@ -130,11 +176,8 @@ int publish_open(const char *target, const char *source, struct publish *ret,
     if (publish.target < 0)
         return error_errno(error, errno, "cannot open %s", target);
     r = check_target(&publish, error);
-    /* Held until the descriptor is closed. */
-    if (r == 0 && flock(publish.target, LOCK_EX | LOCK_NB) < 0)
-        r = error_set(error, PULLKEY_DENIED, "another pullkey-hosts is at work on %s", target);
-    if (r == 0 && remove_entry(publish.target, NEW_ENTRY) < 0)
-        r = failed(&publish, NEW_ENTRY, error);
+    if (r == 0)
+        r = remove_unfinished(&publish, error);
     if (r < 0) {
         publish_close(&publish);
         return r;
