@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "status.h"
 
 #define QUIET_MS 30
 #define LONGEST_MS 500
@@ -25,6 +26,8 @@
 struct changes_watch {
     bool source, configuration; /* whom a change in it concerns */
     bool awaits;                /* a directory that is to appear below it */
+    bool place;                 /* the source stands in it */
+    bool own;                   /* the status stands in it */
 };
 
 int changes_open(struct changes *ret, struct pullkey_error *error)
@@ -88,13 +91,15 @@ static void watch_above(struct changes *changes, const char *path)
         watched->awaits = true;
 }
 
-static void watch(struct changes *changes, const char *path, bool source)
+enum watched { WATCH_SOURCE, WATCH_PLACE, WATCH_CONFIGURATION };
+
+static void watch(struct changes *changes, const char *path, enum watched what)
 {
     static bool is_said;
     struct changes_watch *watched;
     int descriptor = inotify_add_watch(changes->fd, path, WATCHED);
 
-    if (descriptor < 0 && errno == ENOENT && !source) {
+    if (descriptor < 0 && errno == ENOENT && what == WATCH_CONFIGURATION) {
         watch_above(changes, path);
         return;
     }
@@ -108,14 +113,14 @@ static void watch(struct changes *changes, const char *path, bool source)
     watched = find_watch(changes, descriptor);
     if (!watched)
         return;
-    if (source)
-        watched->source = true;
-    else
-        watched->configuration = true;
+    watched->source = watched->source || what == WATCH_SOURCE;
+    watched->place = watched->place || what == WATCH_PLACE;
+    watched->configuration = watched->configuration || what == WATCH_CONFIGURATION;
+    watched->own = changes->own_directory && strcmp(path, changes->own_directory) == 0;
 }
 
 /* The directory that a file stands in. */
-static void watch_place(struct changes *changes, const char *path, bool source)
+static void watch_place(struct changes *changes, const char *path, enum watched what)
 {
     char place[FILE_PATH_MAX];
     const char *slash = strrchr(path, '/');
@@ -123,7 +128,7 @@ static void watch_place(struct changes *changes, const char *path, bool source)
     if (!slash || slash == path || strlen(path) >= sizeof(place))
         return;
     memcpy(mempcpy(place, path, (size_t)(slash - path)), "", 1);
-    watch(changes, place, source);
+    watch(changes, place, what);
 }
 
 void changes_watch_source(struct changes *changes, const char *source)
@@ -131,14 +136,15 @@ void changes_watch_source(struct changes *changes, const char *source)
     DIR *stream = opendir(source);
 
     /* It may be removed and made again. */
-    watch_place(changes, source, true);
-    watch(changes, source, true);
+    changes->source_name = strrchr(source, '/') ? strrchr(source, '/') + 1 : source;
+    watch_place(changes, source, WATCH_PLACE);
+    watch(changes, source, WATCH_SOURCE);
     for (const struct dirent *entry; stream && (entry = readdir(stream));) {
         char path[FILE_PATH_MAX];
         struct pullkey_error ignored;
 
         if (entry->d_name[0] != '.' && file_join(path, source, entry->d_name, &ignored) == 0)
-            watch(changes, path, true);
+            watch(changes, path, WATCH_SOURCE);
     }
     if (stream)
         (void)closedir(stream);
@@ -153,10 +159,10 @@ static void watch_option(struct changes *changes, const cJSON *value)
     if (!cJSON_IsString(value))
         return;
     if (value->valuestring[0] == '/')
-        watch_place(changes, value->valuestring, false);
+        watch_place(changes, value->valuestring, WATCH_CONFIGURATION);
     else if (strncmp(value->valuestring, "~/", 2) == 0 && file_home(home, &ignored) == 0 &&
              file_join(path, home, value->valuestring + 2, &ignored) == 0)
-        watch_place(changes, path, false);
+        watch_place(changes, path, WATCH_CONFIGURATION);
 }
 
 /* "path", "key" and "sources" of the file backend, wherever an instance stands. */
@@ -181,14 +187,14 @@ void changes_watch_configuration(struct changes *changes, const struct config_so
     for (size_t i = 0; i < changes->capacity; i++)
         changes->watches[i].awaits = false;
     if (source->only_file)
-        watch_place(changes, source->only_file, false);
+        watch_place(changes, source->only_file, WATCH_CONFIGURATION);
     if (source->user_directory)
-        watch(changes, source->user_directory, false);
-    watch(changes, source->system_directory, false);
+        watch(changes, source->user_directory, WATCH_CONFIGURATION);
+    watch(changes, source->system_directory, WATCH_CONFIGURATION);
     if (file_join(path, source->system_directory, "config.d", &ignored) == 0)
-        watch(changes, path, false);
+        watch(changes, path, WATCH_CONFIGURATION);
     if (credentials && credentials[0] == '/')
-        watch(changes, credentials, false);
+        watch(changes, credentials, WATCH_CONFIGURATION);
     for (size_t i = 0; i < config->default_count; i++)
         if (config->default_chain[i].options)
             watch_instance(changes, config->default_chain[i].options);
@@ -207,6 +213,19 @@ static bool is_temporary(const char *name)
            (length > 5 && strcmp(name + length - 5, ".lock") == 0);
 }
 
+static bool is_status(const char *name)
+{
+    return strcmp(name, STATUS_FILE) == 0 || strcmp(name, STATUS_METRICS_FILE) == 0;
+}
+
+/* Does it concern the source? Beside that in its place there may be others. */
+static bool is_of_source(const struct changes *changes, const struct changes_watch *watched,
+                         const struct inotify_event *event)
+{
+    return watched->source ||
+           (watched->place && (event->len == 0 || strcmp(event->name, changes->source_name) == 0));
+}
+
 static void take_event(struct changes *changes, const struct inotify_event *event, int64_t now_ms)
 {
     const struct changes_watch *watched = event->wd >= 0 && (size_t)event->wd < changes->capacity
@@ -220,9 +239,10 @@ static void take_event(struct changes *changes, const struct inotify_event *even
             changes->watches[event->wd] = (struct changes_watch){ 0 };
         return;
     }
-    if (event->len > 0 && is_temporary(event->name))
+    if (event->len > 0 &&
+        (is_temporary(event->name) || (watched && watched->own && is_status(event->name))))
         return;
-    if (everything || (watched && watched->source))
+    if (everything || (watched && is_of_source(changes, watched, event)))
         changes->source = true;
     if (everything || (watched && watched->configuration) ||
         (watched && watched->awaits && (event->mask & IN_ISDIR)))

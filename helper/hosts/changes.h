@@ -20,6 +20,8 @@ struct changes_watch;
 
 struct changes {
     int fd;                        /* becomes readable */
+    const char *own_directory;     /* where the status is written, which is no change; NULL */
+    const char *source_name;       /* the last component of the source */
     struct changes_watch *watches; /* by watch descriptor */
     size_t count;
     size_t capacity;

@@ -333,6 +333,7 @@ static int start(const struct hosts_call *call, struct watch *watch, struct pull
         r = status_directory(watch->target, watch->directory, error);
     if (r == 0)
         r = open_events(watch, error);
+    watch->changes.own_directory = watch->directory;
     if (r == 0)
         r = config_source_default(file_caller() == 0, &watch->config_source, error);
     if (r == 0)
