@@ -25,8 +25,10 @@ TIMEOUT = 3  # seconds, of a helper
 
 
 class Hosts:
-    def __init__(self, home, source, containerd=None, program=None, has_user_configuration=True):
-        """`containerd` is that object of the configuration; `program` another copy of the daemon."""
+    def __init__(self, home, source, containerd=None, program=None, store=None):
+        """`containerd` is that object of the configuration; `program` another copy of the daemon;
+        `store` another directory for pullkey's own store.
+        """
         self.home = home
         self.source = source
         self.program = program or program_path()
@@ -38,8 +40,8 @@ class Hosts:
         self.process = None
         self.notified = []
         self._socket = None
-        if has_user_configuration:
-            self.configure(containerd or {})
+        self._store = store or os.path.join(home.path, ".config/pullkey")
+        self.configure(containerd or {})
 
     def __enter__(self):
         try:
@@ -56,12 +58,11 @@ class Hosts:
         """Writes the configuration anew, by rename as editors do."""
         settings = {"helper_timeout": TIMEOUT, **containerd}
         config = {"version": 1, "containerd": settings, **more}
+        # Where it is for users by itself; root has the machine's own.
+        key = os.path.join(self.home.path, ".local/state/pullkey/store.key")
+        file = {"type": "file", "path": os.path.join(self._store, "auth.cms"), "key": key}
+        config["backends"] = {"file": file, **more.get("backends", {})}
         if ROOT:
-            # What belongs to the system would be the machine's own.
-            store = os.path.join(self.home.path, ".config/pullkey/auth.cms")
-            key = os.path.join(self.home.path, ".local/state/pullkey/store.key")
-            file = {"type": "file", "path": store, "key": key}
-            config["backends"] = {"file": file, **config.get("backends", {})}
             settings.setdefault("helper_user", helper_user())
             self.home.env["PULLKEY_CONFIG"] = os.path.join(self.home.path, CONFIGURATION)
             self.home.env["PULLKEY_CACHE_DIR"] = self.home.directory("cache")

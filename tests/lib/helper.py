@@ -27,6 +27,8 @@ from registry import wait_for
 
 NOT_FOUND = "credentials not found in native keychain"
 HELD_SECONDS = 60
+# The one that every account can run.
+PYTHON = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
 
 PROGRAM = """\
 #!{python} -IS
@@ -84,7 +86,7 @@ class Helper:
         shutil.rmtree(self._directory)
 
     def install(self):
-        text = PROGRAM.format(python=sys.executable, path=os.path.join(self._directory, "socket"))
+        text = PROGRAM.format(python=PYTHON, path=os.path.join(self._directory, "socket"))
         with open(f"{self.program}.new", "x", encoding="utf-8") as file:
             file.write(text)
         os.chmod(f"{self.program}.new", 0o755)

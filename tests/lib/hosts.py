@@ -27,14 +27,18 @@ def quoted(value):
     return json.dumps(value)
 
 
-def table(url, helper=None, authorization=None, **values):
-    """One [host."URL"], with a credHelper, with a header, and with more `values` of its own."""
+def table(url, helper=None, authorization=None, auth=None, **values):
+    """One [host."URL"], with a credHelper and what else stands beside it (`auth`), with a header,
+    and with more `values` of its own.
+    """
     lines = [f"[host.{quoted(url)}]"]
     lines += [f"  {key} = {quoted(value)}" for key, value in values.items()]
     if authorization is not None:
         lines += [f"[host.{quoted(url)}.header]", f"  Authorization = {quoted(authorization)}"]
     if helper is not None:
-        lines += [f"[host.{quoted(url)}.auth]", f"  credHelper = {quoted(helper)}"]
+        auth = {"credHelper": helper, **(auth or {})}
+        lines.append(f"[host.{quoted(url)}.auth]")
+        lines += [f"  {key} = {quoted(value)}" for key, value in auth.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -19,7 +19,7 @@ from daemon import Hosts
 from home import Home
 from hosts import write_hosts
 from image import Image
-from registry import Registry
+from registry import Registry, wait_for
 from scenario import PASSWORD, REFUSED, REPOSITORY, USER, succeed
 from tap import check, equal
 
@@ -62,6 +62,14 @@ class Node:
 
     def wait_no_header(self, url=None):
         self.hosts.wait_no_header(url or self.url)
+
+    def published(self, host):
+        """The hosts.toml that containerd reads, or "" where there is none."""
+        return self.home.read(f"run/pullkey/hosts/{host}/hosts.toml")
+
+    def wait_published(self, host, part):
+        """Until that file holds this text."""
+        wait_for(lambda: part in self.published(host), f"{host} to be published with {part}")
 
     def pull(self, reference=None, client="crictl"):
         """A pull that has to fetch everything anew."""

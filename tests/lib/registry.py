@@ -208,6 +208,19 @@ class Registry:
         shutil.copy(self.ca, os.path.join(directory, "ca.crt"))
         return directory
 
+    def make_client(self, directory, name="client"):
+        """Writes NAME.cert and NAME.key, for a client that this registry's CA vouches for."""
+        files = [os.path.join(directory, f"{name}.{kind}") for kind in ("cert", "key")]
+        new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=node"]
+        usage = ["-addext", "basicConstraints=CA:FALSE", "-addext", "extendedKeyUsage=clientAuth"]
+        subprocess.run(
+            [find_program("openssl"), "req", "-x509", "-CA", "ca.crt", "-CAkey", "ca.key"]
+            + ["-days", "1", *new, *usage, "-out", files[0], "-keyout", files[1]],
+            cwd=self.directory,
+            check=True,
+            capture_output=True,
+        )
+
     def last_requests(self, count=12):
         """The end of the log in short, for the message of a failed test."""
         lines = []

@@ -188,6 +188,15 @@ class Recorder(Service):
         return response.status, headers, body
 
 
+class Demanding(Recorder):
+    """One that speaks only with clients that have a certificate of the registry's CA."""
+
+    def __init__(self, registry):
+        super().__init__(registry)
+        self._context.verify_mode = ssl.CERT_REQUIRED
+        self._context.load_verify_locations(registry.ca)
+
+
 class Gate(Recorder):
     """A registry that lets in who has one of `accepted`, (user, password), and is the other one
     behind it in all else: what passes has the credential of that one's own user.
