@@ -147,6 +147,14 @@ class Hosts:
         """Until a helper has been asked so often, and has answered."""
         self._wait(url, lambda host: host and host["asked"] >= count, f"question {count}")
 
+    def wait_problem(self, registry, text):
+        wait_for(lambda: text in (self.problem(registry) or ""), f"{registry} to have a problem")
+
+    def wait_scanned(self, *registries):
+        """Until the target has all of the source's registries."""
+        names = registries or os.listdir(self.source)
+        wait_for(lambda: set(names) <= set(os.listdir(self.target)), "the target to be complete")
+
     def command(self, *arguments):
         """`pullkey hosts COMMAND` for this target; a finished process."""
         return self.home.run([self.home.pullkey, "hosts", *arguments, "--target", self.target])

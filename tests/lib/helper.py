@@ -112,7 +112,8 @@ class Helper:
         """What it was asked for, in order."""
         return [run.name for run in self.runs]
 
-    def _answer(self, name):
+    def answer(self, name):
+        """What it writes, after a digit that is its exit status."""
         if self.failure is not None:
             return b"1" + self.failure.encode()
         if name not in self.credentials:
@@ -133,7 +134,7 @@ class Helper:
                 helper._waiting += 1
                 helper._free.wait(HELD_SECONDS)
                 helper._waiting -= 1
-                self.wfile.write(helper._answer(name))
+                self.wfile.write(helper.answer(name))
 
         return Handler
 

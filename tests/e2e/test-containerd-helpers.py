@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Helpers other than pullkey, through real containerds: what they answer, fail to answer, and how
+long that is good for.
+"""
+
+import json
+import os
+import pwd
+import sys
+import threading
+import time
+from base64 import b64encode, urlsafe_b64encode
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from secrets import token_hex
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+from containerd import VERSIONS
+from daemon import ROOT, TIMEOUT, helper_user
+from helper import Helper
+from hosts import table
+from image import Image
+from node import named, node
+from registry import Registry, wait_for
+from scenario import PASSWORD, REPOSITORY, USER, succeed
+from service import Gate
+from tap import CASES, check, equal, run
+
+LIFE = 12  # seconds: the least that is renewed well before it ends
+IMAGES = 50
+
+
+@contextmanager
+def helped(version, **options):
+    """A node with one gate for alice, whom the helper knows, and a file that names the helper."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        gate = stack.enter_context(Gate(registry, ("alice", "first")))
+        helper = stack.enter_context(Helper())
+        it = stack.enter_context(node(version, registry, **options))
+        url = f"https://{gate.address}"
+        helper.credentials[gate.address] = ("alice", "first")
+        it.write(gate.address, table(url, helper=helper.name), server=url)
+        yield it, gate, helper
+
+
+def url_of(gate):
+    return f"https://{gate.address}"
+
+
+def named_helper(version):
+    """What it knows is used, and what it no longer knows is not."""
+    with helped(version) as (it, gate, helper):
+        url, reference = url_of(gate), it.reference(gate.address)
+        it.wait_header(url)
+        it.expect_pulled(reference)
+        equal(helper.names, [gate.address], "names that it was asked for")
+        user = pwd.getpwnam(helper_user()).pw_uid if ROOT else os.geteuid()
+        equal(helper.runs[0].user, user, "the user that runs it")
+        del helper.credentials[gate.address]
+        it.hosts.reload()
+        it.wait_no_header(url)
+        equal(helper.names[1:], [gate.address, url], "names that it was asked for then")
+        it.expect_refused(reference)
+        helper.credentials[url] = ("alice", "first")
+        it.hosts.reload()
+        it.wait_header(url)
+        it.expect_pulled(reference)
+        it.expect_no_secret("first", b64encode(b"alice:first").decode())
+
+
+def trouble(version):
+    """While it fails the last header stays; a wrong one is not sent for longer than it is there."""
+    with helped(version) as (it, gate, helper):
+        url, reference = url_of(gate), it.reference(gate.address)
+        it.wait_header(url)
+        it.expect_pulled(reference)
+
+        helper.failure = "the vault is sealed"
+        it.hosts.reload()
+        found = it.hosts.wait_failure(url)
+        check("failed with status 1" in found["message"], found["message"])
+        check(found["header"], "the header is gone")
+        equal(it.hosts.command("status").returncode, 1, "exit status of status")
+        it.expect_pulled(reference)
+
+        helper.failure = None
+        helper.hold()
+        it.hosts.reload()
+        helper.wait_held()
+        begin = time.monotonic()
+        found = it.hosts.wait_failure(url, 2)
+        check(time.monotonic() - begin < TIMEOUT + 5, "it was waited for too long")
+        equal(found["class"], "unreachable", "the class of the error")
+        it.expect_pulled(reference)
+        helper.let_go()
+
+        helper.remove()
+        it.hosts.reload()
+        found = it.hosts.wait_failure(url, 3)
+        check(helper.name in found["message"], found["message"])
+        it.expect_pulled(reference)
+        helper.install()
+
+        helper.credentials[gate.address] = ("alice", "wrong")
+        it.hosts.reload()
+        it.wait_header(url)
+        gate.clear()
+        it.expect_refused(reference)
+        # Without a credential as the "server" of the file.
+        expected = [("Basic", "alice", "wrong"), None]
+        equal(gate.credentials(), expected, "what the registry got")
+
+        helper.credentials[gate.address] = ("alice", "first")
+        asked = it.hosts.host(url)["asked"]
+        it.hosts.reload()
+        it.hosts.wait_asked(url, asked + 1)
+        it.expect_pulled(reference)
+
+
+def google(version):
+    """As the guides have it, with a helper of that name."""
+    with (
+        Registry({USER: PASSWORD}) as registry,
+        Gate(registry, ("_dcgcr_2_0_0_token", "ya29.token")) as gate,
+        Helper("gcr") as helper,
+        node(version, registry) as it,
+    ):
+        url = url_of(gate)
+        entry = table(url, helper="gcr", capabilities=["pull", "resolve"])
+        it.write(gate.address, entry, server=url)
+        it.hosts.wait_asked(url, 1)
+        it.expect_refused(it.reference(gate.address))
+        helper.credentials[url] = ("_dcgcr_2_0_0_token", "ya29.token")
+        it.hosts.reload()
+        it.wait_header(url)
+        it.expect_pulled(it.reference(gate.address))
+
+
+def jwt(expiry):
+    parts = ({"alg": "none"}, {"exp": expiry, "jti": token_hex(4)}, {})
+    return ".".join(urlsafe_b64encode(json.dumps(p).encode()).decode().rstrip("=") for p in parts)
+
+
+def ecr(expiry):
+    text = json.dumps({"payload": token_hex(8), "expiration": expiry, "type": "DATA_KEY"})
+    return b64encode(text.encode()).decode()
+
+
+class Issuer(Gate):
+    """It lets in whoever has one of its tokens that has not expired yet."""
+
+    def __init__(self, registry, make):
+        super().__init__(registry)
+        self.make = make
+        self.issued = {}
+
+    def issue(self):
+        expiry = int(time.time()) + LIFE
+        token = self.make(expiry)
+        self.issued[token] = expiry
+        return "token", token
+
+    def accepts(self, user, password):
+        return time.time() < self.issued.get(password, 0)
+
+
+class Issuing(Helper):
+    """It asks the issuer for a new token each time."""
+
+    issuers = {}
+
+    def answer(self, name):
+        issuer = self.issuers.get(name)
+        if issuer and self.failure is None:
+            self.credentials[name] = issuer.issue()
+        return super().answer(name)
+
+
+def expiring(version):
+    """Three kinds of tokens, whose life is read or assumed: renewed before they end; where that
+    fails the header goes; and it comes back.
+    """
+    kinds = {"jwt": jwt, "ecr": ecr, "opaque": lambda expiry: token_hex(16)}
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        helper = stack.enter_context(Issuing())
+        it = stack.enter_context(node(version, registry))
+        issuers = [stack.enter_context(Issuer(registry, make)) for make in kinds.values()]
+        helper.issuers = {issuer.address: issuer for issuer in issuers}
+        urls = [url_of(issuer) for issuer in issuers]
+        for name, issuer, url in zip(kinds, issuers, urls):
+            auth = {"assumeLifetime": f"{LIFE}s" if name == "opaque" else "15m"}
+            it.write(issuer.address, table(url, helper=helper.name, auth=auth), server=url)
+        for issuer, url in zip(issuers, urls):
+            it.wait_header(url)
+            it.expect_pulled(it.reference(issuer.address))
+        first = [it.hosts.host(url)["expires"] for url in urls]
+        for url in urls:
+            it.hosts.wait_asked(url, 2)
+        asked = time.time()
+        check(all(asked < expiry for expiry in first), "a token was renewed after its end")
+        for issuer, url in zip(issuers, urls):
+            it.wait_header(url)
+        wait_for(lambda: time.time() >= max(first), "the first tokens to end", LIFE)
+        for issuer in issuers:
+            it.expect_pulled(it.reference(issuer.address))
+
+        helper.failure = "the issuer is down"
+        for issuer, url in zip(issuers, urls):
+            expiry = max(issuer.issued.values())
+            it.wait_no_header(url)
+            check(time.time() < expiry, "the header stayed longer than it was good")
+            check("Authorization" not in it.published(issuer.address), "the header stays")
+        it.expect_refused(it.reference(issuers[0].address))
+
+        helper.failure = None
+        for issuer, url in zip(issuers, urls):
+            it.wait_header(url)
+        it.expect_pulled(it.reference(issuers[0].address))
+
+
+def crowd(version):
+    """Many pulls at once are no reason to ask the helper again."""
+    with helped(version) as (it, gate, helper):
+        it.wait_header(url_of(gate))
+        images = []
+        for number in range(IMAGES):
+            directory = os.path.join(it.home.path, "images", str(number))
+            image = Image(directory, text=f"image {number}\n")
+            it.registry.push(image, f"{REPOSITORY}-{number}", USER)
+            images.append((it.reference(gate.address, f"{REPOSITORY}-{number}"), image.manifest))
+        results = []
+        threads = [
+            threading.Thread(target=lambda r=r: results.append(it.containerd.crictl_pull(r)))
+            for r, _ in images
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for result in results:
+            succeed(result, "a pull")
+        equal(it.containerd.images()["crictl"], dict(images), "the images")
+        equal(len(helper.runs), 1, "runs of the helper")
+        helper.credentials.clear()
+        it.hosts.reload()
+        it.wait_no_header(url_of(gate))
+        it.expect_refused(images[0][0])
+
+
+NAMES = [
+    ("a helper of another name", named_helper),
+    ("a helper that fails, hangs, is missing, is wrong", trouble),
+]
+ONCE = [
+    ("credHelper = \"gcr\"", google),
+    ("tokens that expire", expiring),
+    (f"{IMAGES} pulls at once", crowd),
+]
+CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
+CASES += [(named(VERSIONS[0], name), partial(function, VERSIONS[0])) for name, function in ONCE]
+
+sys.exit(run())
