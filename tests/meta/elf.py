@@ -29,6 +29,11 @@ PAGE = 4096
 PROGRAMS = ("docker-credential-pullkey", "pullkey")
 LIGHT = {"libc.so.6", "libcjson.so.1"}
 
+# What a program links beside them. pullkey-hosts has operator new and delete of its own, which wipe,
+# and which libstdc++ is to call.
+MORE = {"pullkey-hosts": {"libtomlplusplus.so.3", "libstdc++.so.6", "libgcc_s.so.1"}}
+EXPORTS = {"pullkey-hosts": {"_Znam", "_Znwm", "_ZdaPv", "_ZdaPvm", "_ZdlPv", "_ZdlPvm"}}
+
 # What each part brings into the programs where it is linked in.
 LINKED = {"cms": {"libcrypto.so.3"}, "probe": {"libcurl.so.4"}, "yaml": {"libyaml-0.so.2"}}
 
@@ -90,6 +95,7 @@ def program_export_problems(path):
     # The linker puts copies of the C library's variables into a program.
     copies = set("stdin stdout stderr environ _environ __environ optarg optind opterr optopt".split())
     defined, _ = dynamic_symbols(path)
+    copies |= EXPORTS.get(os.path.basename(path), set())
     return [f"exports {name}" for name in sorted(defined - copies)]
 
 
@@ -202,11 +208,11 @@ def the_export_rule():
             tap.equal(export_problems(module), expected, text)
 
 
-@tap.case("programs name libc and libcjson, and what is linked in, and nothing else")
+@tap.case("programs name libc and libcjson, what is known of them, what is linked in, and nothing else")
 def program_libraries():
     expected = LIGHT.union(*(LINKED[part] for part in PARTS)) if BUILTIN else LIGHT
     for path in programs():
-        tap.equal(needed(path), expected, path)
+        tap.equal(needed(path), expected | MORE.get(os.path.basename(path), set()), path)
         if BUILTIN:
             _, wanted = dynamic_symbols(path)
             loading = {name for name in wanted if re.match(r"dlm?open|dlsym|dlvsym", name)}
