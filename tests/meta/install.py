@@ -96,6 +96,8 @@ TELLTALES = re.compile(
 
 def telltales(data):
     found = [word.decode() for word in TELLTALES.findall(data)]
+    # Where it is installed may be told.
+    data = re.sub(re.escape(PREFIX.encode()) + rb"(?=/)", b"", data)
     return found + [p for p in (ROOT, BUILD) if p.encode() in data]
 
 
