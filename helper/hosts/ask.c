@@ -276,7 +276,6 @@ static void end_all(int signal_number)
     ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
     pid_t child = 0;
 
-    (void)signal_number;
     for (ssize_t i = 0; i < length; i++) {
         if (text[i] >= '0' && text[i] <= '9') {
             child = child * 10 + (text[i] - '0');
@@ -286,7 +285,9 @@ static void end_all(int signal_number)
             (void)kill(-child, SIGKILL);
         child = 0;
     }
-    _exit(1);
+    /* Arrives when this returns, and is not handled any more. */
+    (void)signal(signal_number, SIG_DFL);
+    (void)raise(signal_number);
 }
 
 int ask_serve(int in, int out, struct pullkey_error *error)

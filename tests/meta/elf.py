@@ -32,7 +32,10 @@ LIGHT = {"libc.so.6", "libcjson.so.1"}
 # What a program links beside them. pullkey-hosts has operator new and delete of its own, which wipe,
 # and which libstdc++ is to call.
 MORE = {"pullkey-hosts": {"libtomlplusplus.so.3", "libstdc++.so.6", "libgcc_s.so.1"}}
-EXPORTS = {"pullkey-hosts": {"_Znam", "_Znwm", "_ZdaPv", "_ZdaPvm", "_ZdlPv", "_ZdlPvm"}}
+EXPORTS = {
+    "pullkey-hosts": {"_Znam", "_Znwm", "_ZdaPv", "_ZdaPvm", "_ZdlPv", "_ZdlPvm"}
+    | {name + "RKSt9nothrow_t" for name in ("_Znam", "_Znwm", "_ZdaPv", "_ZdlPv")}
+}
 
 # What each part brings into the programs where it is linked in.
 LINKED = {"cms": {"libcrypto.so.3"}, "probe": {"libcurl.so.4"}, "yaml": {"libyaml-0.so.2"}}
