@@ -8,7 +8,6 @@
 #include "edit.h"
 
 #define LINE_MAX_BYTES (128 * 1024)
-#define COMMENT " # pullkey: "
 
 static const struct {
     const char *name;
@@ -114,7 +113,7 @@ static void write_value(const struct render_header *header, struct buffer *text)
 static void write_comment(const struct hosts_host *host, const struct render_header *header,
                           struct buffer *text)
 {
-    buffer_printf(text, COMMENT "%s %lld\n", host->helper, (long long)header->expiry);
+    buffer_printf(text, RENDER_COMMENT "%s %lld\n", host->helper, (long long)header->expiry);
 }
 
 /* At the beginning of a line, after a line that may lack its end. */
@@ -463,9 +462,9 @@ bool render_recover(const struct hosts_file *rendered, const struct hosts_host *
     if (!item || item->kind != TOML_STRING)
         return false;
     text = rendered->toml.text + item->end;
-    if (strncmp(text, COMMENT, strlen(COMMENT)) != 0)
+    if (strncmp(text, RENDER_COMMENT, strlen(RENDER_COMMENT)) != 0)
         return false;
-    text += strlen(COMMENT);
+    text += strlen(RENDER_COMMENT);
     length = strcspn(text, " \n");
     end = text + length + (text[length] == ' ');
     while (*end >= '0' && *end <= '9' && expiry < INT64_MAX / 100)

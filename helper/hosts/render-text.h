@@ -17,6 +17,7 @@
 #include "hosts-file.h"
 
 #define RENDER_SIZE_MAX (2 * TOML_SIZE_MAX)
+#define RENDER_COMMENT " # pullkey: "
 
 struct render_header {
     const struct pullkey_secret *value; /* "Basic ..." */

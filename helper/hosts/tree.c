@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "render-text.h"
+#include "kept.h"
 
 static void clear_uses(struct tree_entry *entry)
 {
@@ -151,30 +151,6 @@ static int read_file(const struct tree *tree, const struct tree_entry *entry,
     return hosts_file_parse(path, entry->name, text.data, text.length, tree->settings, ret, error);
 }
 
-/* The header that an earlier run rendered for a host, if the same helper gave it. */
-static void recover(const struct tree *tree, const struct tree_entry *entry,
-                    const struct hosts_host *host, struct need *need, const struct moment *now)
-{
-    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
-    cleanup_hosts_file struct hosts_file old = { 0 };
-    struct pullkey_secret value;
-    struct pullkey_error ignored;
-    struct render_header header;
-    const char *helper;
-    size_t length;
-
-    if (need->header.length > 0 || need->fetched.wall != 0 ||
-        publish_read(tree->publish, entry->name, &text, &ignored) < 0 ||
-        hosts_file_parse("", entry->name, text.data ? text.data : "", text.length, NULL, &old,
-                         &ignored) < 0)
-        return;
-    for (size_t i = 0; i < old.host_count; i++)
-        if (old.hosts[i].name && host->name && strcmp(old.hosts[i].name, host->name) == 0 &&
-            render_recover(&old, &old.hosts[i], &helper, &length, &header, &value) &&
-            strlen(need->helper) == length && memcmp(need->helper, helper, length) == 0)
-            (void)needs_recover(need, header.value, header.expiry, now, &ignored);
-}
-
 static int add_use(struct tree *tree, struct tree_entry *entry, const struct hosts_host *host,
                    const struct moment *now, struct pullkey_error *error)
 {
@@ -185,24 +161,24 @@ static int add_use(struct tree *tree, struct tree_entry *entry, const struct hos
     if (!use->need)
         return error_memory(error);
     entry->use_count++;
-    recover(tree, entry, host, use->need, now);
+    kept_recover(tree, entry, host, use->need, now);
     return 0;
 }
 
 static int set_uses(struct tree *tree, struct tree_entry *entry, const struct hosts_file *file,
                     const struct moment *now, struct pullkey_error *error)
 {
+    const struct tree_entry old = *entry;
     const char *problem = NULL;
     size_t count = 0;
     int r = 0;
 
-    clear_uses(entry);
     for (size_t i = 0; i < file->host_count; i++)
         count += hosts_host_is_managed(&file->hosts[i]);
-    if (count > 0)
-        entry->uses = secret_alloc(count * sizeof(*entry->uses));
+    entry->use_count = 0;
+    entry->uses = count > 0 ? secret_alloc(count * sizeof(*entry->uses)) : NULL;
     if (count > 0 && !entry->uses)
-        return error_memory(error);
+        r = error_memory(error);
     for (size_t i = 0; r == 0 && i < file->host_count; i++) {
         const struct hosts_host *host = &file->hosts[i];
 
@@ -211,9 +187,32 @@ static int set_uses(struct tree *tree, struct tree_entry *entry, const struct ho
         else if (host->problem && !problem)
             problem = host->problem;
     }
+    if (r < 0) {
+        secret_release(entry->uses);
+        entry->uses = old.uses;
+        entry->use_count = old.use_count;
+        return r;
+    }
+    secret_release(old.uses);
     set_problem(entry, problem);
     entry->is_managed = entry->use_count > 0;
-    return r;
+    entry->is_dirty = true;
+    return 0;
+}
+
+/* A file that cannot be read leaves its entry as it was. */
+static int leave_entry(struct tree *tree, struct tree_entry *entry, const struct moment *now,
+                       const struct pullkey_error *error)
+{
+    set_problem(entry, error->message);
+    if (!entry->is_published && !kept_adopt(tree, entry, now))
+        entry->is_dirty = true;
+    /* No memory, a device that fails: that may pass without a change. */
+    if (error->code == PULLKEY_INTERNAL) {
+        entry->file = 0;
+        entry->directory = 0;
+    }
+    return 0;
 }
 
 /* True while something that was rendered may still come back. */
@@ -230,7 +229,7 @@ static bool is_in_grace(struct tree *tree, struct tree_entry *entry, const struc
     return true;
 }
 
-/* What the entry is now. An error that is the file's own leaves it as it was. */
+/* What the entry is now. */
 static int read_entry(struct tree *tree, struct tree_entry *entry, const struct moment *now,
                       struct pullkey_error *error)
 {
@@ -244,21 +243,17 @@ static int read_entry(struct tree *tree, struct tree_entry *entry, const struct 
         return 0;
     }
     entry->gone_ms = 0;
-    entry->is_dirty = true;
+    entry->is_unwritten = false;
     if (r == -(int)PULLKEY_NOT_FOUND) {
         clear_uses(entry);
         set_problem(entry, NULL);
         entry->is_managed = false;
+        entry->is_dirty = true;
         return 0;
     }
-    if (r == -(int)PULLKEY_INTERNAL)
-        return r;
-    if (r < 0) {
-        set_problem(entry, error->message);
-        entry->is_dirty = !entry->is_published;
-        return 0;
-    }
-    return set_uses(tree, entry, &file, now, error);
+    if (r == 0)
+        r = set_uses(tree, entry, &file, now, error);
+    return r < 0 ? leave_entry(tree, entry, now, error) : 0;
 }
 
 static int look_at(struct tree *tree, const char *name, bool all, const struct moment *now,
@@ -281,8 +276,10 @@ static int look_at(struct tree *tree, const char *name, bool all, const struct m
     directory_stamp = stamp_of(directory);
     file_stamp = stamp_of(path);
     if (!all && entry->is_published && entry->directory == directory_stamp &&
-        entry->file == file_stamp)
+        entry->file == file_stamp) {
+        entry->gone_ms = 0;
         return 0;
+    }
     entry->directory = directory_stamp;
     entry->file = file_stamp;
     return read_entry(tree, entry, now, error);
@@ -336,11 +333,11 @@ int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pull
         /* Half a list is no reason to remove the other half. */
         for (size_t i = 0; i < tree->count; i++)
             tree->entries[i]->is_found = true;
-        return r;
+    } else {
+        keep_gone(tree, now);
     }
-    keep_gone(tree, now);
     mark_needs(tree);
-    return 0;
+    return r;
 }
 
 void tree_mark_changed(struct tree *tree)
@@ -382,9 +379,9 @@ static int publish_managed(struct tree *tree, struct tree_entry *entry, struct p
     if (r == 0)
         r = render_text(&file, entry->name, directory, look_up, entry, &text, error);
     if (r < 0) {
-        /* What was published stays; what was not is as the source has it. */
         set_problem(entry, error->message);
-        return entry->is_published ? 0 : publish_link(tree->publish, entry->name, error);
+        return entry->is_published ? kept_renew(tree, entry, look_up, error)
+                                   : publish_link(tree->publish, entry->name, error);
     }
     r = publish_file(tree->publish, entry->name, text.data ? text.data : "", text.length, &changed,
                      error);
@@ -399,7 +396,14 @@ static int publish_entry(struct tree *tree, struct tree_entry *entry, struct pul
 
     if (r < 0) {
         set_problem(entry, error->message);
+        entry->is_unwritten = true;
         return r;
+    }
+    if (entry->is_unwritten) {
+        set_problem(entry, NULL);
+        /* It may have another one, which the next scan finds. */
+        entry->is_unwritten = false;
+        entry->file = 0;
     }
     entry->is_published = true;
     entry->is_dirty = false;

@@ -29,6 +29,7 @@ struct tree_entry {
     bool is_managed; /* a helper answers for a host in it */
     bool is_dirty;   /* it is to be published */
     bool is_published;
+    bool is_unwritten; /* its problem is that it could not be published */
     int64_t gone_ms; /* monotonic, since when it is not in the source; 0: it is there */
     struct tree_use *uses;
     size_t use_count;
@@ -52,8 +53,8 @@ struct tree {
 /*
  * Reads what has changed in the source since the last time; everything if `all` is set, as after a
  * change of the configuration. A file that is malformed, or that others may write to, leaves its
- * entry as it was, with a problem; a new one is linked, so that containerd reads what it would read
- * without this program. -PULLKEY_UNREACHABLE where the source cannot be read: nothing has changed
+ * entry as it was, with a problem, also that of an earlier run; a new one is linked, so that
+ * containerd reads what it would read without this program. -PULLKEY_UNREACHABLE where the source cannot be read: nothing has changed
  * then. A source that is not there at all is empty. What was rendered and is gone, a registry or
  * its hosts.toml, is given TREE_GRACE_MS to come back, since generators remove before they write;
  * `look_ms` says when to scan again because of that.

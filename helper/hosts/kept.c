@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kept.h"
+
+#include <string.h>
+
+#include "base/secret.h"
+#include "renew.h"
+
+void kept_recover(const struct tree *tree, const struct tree_entry *entry,
+                  const struct hosts_host *host, struct need *need, const struct moment *now)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
+    cleanup_hosts_file struct hosts_file old = { 0 };
+    struct pullkey_secret value;
+    struct pullkey_error ignored;
+    struct render_header header;
+    const char *helper;
+    size_t length;
+
+    if (need->header.length > 0 || need->fetched.wall != 0 ||
+        publish_read(tree->publish, entry->name, &text, &ignored) < 0 ||
+        hosts_file_parse("", entry->name, text.data ? text.data : "", text.length, NULL, &old,
+                         &ignored) < 0)
+        return;
+    for (size_t i = 0; i < old.host_count; i++)
+        if (old.hosts[i].name && host->name && strcmp(old.hosts[i].name, host->name) == 0 &&
+            render_recover(&old, &old.hosts[i], &helper, &length, &header, &value) &&
+            strlen(need->helper) == length && memcmp(need->helper, helper, length) == 0)
+            (void)needs_recover(need, header.value, header.expiry, now, &ignored);
+}
+
+bool kept_adopt(struct tree *tree, struct tree_entry *entry, const struct moment *now)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
+    cleanup_hosts_file struct hosts_file old = { 0 };
+    struct pullkey_error ignored;
+
+    if (publish_read(tree->publish, entry->name, &text, &ignored) < 0 ||
+        hosts_file_parse("", entry->name, text.data ? text.data : "", text.length, NULL, &old,
+                         &ignored) < 0)
+        return false;
+    entry->uses = secret_alloc((old.host_count + 1) * sizeof(*entry->uses));
+    for (size_t i = 0; entry->uses && i < old.host_count; i++) {
+        struct hosts_host host = old.hosts[i];
+        char helper[RENEW_HELPER_SIZE];
+        struct tree_use *use;
+
+        if (!host.name || !renew_helper(&old, &host, helper))
+            continue;
+        host.helper = helper;
+        use = &entry->uses[entry->use_count];
+        use->need =
+            needs_get(tree->needs, helper, host.name, host.assume_lifetime, now, tree->spread);
+        if (!use->need)
+            continue;
+        entry->use_count++;
+        kept_recover(tree, entry, &host, use->need, now);
+    }
+    entry->is_managed = true;
+    entry->is_published = true;
+    entry->is_dirty = true;
+    return true;
+}
+
+int kept_renew(struct tree *tree, struct tree_entry *entry, render_lookup *lookup,
+               struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer old_text = BUFFER_INIT(RENDER_SIZE_MAX);
+    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
+    cleanup_hosts_file struct hosts_file old = { 0 };
+    bool changed = false;
+    int r = publish_read(tree->publish, entry->name, &old_text, error);
+
+    /* A link. */
+    if (r == -(int)PULLKEY_NOT_FOUND)
+        return 0;
+    if (r == 0)
+        r = hosts_file_parse(entry->name, entry->name, old_text.data ? old_text.data : "",
+                             old_text.length, NULL, &old, error);
+    if (r == 0)
+        r = renew_text(&old, entry->name, lookup, entry, &text, error);
+    if (r == 0)
+        r = publish_file(tree->publish, entry->name, text.data ? text.data : "", text.length,
+                         &changed, error);
+    tree->rendered += changed;
+    return r;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is in the target already: of an earlier run, or of a source that was better than now. */
+#ifndef PULLKEY_HOSTS_KEPT_H
+#define PULLKEY_HOSTS_KEPT_H
+
+#include "render-text.h"
+#include "tree.h"
+
+/* The header that an earlier run rendered for a host, if the same helper gave it. */
+void kept_recover(const struct tree *tree, const struct tree_entry *entry,
+                  const struct hosts_host *host, struct need *need, const struct moment *now);
+
+/*
+ * What an earlier run has rendered of a file that cannot be read now stays, with the needs that
+ * keep its headers true. False: there is no such thing.
+ */
+bool kept_adopt(struct tree *tree, struct tree_entry *entry, const struct moment *now);
+
+/* The file cannot be read: what was published of it stays, but for its headers. */
+int kept_renew(struct tree *tree, struct tree_entry *entry, render_lookup *lookup,
+               struct pullkey_error *error);
+
+#endif
