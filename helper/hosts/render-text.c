@@ -320,18 +320,32 @@ static enum change change_of(const struct toml_item *item, bool in_host)
     return hosts_key_is(item->key, "header") ? CHANGE_HEADERS : CHANGE_NONE;
 }
 
+/* A member by its key, most likely the one after the last that was found: *near. */
+static const struct toml_item *member_near(const struct toml_item *table, const char *key,
+                                           const struct toml_item **near)
+{
+    const struct toml_item *found =
+        *near && strcmp((*near)->key, key) == 0 ? *near : toml_member(table, key);
+
+    *near = found ? found->next : *near;
+    return found;
+}
+
 /* All members of the old one, and no others but a header. `in_host`: keys of a host stand in it. */
 static bool is_same_table(const char *directory, const struct toml_item *old,
                           const struct toml_item *new, bool in_host, bool headers)
 {
+    const struct toml_item *near = new->first;
+
     for (const struct toml_item *item = old->first; item; item = item->next) {
-        const struct toml_item *other = toml_member(new, item->key);
+        const struct toml_item *other = member_near(new, item->key, &near);
 
         if (!other || !is_same(directory, item, other, change_of(item, in_host)))
             return false;
     }
+    near = old->first;
     for (const struct toml_item *item = new->first; item; item = item->next) {
-        if (toml_member(old, item->key))
+        if (member_near(old, item->key, &near))
             continue;
         if (headers && strcmp(item->key, "Authorization") == 0)
             continue;
@@ -402,13 +416,14 @@ static bool is_same_file(const struct render *render, const struct hosts_file *n
 {
     const struct toml_item *old_root = render->file->toml.root, *new_root = new->toml.root;
     const struct toml_item *old_hosts = toml_member(old_root, "host");
+    const struct toml_item *near = new_root->first;
 
     if (new->host_count < render->file->host_count ||
         new->host_count > render->file->host_count + 1 ||
         (new->host_count > render->file->host_count && !needs_host(render->file)))
         return false;
     for (const struct toml_item *item = old_root->first; item; item = item->next) {
-        const struct toml_item *other = toml_member(new_root, item->key);
+        const struct toml_item *other = member_near(new_root, item->key, &near);
 
         if (!other)
             return false;

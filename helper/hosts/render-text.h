@@ -16,7 +16,7 @@
 
 #include "hosts-file.h"
 
-#define RENDER_SIZE_MAX (2 * TOML_SIZE_MAX)
+#define RENDER_SIZE_MAX TOML_TEXT_MAX
 #define RENDER_COMMENT " # pullkey: "
 
 struct render_header {

@@ -86,20 +86,33 @@ class converter
         // A byte order mark belongs to no line, as toml++ counts.
         std::size_t at = text_.substr(0, 3) == "\xef\xbb\xbf" ? 3 : 0;
 
-        starts_.push_back(at);
-        while ((at = text_.find('\n', at)) != std::string_view::npos)
-            starts_.push_back(++at);
+        // Where lines begin, and every 256th code point: a file may be one line.
+        bool begins = true;
+        for (std::size_t count = 0; at < text_.size(); at++) {
+            if (is_continued(at))
+                continue;
+            if (count % stride == 0)
+                marks_.push_back(at);
+            if (begins)
+                lines_.push_back(count);
+            begins = text_[at] == '\n';
+            count++;
+        }
     }
 
     // Columns count code points from 1; the position may be one past the end.
     [[nodiscard]] std::size_t offset(const toml::source_position &position) const
     {
-        if (position.line < 1 || position.line > starts_.size())
+        if (position.line < 1 || position.line > lines_.size())
             return text_.size();
-        std::size_t at = starts_[position.line - 1];
-        for (auto column = position.column; column > 1 && at < text_.size(); column--) {
+        std::size_t count =
+            lines_[position.line - 1] + (position.column > 1 ? position.column : 1) - 1;
+        if (count / stride >= marks_.size())
+            return text_.size();
+        std::size_t at = marks_[count / stride];
+        for (auto left = count % stride; left > 0 && at < text_.size(); left--) {
             at++;
-            while (at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80)
+            while (at < text_.size() && is_continued(at))
                 at++;
         }
         return at;
@@ -150,7 +163,14 @@ class converter
 
   private:
     std::string_view text_;
-    std::vector<std::size_t> starts_;
+    static constexpr std::size_t stride = 256;
+    std::vector<std::size_t> marks_; // byte offsets of code points 0, 256, ...
+    std::vector<std::size_t> lines_; // the first code point of each line
+
+    [[nodiscard]] bool is_continued(std::size_t at) const
+    {
+        return (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80;
+    }
 
     // toml++ sorts by key.
     static void link_by_position(struct toml_item *parent, std::vector<struct toml_item *> &members)

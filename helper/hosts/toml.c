@@ -38,9 +38,9 @@ int toml_parse(struct toml_document *ret, const char *name, const char *text, si
     struct toml_document toml = { .length = length };
     int r;
 
-    if (length > TOML_SIZE_MAX)
+    if (length > TOML_TEXT_MAX)
         return error_set(error, PULLKEY_INVALID, "%s: it has more than %d bytes", name,
-                         TOML_SIZE_MAX);
+                         TOML_TEXT_MAX);
     if (!text_is_utf8(text, length) || (length > 0 && memchr(text, '\0', length)))
         return error_set(error, PULLKEY_INVALID, "%s: this is not UTF-8 text", name);
     toml.text = secret_copy(text, length);

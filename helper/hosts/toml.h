@@ -15,7 +15,8 @@
 extern "C" {
 #endif
 
-#define TOML_SIZE_MAX (1024 * 1024)
+#define TOML_SIZE_MAX (1024 * 1024)       /* of a file */
+#define TOML_TEXT_MAX (2 * TOML_SIZE_MAX) /* of one with headers put into it */
 
 enum toml_kind {
     TOML_TABLE = 1,
