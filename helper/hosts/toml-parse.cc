@@ -83,38 +83,31 @@ class converter
   public:
     explicit converter(const struct toml_document &document) : text_(document.text, document.length)
     {
+        starts_.push_back(0);
         // A byte order mark belongs to no line, as toml++ counts.
-        std::size_t at = text_.substr(0, 3) == "\xef\xbb\xbf" ? 3 : 0;
-
-        // Where lines begin, and every 256th code point: a file may be one line.
-        bool begins = true;
-        for (std::size_t count = 0; at < text_.size(); at++) {
-            if (is_continued(at))
+        for (std::size_t at = text_.substr(0, 3) == "\xef\xbb\xbf" ? 3 : 0; at < text_.size();
+             at++) {
+            if (is_inside(at))
                 continue;
-            if (count % stride == 0)
-                marks_.push_back(at);
-            if (begins)
-                lines_.push_back(count);
-            begins = text_[at] == '\n';
-            count++;
+            if (points_++ % STEP == 0)
+                places_.push_back(at);
+            if (text_[at] == '\n')
+                starts_.push_back(points_);
         }
     }
 
     // Columns count code points from 1; the position may be one past the end.
     [[nodiscard]] std::size_t offset(const toml::source_position &position) const
     {
-        if (position.line < 1 || position.line > lines_.size())
+        if (position.line < 1 || position.line > starts_.size() || position.column < 1)
             return text_.size();
-        std::size_t count =
-            lines_[position.line - 1] + (position.column > 1 ? position.column : 1) - 1;
-        if (count / stride >= marks_.size())
+        std::size_t point = starts_[position.line - 1] + position.column - 1;
+        if (point >= points_)
             return text_.size();
-        std::size_t at = marks_[count / stride];
-        for (auto left = count % stride; left > 0 && at < text_.size(); left--) {
-            at++;
-            while (at < text_.size() && is_continued(at))
-                at++;
-        }
+        std::size_t at = places_[point / STEP];
+        for (std::size_t rest = point % STEP; rest > 0; rest--)
+            while (is_inside(++at))
+                ;
         return at;
     }
 
@@ -162,14 +155,16 @@ class converter
     }
 
   private:
-    std::string_view text_;
-    static constexpr std::size_t stride = 256;
-    std::vector<std::size_t> marks_; // byte offsets of code points 0, 256, ...
-    std::vector<std::size_t> lines_; // the first code point of each line
+    static constexpr std::size_t STEP = 64;
 
-    [[nodiscard]] bool is_continued(std::size_t at) const
+    std::string_view text_;
+    std::size_t points_ = 0;          // code points, numbered from 0
+    std::vector<std::size_t> starts_; // the first of each line
+    std::vector<std::size_t> places_; // where each STEPth stands
+
+    [[nodiscard]] bool is_inside(std::size_t at) const
     {
-        return (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80;
+        return at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80;
     }
 
     // toml++ sorts by key.
@@ -204,17 +199,23 @@ class converter
                 throw nul_in_key{ member->line };
             member->key = copy(key.str());
             fill(member, value);
-            // A header stands within brackets, before the end of the table's own position.
-            member->key_begin = offset(key.source().begin);
-            member->key_end = offset(key.source().end);
-            if (member->key_end < member->key_begin ||
-                (member->key_begin >= member->begin && member->key_end <= member->end &&
-                 text_.substr(member->begin, 1) == "["))
-                member->key_end = member->key_begin = 0;
+            if (!is_named_by_header(*member, value, offset(key.source().begin))) {
+                member->key_begin = offset(key.source().begin);
+                member->key_end = offset(key.source().end);
+            }
         }
         link_by_position(item, members);
         item->has_header = item->parent != nullptr && !item->is_inline &&
                            text_.substr(item->begin, 1) == "[" && !shares_header(item);
+    }
+
+    // Of tables that begin with a header, and of arrays of such tables, it names the key.
+    [[nodiscard]] bool is_named_by_header(const struct toml_item &member, const toml::node &value,
+                                          std::size_t key) const
+    {
+        if (text_.substr(member.begin, 1) != "[")
+            return false;
+        return value.is_table() || (value.is_array() && key > member.begin);
     }
 
     static bool shares_header(const struct toml_item *table)

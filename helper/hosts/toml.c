@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "toml-parse.h"
 
-/* The parser allows 256 levels. */
+/* Functions call themselves for each level, those of toml++ too. */
 static void release_items(struct toml_item *item)
 {
     while (item) {
@@ -32,6 +32,57 @@ void toml_done(struct toml_document *toml)
     *toml = (struct toml_document){ 0 };
 }
 
+/* Where a string ends that begins at a quote. */
+static size_t string_end(const char *text, size_t length, size_t at)
+{
+    char quote = text[at];
+    bool is_long = length - at >= 3 && text[at + 1] == quote && text[at + 2] == quote;
+
+    for (at += is_long ? 3 : 1; at < length; at++) {
+        if (text[at] == '\\' && quote == '"')
+            at++;
+        else if (text[at] == '\n' && !is_long)
+            return at;
+        else if (text[at] == quote &&
+                 (!is_long || (length - at >= 3 && text[at + 1] == quote && text[at + 2] == quote)))
+            return at + (is_long ? 3 : 1);
+    }
+    return length;
+}
+
+/*
+ * Keys with dots nest without a limit in toml++, which then overflows the stack. Counts brackets,
+ * and dots before each of them, outside strings and comments. What is no TOML may be counted
+ * wrongly.
+ */
+static bool is_too_deep(const char *text, size_t length)
+{
+    size_t dots[TOML_DEPTH_MAX + 1] = { 0 }, depth = 0, sum = 0;
+
+    for (size_t at = 0; at < length; at++) {
+        char c = text[at];
+
+        if (c == '"' || c == '\'') {
+            at = string_end(text, length, at) - 1;
+        } else if (c == '#') {
+            at += strcspn(text + at, "\n") - 1; /* a NUL is behind the text */
+        } else if (c == '[' || c == '{') {
+            if (++depth > TOML_DEPTH_MAX)
+                return true;
+            dots[depth] = 0;
+        } else if (c == ']' || c == '}' || c == ',' || (c == '\n' && depth == 0)) {
+            sum -= dots[depth];
+            dots[depth] = 0;
+            depth -= (c == ']' || c == '}') && depth > 0;
+        } else if (c == '.') {
+            dots[depth]++;
+            if (++sum > TOML_DEPTH_MAX)
+                return true;
+        }
+    }
+    return false;
+}
+
 int toml_parse(struct toml_document *ret, const char *name, const char *text, size_t length,
                struct pullkey_error *error)
 {
@@ -45,7 +96,13 @@ int toml_parse(struct toml_document *ret, const char *name, const char *text, si
         return error_set(error, PULLKEY_INVALID, "%s: this is not UTF-8 text", name);
     toml.text = secret_copy(text, length);
     toml.name = secret_copy(name, strlen(name));
-    r = toml.text && toml.name ? toml_parse_text(&toml, error) : error_memory(error);
+    if (!toml.text || !toml.name)
+        r = error_memory(error);
+    else if (is_too_deep(toml.text, length))
+        r = error_set(error, PULLKEY_INVALID, "%s: it has more than %d levels", name,
+                      TOML_DEPTH_MAX);
+    else
+        r = toml_parse_text(&toml, error);
     if (r < 0) {
         toml_done(&toml);
         return r;
