@@ -320,40 +320,42 @@ static enum change change_of(const struct toml_item *item, bool in_host)
     return hosts_key_is(item->key, "header") ? CHANGE_HEADERS : CHANGE_NONE;
 }
 
-/* A member by its key, most likely the one after the last that was found: *near. */
-static const struct toml_item *member_near(const struct toml_item *table, const char *key,
-                                           const struct toml_item **near)
+/* Members stand in the same order in both: mostly it is the one that was expected next. */
+static const struct toml_item *find_member(const struct toml_item *table,
+                                           const struct toml_item **next, const char *key)
 {
     const struct toml_item *found =
-        *near && strcmp((*near)->key, key) == 0 ? *near : toml_member(table, key);
+        *next && strcmp((*next)->key, key) == 0 ? *next : toml_member(table, key);
 
-    *near = found ? found->next : *near;
+    if (found)
+        *next = found->next;
     return found;
+}
+
+static bool is_new_header(const struct toml_item *item, bool in_host, bool headers)
+{
+    if (headers && strcmp(item->key, "Authorization") == 0)
+        return true;
+    return in_host && strcmp(item->key, "header") == 0 && item->kind == TOML_TABLE && item->first &&
+           !item->first->next && strcmp(item->first->key, "Authorization") == 0;
 }
 
 /* All members of the old one, and no others but a header. `in_host`: keys of a host stand in it. */
 static bool is_same_table(const char *directory, const struct toml_item *old,
                           const struct toml_item *new, bool in_host, bool headers)
 {
-    const struct toml_item *near = new->first;
+    const struct toml_item *next = new->first;
 
     for (const struct toml_item *item = old->first; item; item = item->next) {
-        const struct toml_item *other = member_near(new, item->key, &near);
+        const struct toml_item *other = find_member(new, &next, item->key);
 
         if (!other || !is_same(directory, item, other, change_of(item, in_host)))
             return false;
     }
-    near = old->first;
-    for (const struct toml_item *item = new->first; item; item = item->next) {
-        if (member_near(old, item->key, &near))
-            continue;
-        if (headers && strcmp(item->key, "Authorization") == 0)
-            continue;
-        if (in_host && strcmp(item->key, "header") == 0 && item->first && !item->first->next &&
-            strcmp(item->first->key, "Authorization") == 0)
-            continue;
-        return false;
-    }
+    next = old->first;
+    for (const struct toml_item *item = new->first; item; item = item->next)
+        if (!find_member(old, &next, item->key) && !is_new_header(item, in_host, headers))
+            return false;
     return true;
 }
 
@@ -412,31 +414,40 @@ static bool is_as_meant(const struct render *render, const struct hosts_file *ne
     return true;
 }
 
+/* The tables of hosts: the same, in an old and a new one. */
+static bool is_same_hosts(const char *directory, const struct toml_item *old,
+                          const struct toml_item *new)
+{
+    const struct toml_item *a = old->first, *b = new->first;
+
+    for (; a && b; a = a->next, b = b->next)
+        if (strcmp(a->key, b->key) != 0 || b->kind != TOML_TABLE ||
+            !is_same_table(directory, a, b, true, false))
+            return false;
+    return !a && !b;
+}
+
 static bool is_same_file(const struct render *render, const struct hosts_file *new)
 {
     const struct toml_item *old_root = render->file->toml.root, *new_root = new->toml.root;
-    const struct toml_item *old_hosts = toml_member(old_root, "host");
-    const struct toml_item *near = new_root->first;
+    const struct toml_item *old_hosts = toml_member(old_root, "host"), *next = new_root->first;
+    size_t extra = new->host_count - render->file->host_count;
 
-    if (new->host_count < render->file->host_count ||
-        new->host_count > render->file->host_count + 1 ||
-        (new->host_count > render->file->host_count && !needs_host(render->file)))
+    if (extra > 1 || (extra > 0 && !needs_host(render->file)))
         return false;
     for (const struct toml_item *item = old_root->first; item; item = item->next) {
-        const struct toml_item *other = member_near(new_root, item->key, &near);
+        const struct toml_item *other = find_member(new_root, &next, item->key);
 
-        if (!other)
-            return false;
-        if (item != old_hosts && !is_same(render->directory, item, other, change_of(item, true)))
+        if (!other ||
+            !(item == old_hosts ? is_same_hosts(render->directory, item, other)
+                                : is_same(render->directory, item, other, change_of(item, true))))
             return false;
     }
-    for (const struct toml_item *item = old_hosts ? old_hosts->first : NULL; item;
-         item = item->next) {
-        const struct toml_item *other = toml_member(toml_member(new_root, "host"), item->key);
-
-        if (!other || !is_same_table(render->directory, item, other, true, false))
+    next = old_root->first;
+    for (const struct toml_item *item = new_root->first; item; item = item->next)
+        if (!find_member(old_root, &next, item->key) && !is_new_header(item, true, false) &&
+            !(extra > 0 && strcmp(item->key, "host") == 0))
             return false;
-    }
     return is_as_meant(render, new);
 }
 
