@@ -12,7 +12,7 @@
 //	           and http_fallback (is plain HTTP tried after TLS?)
 //	log        what was logged meanwhile, "LEVEL: TEXT"; a file that cannot be read as TOML is only
 //	           found there
-//	error      why a pull would fail; no hosts then
+//	error      why a pull would fail; no hosts then. "panic: TEXT" where containerd would end
 package main
 
 import (
@@ -88,7 +88,7 @@ var system = func() *x509.CertPool {
 	return pool
 }()
 
-func ask(directory, name string) answer {
+func ask(directory, name string) (result answer) {
 	logger := logrus.New()
 	logger.SetOutput(io.Discard)
 	logger.SetLevel(logrus.InfoLevel)
@@ -96,7 +96,13 @@ func ask(directory, name string) answer {
 	logger.AddHook(logged)
 	ctx := log.WithLogger(context.Background(), logrus.NewEntry(logger))
 
-	result := answer{Hosts: []host{}}
+	// containerd itself would end here.
+	defer func() {
+		if reason := recover(); reason != nil {
+			result = answer{Hosts: []host{}, Log: logged.lines, Error: fmt.Sprintf("panic: %v", reason)}
+		}
+	}()
+	result = answer{Hosts: []host{}}
 	find := config.HostDirFromRoot(directory)
 	options := config.HostOptions{HostDir: func(name string) (string, error) {
 		found, err := find(name)
