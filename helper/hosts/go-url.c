@@ -130,10 +130,11 @@ bool go_url_is_read(const char *name, size_t length)
 {
     size_t size, scheme;
 
-    for (size_t i = 0; i < length; i++)
+    /* Behind a '#' anything goes. */
+    size = length_before(name, length, '#');
+    for (size_t i = 0; i < size; i++)
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
             return false;
-    size = length_before(name, length, '#');
     if (!is_escaped_well(name + size, length - size))
         return false;
     size = length_before(name, size, '?');
