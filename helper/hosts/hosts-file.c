@@ -340,10 +340,11 @@ void hosts_directory_registry(const char *directory, char ret[REGISTRY_HOST_MAX 
         ret[length - 1] = '_';
 }
 
+/* A text that is not allocated: a problem must not get lost for want of memory. */
 static void set_problem(struct hosts_host *host, const char *text)
 {
     if (!host->problem)
-        host->problem = secret_copy(text, strlen(text));
+        host->problem = text;
 }
 
 /* "15m", "12h", "90s", or seconds. 0 where it is none of these. */
@@ -354,7 +355,7 @@ static int64_t read_lifetime(const struct toml_item *item)
 
     if (item->kind == TOML_INTEGER)
         return item->integer > 0 && item->integer <= LIFETIME_MAX ? item->integer : 0;
-    if (item->kind != TOML_STRING)
+    if (item->kind != TOML_STRING || has_nul(item))
         return 0;
     while (*text >= '0' && *text <= '9' && value <= LIFETIME_MAX)
         value = value * 10 + (*text++ - '0');
@@ -369,7 +370,7 @@ static int64_t read_lifetime(const struct toml_item *item)
 
 static void read_helper(struct hosts_host *host, const struct toml_item *item)
 {
-    if (item->kind != TOML_STRING || strlen(item->string) != item->string_length ||
+    if (item->kind != TOML_STRING || has_nul(item) ||
         !text_is_name(item->string, HELPER_NAME_MAX)) {
         set_problem(host, "credHelper must be the NAME of a docker-credential-NAME");
         return;
@@ -566,7 +567,6 @@ void hosts_file_done(struct hosts_file *file)
 {
     for (size_t i = 0; i < file->host_count; i++) {
         secret_release(file->hosts[i].reference);
-        secret_release(file->hosts[i].problem);
         secret_release(file->hosts[i].own_name);
     }
     secret_release(file->hosts);

@@ -40,8 +40,8 @@ struct hosts_host {
     const struct toml_item *helper_item; /* NULL where the configuration names the helper */
     int64_t assume_lifetime;             /* seconds */
     bool allow_insecure;
-    char *problem;  /* why its helper is not asked, or NULL */
-    char *own_name; /* memory of `name` where the file does not have it */
+    const char *problem; /* why its helper is not asked, or NULL */
+    char *own_name;      /* memory of `name` where the file does not have it */
 };
 
 struct hosts_file {
