@@ -25,6 +25,7 @@ struct render {
     render_lookup *lookup;
     void *context;
     struct edits edits;
+    bool is_out_of_memory; /* while the result was compared */
 };
 
 static bool is_bare_path(const struct toml_item *item)
@@ -297,18 +298,20 @@ static bool is_same_text(const struct toml_item *a, const struct toml_item *b)
            memcmp(a->string, b->string, a->string_length) == 0;
 }
 
-static bool is_same_path(const char *directory, const struct toml_item *old,
+static bool is_same_path(struct render *render, const struct toml_item *old,
                          const struct toml_item *new)
 {
     size_t length;
-    cleanup_release char *path = is_bare_path(old) ? join_path(directory, old, &length) : NULL;
+    cleanup_release char *path =
+        is_bare_path(old) ? join_path(render->directory, old, &length) : NULL;
 
     if (!is_bare_path(old))
         return is_same_text(old, new);
-    return path && new->string_length == length &&memcmp(new->string, path, length) == 0;
+    render->is_out_of_memory = render->is_out_of_memory || !path;
+    return path && new->string_length == length && memcmp(new->string, path, length) == 0;
 }
 
-static bool is_same(const char *directory, const struct toml_item *old, const struct toml_item *new,
+static bool is_same(struct render *render, const struct toml_item *old, const struct toml_item *new,
                     enum change change);
 
 static enum change change_of(const struct toml_item *item, bool in_host)
@@ -341,7 +344,7 @@ static bool is_new_header(const struct toml_item *item, bool in_host, bool heade
 }
 
 /* All members of the old one, and no others but a header. `in_host`: keys of a host stand in it. */
-static bool is_same_table(const char *directory, const struct toml_item *old,
+static bool is_same_table(struct render *render, const struct toml_item *old,
                           const struct toml_item *new, bool in_host, bool headers)
 {
     const struct toml_item *next = new->first;
@@ -349,7 +352,7 @@ static bool is_same_table(const char *directory, const struct toml_item *old,
     for (const struct toml_item *item = old->first; item; item = item->next) {
         const struct toml_item *other = find_member(new, &next, item->key);
 
-        if (!other || !is_same(directory, item, other, change_of(item, in_host)))
+        if (!other || !is_same(render, item, other, change_of(item, in_host)))
             return false;
     }
     next = old->first;
@@ -359,7 +362,7 @@ static bool is_same_table(const char *directory, const struct toml_item *old,
     return true;
 }
 
-static bool is_same(const char *directory, const struct toml_item *old, const struct toml_item *new,
+static bool is_same(struct render *render, const struct toml_item *old, const struct toml_item *new,
                     enum change change)
 {
     const struct toml_item *a = old->first, *b = new->first;
@@ -367,14 +370,14 @@ static bool is_same(const char *directory, const struct toml_item *old, const st
     if (old->kind != new->kind)
         return false;
     switch (old->kind) {
-    case TOML_TABLE: return is_same_table(directory, old, new, false, change == CHANGE_HEADERS);
+    case TOML_TABLE: return is_same_table(render, old, new, false, change == CHANGE_HEADERS);
     case TOML_ARRAY:
         for (; a && b; a = a->next, b = b->next)
-            if (!is_same(directory, a, b, change))
+            if (!is_same(render, a, b, change))
                 return false;
         return !a && !b;
     case TOML_STRING:
-        return change == CHANGE_PATH ? is_same_path(directory, old, new) : is_same_text(old, new);
+        return change == CHANGE_PATH ? is_same_path(render, old, new) : is_same_text(old, new);
     case TOML_INTEGER: return old->integer == new->integer;
     case TOML_BOOLEAN: return old->boolean == new->boolean;
     case TOML_OTHER:
@@ -415,19 +418,19 @@ static bool is_as_meant(const struct render *render, const struct hosts_file *ne
 }
 
 /* The tables of hosts: the same, in an old and a new one. */
-static bool is_same_hosts(const char *directory, const struct toml_item *old,
+static bool is_same_hosts(struct render *render, const struct toml_item *old,
                           const struct toml_item *new)
 {
     const struct toml_item *a = old->first, *b = new->first;
 
     for (; a && b; a = a->next, b = b->next)
         if (strcmp(a->key, b->key) != 0 || b->kind != TOML_TABLE ||
-            !is_same_table(directory, a, b, true, false))
+            !is_same_table(render, a, b, true, false))
             return false;
     return !a && !b;
 }
 
-static bool is_same_file(const struct render *render, const struct hosts_file *new)
+static bool is_same_file(struct render *render, const struct hosts_file *new)
 {
     const struct toml_item *old_root = render->file->toml.root, *new_root = new->toml.root;
     const struct toml_item *old_hosts = toml_member(old_root, "host"), *next = new_root->first;
@@ -438,9 +441,8 @@ static bool is_same_file(const struct render *render, const struct hosts_file *n
     for (const struct toml_item *item = old_root->first; item; item = item->next) {
         const struct toml_item *other = find_member(new_root, &next, item->key);
 
-        if (!other ||
-            !(item == old_hosts ? is_same_hosts(render->directory, item, other)
-                                : is_same(render->directory, item, other, change_of(item, true))))
+        if (!other || !(item == old_hosts ? is_same_hosts(render, item, other)
+                                          : is_same(render, item, other, change_of(item, true))))
             return false;
     }
     next = old_root->first;
@@ -455,7 +457,7 @@ int render_text(const struct hosts_file *file, const char *registry, const char 
                 render_lookup *lookup, void *context, struct buffer *ret,
                 struct pullkey_error *error)
 {
-    struct render render = { file, directory, lookup, context, { 0 } };
+    struct render render = { file, directory, lookup, context, { 0 }, false };
     cleanup_hosts_file struct hosts_file again = { 0 };
     int r = collect(&render, error);
 
@@ -469,7 +471,10 @@ int render_text(const struct hosts_file *file, const char *registry, const char 
     if (r == -(int)PULLKEY_INTERNAL)
         return r;
     if (r < 0 || !is_same_file(&render, &again))
-        r = error_set(error, PULLKEY_INVALID,
+        r = render.is_out_of_memory
+                ? error_memory(error)
+                : error_set(
+                      error, PULLKEY_INVALID,
                       "%s: a header cannot be put into it without changing the rest; give each "
                       "host a table [host.\"URL\"] of its own",
                       file->toml.name);
