@@ -40,7 +40,7 @@ struct watch {
     int signals, clock_changes;
     char configuration_problem[PULLKEY_ERROR_SIZE], source_problem[PULLKEY_ERROR_SIZE];
     char summary[PULLKEY_ERROR_SIZE];
-    bool is_ready, is_ending;
+    bool is_published, is_ready, is_ending;
     bool wants_scan, wants_configuration; /* to be done in the next round */
     bool wants_publish, wants_status;
     int64_t retry_ms; /* monotonic; INT64_MAX: nothing failed */
@@ -120,7 +120,7 @@ static void scan(struct watch *watch, bool all)
         watch->retry_ms = now.monotonic_ms + RETRY_MS;
 }
 
-/* The tree is complete: whoever waits for it may start. */
+/* The tree is complete, and what `status` reads is there: whoever waits for it may start. */
 static void become_ready(struct watch *watch)
 {
     struct pullkey_error error;
@@ -147,8 +147,7 @@ static void publish(struct watch *watch)
         watch->retry_ms = clock_monotonic_ms() + RETRY_MS;
         return;
     }
-    if (!watch->is_ready)
-        become_ready(watch);
+    watch->is_published = true;
 }
 
 static void tell(struct watch *watch)
@@ -270,6 +269,8 @@ static void work(struct watch *watch)
         crew_start(&watch->crew, &watch->needs);
     if (watch->wants_status && clock_monotonic_ms() >= watch->told_ms + STATUS_PAUSE_MS)
         tell(watch);
+    if (watch->is_published && !watch->is_ready)
+        become_ready(watch);
 }
 
 static int run(struct watch *watch, struct pullkey_error *error)
