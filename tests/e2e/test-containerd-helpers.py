@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from containerd import VERSIONS
 from daemon import ROOT, TIMEOUT, helper_user
 from helper import Helper
-from hosts import table
+from hosts import basic, table
 from image import Image
 from node import named, node
 from registry import Registry, wait_for
@@ -105,7 +105,7 @@ def trouble(version):
 
         helper.credentials[gate.address] = ("alice", "wrong")
         it.hosts.reload()
-        it.wait_header(url)
+        it.wait_published(gate.address, basic("alice", "wrong"))
         gate.clear()
         it.expect_refused(reference)
         # Without a credential as the "server" of the file.
@@ -113,9 +113,8 @@ def trouble(version):
         equal(gate.credentials(), expected, "what the registry got")
 
         helper.credentials[gate.address] = ("alice", "first")
-        asked = it.hosts.host(url)["asked"]
         it.hosts.reload()
-        it.hosts.wait_asked(url, asked + 1)
+        it.wait_published(gate.address, basic("alice", "first"))
         it.expect_pulled(reference)
 
 

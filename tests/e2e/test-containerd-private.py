@@ -58,10 +58,9 @@ def rotated(version):
             it.expect_pulled(it.reference(gate.address))
             gate.accepted = [(USER, "second")]
             it.expect_refused(it.reference(gate.address))
-            asked = it.hosts.host(url)["asked"]
             gate.clear()
             it.login(gate.address, USER, "second")
-            it.hosts.wait_asked(url, asked + 1)
+            it.wait_published(gate.address, basic(USER, "second"))
             it.expect_pulled(it.reference(gate.address))
             pulls = [r.credential for r in gate.requests if r.path != "/v2/"]
             equal(set(pulls), {("Basic", USER, "second")}, "what the registry got")

@@ -144,7 +144,7 @@ class Hosts:
         return self.host(url)
 
     def wait_asked(self, url, count):
-        """Until a helper has been asked so often, and has answered."""
+        """Until a helper was started so often; it may not have answered yet."""
         self._wait(url, lambda host: host and host["asked"] >= count, f"question {count}")
 
     def wait_problem(self, registry, text):

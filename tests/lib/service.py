@@ -134,6 +134,9 @@ class Service:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
+            def log_message(self, *_):
+                """A connection that was kept for too long."""
+
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         return Handler

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a real containerd sees while the daemon stops, is killed, upgraded and removed, while a node
+boots, and while a tool writes the source anew.
+"""
+
+import os
+import re
+import shutil
+import sys
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+from containerd import VERSIONS
+from daemon import program_path
+from helper import Helper
+from hosts import table
+from node import named, node
+from registry import Registry, wait_for
+from scenario import MARKER, PASSWORD, USER
+from service import Gate
+from tap import CASES, check, equal, run
+
+UNAVAILABLE = re.compile("503")
+
+
+@contextmanager
+def helped(version, **options):
+    """A node with a helper for one host and pullkey for another, in two files."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        gate = stack.enter_context(Gate(registry, ("alice", "first")))
+        helper = stack.enter_context(Helper())
+        it = stack.enter_context(node(version, registry, **options))
+        helper.credentials[gate.address] = ("alice", "first")
+        it.helped_url = f"https://{gate.address}"
+        it.helped = it.reference(gate.address)
+        it.write(gate.address, table(it.helped_url, helper=helper.name), server=it.helped_url)
+        it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
+        it.login()
+        yield it, gate, helper
+
+
+def expect_both(it):
+    it.expect_pulled(it.helped)
+    it.expect_pulled()
+
+
+def away(version):
+    """Headers stay while it is away, and are not asked for once more when it is back."""
+    with helped(version) as (it, gate, helper):
+        it.wait_header(it.helped_url)
+        it.wait_header()
+        expect_both(it)
+        for end in (it.hosts.stop, it.hosts.kill):
+            published = it.published(gate.address)
+            end()
+            equal(it.published(gate.address), published, "what is published")
+            expect_both(it)
+            equal(it.hosts.command("status").returncode, 1, "exit status of status")
+            it.hosts.start()
+            equal(it.published(gate.address), published, "what is published")
+            # pullkey's own credential may be another one by now; the helper's said how long it is.
+            it.hosts.wait_asked(it.url, 1)
+            wait_for(lambda: it.hosts.host(it.helped_url).get("header"), "the header to be known")
+            equal(it.hosts.host(it.helped_url)["asked"], 0, "questions after a restart")
+            expect_both(it)
+        equal(len(helper.runs), 1, "runs of the helper")
+        # What changed meanwhile is seen at the start.
+        it.hosts.stop()
+        it.logout()
+        it.expect_pulled()
+        it.hosts.start()
+        it.wait_no_header()
+        it.expect_refused()
+        it.expect_pulled(it.helped)
+
+
+def upgrade(version):
+    """The file of the program is another one while it runs; then it is none."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        it = stack.enter_context(node(version, registry, start=False))
+        it.hosts.program = shutil.copy(program_path(), os.path.join(it.home.path, "pullkey-hosts"))
+        it.hosts.start()
+        it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
+        it.wait_no_header()
+        os.unlink(it.hosts.program)
+        it.login()
+        it.wait_header()
+        it.expect_pulled()
+        new = it.home.write("new", "#!/bin/false\n")
+        os.chmod(new, 0o755)
+        os.rename(new, it.hosts.program)
+        it.logout()
+        it.wait_no_header()
+        it.expect_refused()
+        it.login()
+        it.wait_header()
+        it.hosts.stop()
+        it.expect_pulled()
+        shutil.copy(program_path(), it.hosts.program)
+        it.hosts.start()
+        it.expect_pulled()
+
+
+def purge(version):
+    """Without the program the name leads to the source, as it does before the first start."""
+    with node(version, start=False) as it:
+        it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
+        os.symlink(it.source, it.hosts.link)
+        it.expect_refused()
+        it.hosts.start()
+        equal(os.readlink(it.hosts.link), it.hosts.target, "where the name leads")
+        it.login()
+        it.wait_header()
+        it.expect_pulled()
+        it.hosts.stop()
+        os.unlink(it.hosts.link)
+        os.symlink(it.source, it.hosts.link)
+        shutil.rmtree(it.hosts.target)
+        it.expect_refused()
+        it.expect_no_secret(MARKER)
+        equal(it.home.find_text("Authorization"), [], "files with a header")
+        it.hosts.start()
+        it.wait_header()
+        it.expect_pulled()
+
+
+def boot(version):
+    """Nobody answers yet: the tree is complete at once, and headers come when they can."""
+    with helped(version, start=False) as (it, gate, helper):
+        it.write("public.example", table(it.url), server=it.url)
+        helper.hold()
+        refuse = gate.answer
+        gate.answer = lambda request: (503, [], b"")
+        it.hosts.start()
+        equal(sorted(os.listdir(it.hosts.target)), sorted(os.listdir(it.source)), "the target")
+        check(not it.hosts.host(it.helped_url)["header"], "it has a header already")
+        helper.wait_held()
+        it.expect_refused(it.helped, text=UNAVAILABLE)
+        failures = it.hosts.wait_failure(it.helped_url)["failures"]
+        helper.let_go()
+        helper.failure = "the network is down"
+        it.hosts.reload()
+        it.hosts.wait_failure(it.helped_url, failures + 1)
+        it.wait_header()
+        it.expect_pulled()
+        # Without anybody's doing: the next try.
+        helper.failure = None
+        gate.answer = refuse
+        it.expect_refused(it.helped)
+        it.wait_header(it.helped_url)
+        it.expect_pulled(it.helped)
+
+
+def generate(it, *registries):
+    """As k3s does at each of its starts: what it made goes, then it writes everything anew."""
+    for name in os.listdir(it.source):
+        shutil.rmtree(os.path.join(it.source, name))
+    for name, url in registries:
+        text = f'# File generated by k3s. DO NOT EDIT.\n\nserver = "{url}/v2"\n'
+        text += '[host]\n' + f'[host."{url}/v2"]\n  capabilities = ["pull", "resolve"]\n'
+        it.home.write(f"certs.d/{name}/hosts.toml", text)
+
+
+def generated(version):
+    """The configuration names the helpers, because the files cannot."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        gate = stack.enter_context(Gate(registry, ("robot", "secret")))
+        helper = stack.enter_context(Helper())
+        helper.credentials[gate.address] = ("robot", "secret")
+        gate_url, url = f"https://{gate.address}", f"https://{registry.address}"
+        names = {url: "pullkey", gate_url: helper.name}
+        it = stack.enter_context(node(version, registry, containerd={"hosts": names}))
+        it.login()
+        both = [("own.example", url), ("mirror.example", gate_url)]
+        for _ in range(3):
+            generate(it, *both)
+            for name, _ in both:
+                it.wait_published(name, "Authorization")
+                it.expect_pulled(it.reference(name))
+        equal(len(helper.runs), 1, "runs of the helper")
+        generate(it, both[0])
+        wait_for(lambda: not it.published("mirror.example"), "the registry to go")
+        it.expect_pulled(it.reference("own.example"))
+        it.hosts.configure({"hosts": {gate_url: helper.name}})
+        wait_for(lambda: "Authorization" not in it.published("own.example"), "the header to go")
+        it.expect_refused(it.reference("own.example"))
+        it.hosts.configure({"hosts": names})
+        it.wait_published("own.example", "Authorization")
+        it.expect_pulled(it.reference("own.example"))
+        it.expect_no_secret(MARKER)
+
+
+NAMES = [
+    ("headers stay while the daemon is away", away),
+    ("a generator that writes the source anew", generated),
+]
+ONCE = [
+    ("the program is replaced while it runs", upgrade),
+    ("before the first start, and after a purge", purge),
+    ("a node that boots without a network", boot),
+]
+CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
+CASES += [(named(VERSIONS[0], name), partial(function, VERSIONS[0])) for name, function in ONCE]
+
+sys.exit(run())
