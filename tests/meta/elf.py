@@ -32,10 +32,7 @@ LIGHT = {"libc.so.6", "libcjson.so.1"}
 # What a program links beside them. pullkey-hosts has operator new and delete of its own, which wipe,
 # and which libstdc++ is to call.
 MORE = {"pullkey-hosts": {"libtomlplusplus.so.3", "libstdc++.so.6", "libgcc_s.so.1"}}
-EXPORTS = {
-    "pullkey-hosts": {"_Znam", "_Znwm", "_ZdaPv", "_ZdaPvm", "_ZdlPv", "_ZdlPvm"}
-    | {name + "RKSt9nothrow_t" for name in ("_Znam", "_Znwm", "_ZdaPv", "_ZdlPv")}
-}
+EXPORTS = {"pullkey-hosts": re.compile(r"_Zn[aw]m|_Zd[al]Pvm?|_Z(n[aw]m|d[al]Pv)RKSt9nothrow_t")}
 
 # What each part brings into the programs where it is linked in.
 LINKED = {"cms": {"libcrypto.so.3"}, "probe": {"libcurl.so.4"}, "yaml": {"libyaml-0.so.2"}}
@@ -98,7 +95,8 @@ def program_export_problems(path):
     # The linker puts copies of the C library's variables into a program.
     copies = set("stdin stdout stderr environ _environ __environ optarg optind opterr optopt".split())
     defined, _ = dynamic_symbols(path)
-    copies |= EXPORTS.get(os.path.basename(path), set())
+    meant = EXPORTS.get(os.path.basename(path))
+    copies |= {name for name in defined if meant and meant.fullmatch(name)}
     return [f"exports {name}" for name in sorted(defined - copies)]
 
 
