@@ -259,16 +259,22 @@ def mount_options():
     return options
 
 
+def mount_command(unit):
+    """What systemd runs for it."""
+    kind, what, where = (option(unit, name) for name in ("Type", "What", "Where"))
+    options = mount_options() if kind == "tmpfs" else option(unit, "Options")
+    return f"mount -t {kind} -o {options} {what} {where}"
+
+
 OVERMOUNT = """set -eu
 mount --make-rshared /
-mkdir -p /run/pullkey/source
-mount -t tmpfs -o {tmpfs} pullkey-hosts /run/pullkey/hosts
-mount -o {source_options} {source} /run/pullkey/source
+mkdir -p /run/pullkey/source /run/pullkey/containerd
+{mounts}
 touch /run/pullkey/hosts/rendered
-mount -o {over_options} /run/pullkey/hosts /etc/containerd/certs.d
-ls /etc/containerd/certs.d /run/pullkey/source/certs.d
+{over}
+ls /etc/containerd/certs.d /run/pullkey/source
 stat -c '%a %U' /etc/containerd/certs.d
-touch /run/pullkey/source/certs.d/x 2>/dev/null || echo read only
+touch /run/pullkey/source/x 2>/dev/null || echo read only
 """
 
 
@@ -276,17 +282,16 @@ touch /run/pullkey/source/certs.d/x 2>/dev/null || echo read only
 def overmounted():
     with Node() as node:
         node.registry(OWN, "pullkey")
+        names = [f"run-pullkey-{name}.mount" for name in ("hosts", "containerd", "source")]
         text = OVERMOUNT.format(
-            tmpfs=mount_options(),
-            source=option("run-pullkey-source.mount", "What"),
-            source_options=option("run-pullkey-source.mount", "Options"),
-            over_options=option("etc-containerd-certs.d.mount", "Options"),
+            mounts="\n".join(map(mount_command, names)),
+            over=mount_command("etc-containerd-certs.d.mount"),
         )
         found = node.inside("sh", "-c", text)
         equal(
             found,
-            "/etc/containerd/certs.d:\nrendered\n\n/run/pullkey/source/certs.d:\n"
-            f"{OWN}\n700 root\nread only\n",
+            f"/etc/containerd/certs.d:\nrendered\n\n/run/pullkey/source:\n{OWN}\n"
+            "700 root\nread only\n",
         )
 
 

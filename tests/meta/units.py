@@ -64,7 +64,7 @@ class Machine:
     def verify(self):
         """What systemd has to say against the units, together."""
         names = [name for name in sorted(os.listdir(self.units)) if not name.endswith(".d")]
-        tap.equal(len(names), 4, names)
+        tap.equal(len(names), 5, names)
         done = self.analyze("verify", "--man=no", *map(self.path, names))
         return done.returncode, done.stdout + done.stderr
 
@@ -221,10 +221,8 @@ def removal():
             tap.equal(os.listdir(os.path.dirname(node.link)), ["certs.d"])
             tap.check(not os.path.exists(os.path.join(node.root, KEPT)), KEPT)
         units = [line.split()[-2] for line in calls.splitlines()]
-        tap.equal(
-            units[:4],
-            ["etc-containerd-certs.d.mount", SERVICE, "run-pullkey-source.mount", "run-pullkey-hosts.mount"],
-        )
+        below = [f"run-pullkey-{name}.mount" for name in ("source", "containerd", "hosts")]
+        tap.equal(units[:5], ["etc-containerd-certs.d.mount", SERVICE, *below])
         tap.check(all(line.endswith(" " + source) for line in calls.splitlines()), calls)
 
 
