@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process.h"
 #include "error.h"
+#include "secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,17 +104,67 @@ void process_restore_signals(void)
     (void)signal(SIGPIPE, SIG_DFL);
 }
 
-int process_harden(struct pullkey_error *error)
+static int keep_environment(struct process_caller *caller, struct pullkey_error *error)
+{
+    size_t count = 0;
+
+    while (environ && environ[count])
+        count++;
+    caller->environment = secret_alloc((count + 1) * sizeof(*caller->environment));
+    if (!caller->environment)
+        return error_memory(error);
+    if (count > 0)
+        memcpy(caller->environment, environ, count * sizeof(*caller->environment));
+    return 0;
+}
+
+/* A kernel that refuses one of these is no reason to serve nobody. Returns the caller's umask. */
+static mode_t settle_process(void)
+{
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    settle_signals();
+    /* Whatever the caller's is: what is made here is for its owner, who can use it. */
+    return umask(077);
+}
+
+void process_harden_finally(void)
 {
     const struct rlimit no_core = { 0, 0 };
 
-    /* A kernel that refuses one of these is no reason to serve nobody. */
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    settle_signals();
-    /* Whatever the caller's is: what is made here is for its owner, who can use it. */
-    (void)umask(077);
+}
+
+int process_harden(struct pullkey_error *error)
+{
+    (void)settle_process();
+    process_harden_finally();
     clean_environment();
     return settle_descriptors(error);
+}
+
+int process_harden_reversibly(struct process_caller *ret, struct pullkey_error *error)
+{
+    struct rlimit no_core = { 0, 0 };
+    int r = keep_environment(ret, error);
+
+    if (r < 0)
+        return r;
+    (void)sigprocmask(SIG_SETMASK, NULL, &ret->mask);
+    (void)sigaction(SIGPIPE, NULL, &ret->pipe);
+    ret->umask = settle_process();
+    ret->core = no_core;
+    (void)getrlimit(RLIMIT_CORE, &ret->core);
+    no_core.rlim_max = ret->core.rlim_max;
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    clean_environment();
+    return settle_descriptors(error);
+}
+
+void process_give_back(const struct process_caller *caller)
+{
+    (void)setrlimit(RLIMIT_CORE, &caller->core);
+    (void)umask(caller->umask);
+    (void)sigaction(SIGPIPE, &caller->pipe, NULL);
+    (void)sigprocmask(SIG_SETMASK, &caller->mask, NULL);
 }

@@ -6,6 +6,10 @@
 
 #include <pullkey/backend.h>
 
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 /*
  * Makes sure that descriptors 0 to 2 are open and no others, that the process leaves no core,
  * cannot be traced by its own user and gains no privileges, that what it makes is for its owner
@@ -14,6 +18,28 @@
  * safe.
  */
 int process_harden(struct pullkey_error *error);
+
+/* What the caller had: for a command of the caller's own, which is to find it as it was. */
+struct process_caller {
+    char **environment; /* all of it; one block of pointers to strings that stay where they were */
+    struct rlimit core;
+    mode_t umask;
+    sigset_t mask;
+    struct sigaction pipe;
+};
+
+/*
+ * The same less what nobody can take back (that no privileges are gained, and the hard limit of
+ * cores), until process_harden_finally is called. *ret is filled for process_give_back.
+ */
+int process_harden_reversibly(struct process_caller *ret, struct pullkey_error *error);
+void process_harden_finally(void);
+
+/*
+ * In a child that will become the caller's command. The environment is the child's to hand over;
+ * descriptors that were closed stay closed.
+ */
+void process_give_back(const struct process_caller *caller);
 
 /* Before another program takes the place of this one: it would inherit what was done to signals. */
 void process_restore_signals(void);

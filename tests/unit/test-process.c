@@ -244,6 +244,91 @@ static void memory_is_closed_to_the_same_user(void **state)
     close(end[1]);
 }
 
+static void set_before(void)
+{
+    sigset_t blocked;
+
+    set_hostile_environment();
+    allow_cores();
+    (void)umask(026);
+    (void)sigemptyset(&blocked);
+    (void)sigaddset(&blocked, SIGUSR2);
+    (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+static int is_given_back(const struct process_caller *caller, rlim_t cores)
+{
+    static char *const all[] = { preload, home, openssl, keys, config, again, NULL };
+    struct sigaction action;
+    struct rlimit limit;
+    sigset_t mask;
+
+    process_give_back(caller);
+    for (size_t i = 0; i < UNIT_COUNT(all); i++)
+        if (caller->environment[i] != all[i])
+            return 50;
+    if (getrlimit(RLIMIT_CORE, &limit) < 0 || limit.rlim_cur != cores || limit.rlim_max != cores)
+        return 51;
+    if (sigaction(SIGPIPE, NULL, &action) < 0 || action.sa_handler != SIG_DFL)
+        return 52;
+    if (sigprocmask(SIG_SETMASK, NULL, &mask) < 0 || !sigismember(&mask, SIGUSR2) ||
+        sigismember(&mask, SIGXFSZ))
+        return 53;
+    if (umask(0) != 026)
+        return 54;
+    return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0 ? 0 : 55;
+}
+
+/* In between it is hardened but for the privileges, and afterwards as it was. */
+static void hardening_is_given_back(void **state)
+{
+    struct process_caller caller;
+    struct pullkey_error error;
+    struct rlimit before;
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child > 0) {
+        assert_int_equal(unit_wait(child), 0);
+        return;
+    }
+    set_before();
+    if (getrlimit(RLIMIT_CORE, &before) < 0 || before.rlim_cur != before.rlim_max)
+        _exit(99);
+    if (process_harden_reversibly(&caller, &error) < 0)
+        _exit(100);
+    if (is_environment_clean() != 0 || is_only_standard_open() != 0)
+        _exit(101);
+    if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 || umask(077) != 077)
+        _exit(102);
+    _exit(is_given_back(&caller, before.rlim_max));
+}
+
+static int is_hardened_finally(void)
+{
+    struct process_caller caller;
+    struct pullkey_error error;
+
+    if (process_harden_reversibly(&caller, &error) < 0)
+        return 100;
+    process_harden_finally();
+    return is_hardened();
+}
+
+static void hardening_is_completed(void **state)
+{
+    pid_t child = fork();
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        set_before();
+        _exit(is_hardened_finally());
+    }
+    assert_int_equal(unit_wait(child), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +339,8 @@ int main(void)
         cmocka_unit_test(closed_descriptors_are_taken),
         cmocka_unit_test(only_what_is_closed_is_replaced),
         cmocka_unit_test(nothing_leaks_from_the_process),
+        cmocka_unit_test(hardening_is_given_back),
+        cmocka_unit_test(hardening_is_completed),
         cmocka_unit_test(crashes_leave_no_core),
         cmocka_unit_test(memory_is_closed_to_the_same_user),
     };
