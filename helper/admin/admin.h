@@ -8,15 +8,18 @@
 #ifndef PULLKEY_ADMIN_ADMIN_H
 #define PULLKEY_ADMIN_ADMIN_H
 
+#include "base/process.h"
 #include "core/config.h"
 #include "core/resolve.h"
 
 #define ADMIN_ARGUMENTS_MAX 2
+#define ADMIN_REGISTRIES_MAX 16
 
 /* Beside the negative error classes. */
 enum {
     ADMIN_USAGE = -100,   /* *error says what is wrong with the command line; exit 2 */
     ADMIN_PROBLEM = -101, /* everything is said already; exit 1 */
+    ADMIN_STATUS = -1000, /* -1000 - N: exit N; *error has a message, or an empty one */
 };
 
 /* Every option of every command; a command lists those that it takes. */
@@ -32,6 +35,7 @@ enum admin_option {
     ADMIN_REALM,
     ADMIN_PLAIN_HTTP,
     ADMIN_FROM,
+    ADMIN_FOR,
     ADMIN_OPTION_MAX,
 };
 
@@ -51,6 +55,10 @@ struct admin_call {
     const char *values[ADMIN_OPTION_MAX]; /* NULL: not given; "" for an option without a value */
     const char *arguments[ADMIN_ARGUMENTS_MAX];
     size_t argument_count;
+    const char *registries[ADMIN_REGISTRIES_MAX]; /* of --for, which may be given often */
+    size_t registry_count;
+    char *const *command; /* behind "--", with NULL at its end; NULL: not given */
+    const struct process_caller *caller;
 };
 
 struct admin_command {
@@ -58,6 +66,7 @@ struct admin_command {
     const char *arguments; /* for the usage line: "[REGISTRY]" or "" */
     size_t at_least, at_most;
     unsigned int options; /* bits 1 << ADMIN_... */
+    bool takes_command;   /* what stands behind "--" is a command of the caller's, to be run */
     int (*run)(const struct admin_call *call, struct pullkey_error *error);
     const char *summary; /* one line of at most 54 columns */
     const char *details; /* for `help COMMAND`: lines of at most 80 columns with their line ends */
@@ -99,6 +108,7 @@ int admin_config_check(const struct admin_call *call, struct pullkey_error *erro
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_import(const struct admin_call *call, struct pullkey_error *error);
+int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_version(const struct admin_call *call, struct pullkey_error *error);
 int admin_show_help(const struct admin_call *call, struct pullkey_error *error);
 

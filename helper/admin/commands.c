@@ -22,6 +22,7 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_REALM] = { "--realm", 0, "HOST", "the registry's token server, wherever it is" },
     [ADMIN_PLAIN_HTTP] = { "--plain-http", 0, NULL, "check without TLS, on this machine only" },
     [ADMIN_FROM] = { "--from", 0, "FILE", "the file to read; - is stdin" },
+    [ADMIN_FOR] = { "--for", 0, "REGISTRY", "give the credential of this one; may be repeated" },
 };
 
 const struct admin_command admin_commands[] = {
@@ -101,6 +102,19 @@ const struct admin_command admin_commands[] = {
             "Helpers that FILE names are not asked. Running it again changes nothing.\n",
     },
     {
+        .name = "run",
+        .arguments = "-- COMMAND [ARGUMENTS]",
+        .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_FOR),
+        .takes_command = true,
+        .run = admin_run,
+        .summary = "run a command that can call no credential helper",
+        .details =
+            "Runs COMMAND with the credentials of the registries that its arguments name\n"
+            "(registry.example.com/team/app), or of those of --for alone: in a file in\n"
+            "memory that DOCKER_CONFIG and REGISTRY_AUTH_FILE lead to, and for one registry\n"
+            "in CRICTL_AUTH. It is gone when COMMAND ends, whose exit status is passed on.\n",
+    },
+    {
         .name = "version",
         .arguments = "",
         .options = COMMON,
@@ -147,8 +161,11 @@ static void write_overview(struct buffer *text)
 
 static void write_command(const struct admin_command *command, struct buffer *text)
 {
-    buffer_printf(text, "Usage: pullkey %s%s%s [OPTIONS]\n\n%s\nOptions:\n", command->name,
-                  command->arguments[0] != '\0' ? " " : "", command->arguments, command->details);
+    /* What follows a command is the command's. */
+    buffer_printf(text, "Usage: pullkey %s%s%s%s%s\n\n%s\nOptions:\n", command->name,
+                  command->takes_command ? " [OPTIONS]" : "",
+                  command->arguments[0] != '\0' ? " " : "", command->arguments,
+                  command->takes_command ? "" : " [OPTIONS]", command->details);
     for (int i = ADMIN_OPTION_MAX - 1; i >= 0; i--) {
         const struct admin_option_text *option = &admin_options[i];
         char letter[8] = "    ";

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "base/output.h"
 #include "pullkey-build.h"
@@ -51,6 +52,9 @@ int admin_usage(struct pullkey_error *error, const char *format, ...)
 
 /* Exec backends above this process; read at start. */
 static uint32_t depth;
+
+/* For `run`, whose command is the caller's own. */
+static struct process_caller caller;
 
 int admin_load(const struct admin_call *call, struct config *ret, struct pullkey_error *error)
 {
@@ -131,33 +135,15 @@ static int take_option(char **argv, int *at, struct line *line, struct pullkey_e
     } else if (rest[0] != '\0') {
         return admin_usage(error, "%s takes no value", admin_options[option].name);
     }
-    if (line->given & (1u << option))
+    if (option == ADMIN_FOR) {
+        if (line->call.registry_count == ADMIN_REGISTRIES_MAX)
+            return admin_usage(error, "--for is given more than %d times", ADMIN_REGISTRIES_MAX);
+        line->call.registries[line->call.registry_count++] = value;
+    } else if (line->given & (1u << option)) {
         return admin_usage(error, "%s is given twice", admin_options[option].name);
+    }
     line->given |= 1u << option;
     line->call.values[option] = value;
-    return 0;
-}
-
-/* Options may stand anywhere; what follows "--" is no option. */
-static int read_line(int argc, char **argv, struct line *line, struct pullkey_error *error)
-{
-    bool only_words = false;
-
-    for (int i = 1; i < argc; i++) {
-        int r = 0;
-
-        if (!only_words && strcmp(argv[i], "--") == 0) {
-            only_words = true;
-        } else if (!only_words && argv[i][0] == '-' && argv[i][1] != '\0') {
-            r = take_option(argv, &i, line, error);
-        } else if (line->word_count == WORDS_MAX) {
-            line->too_many = true;
-        } else {
-            line->words[line->word_count++] = argv[i];
-        }
-        if (r < 0)
-            return r;
-    }
     return 0;
 }
 
@@ -177,6 +163,43 @@ static const struct admin_command *find_command(const struct line *line, size_t 
         return &admin_commands[i];
     }
     return NULL;
+}
+
+/* At a "--": true if what follows is a command to be run. */
+static bool take_command(char **rest, struct line *line)
+{
+    size_t words;
+    const struct admin_command *command = find_command(line, &words);
+
+    if (!command || !command->takes_command)
+        return false;
+    line->call.command = rest;
+    return true;
+}
+
+/* Options may stand anywhere; what follows "--" is no option. */
+static int read_line(int argc, char **argv, struct line *line, struct pullkey_error *error)
+{
+    bool only_words = false;
+
+    for (int i = 1; i < argc; i++) {
+        int r = 0;
+
+        if (!only_words && strcmp(argv[i], "--") == 0) {
+            if (take_command(argv + i + 1, line))
+                return 0;
+            only_words = true;
+        } else if (!only_words && argv[i][0] == '-' && argv[i][1] != '\0') {
+            r = take_option(argv, &i, line, error);
+        } else if (line->word_count == WORDS_MAX) {
+            line->too_many = true;
+        } else {
+            line->words[line->word_count++] = argv[i];
+        }
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 static bool is_known_word(const char *word)
@@ -211,6 +234,7 @@ static int run_program(int argc, char **argv, struct pullkey_error *error)
         return 0;
     memmove(argv + 1, argv, (size_t)at * sizeof(*argv));
     argv[1] = path;
+    process_harden_finally();
     process_restore_signals();
     (void)execv(path, argv + 1);
     return error_errno(error, errno, "cannot run %s", path);
@@ -226,6 +250,10 @@ static int check_line(const struct line *line, const struct admin_command *comma
         if (foreign & (1u << i))
             return admin_usage(error, "\"%s\" takes no %s; run \"pullkey help %s\"", command->name,
                                admin_options[i].name, command->name);
+    if (command->takes_command && (!line->call.command || !line->call.command[0]))
+        return admin_usage(error,
+                           "\"%s\" needs \"--\" and a command behind it; run \"pullkey help %s\"",
+                           command->name, command->name);
     if (count < command->at_least)
         return admin_usage(error, "\"%s\" needs %s; run \"pullkey help %s\"", command->name,
                            command->arguments, command->name);
@@ -251,6 +279,8 @@ static int run_line(struct line *line, struct pullkey_error *error)
     int r;
 
     command = find_command(line, &words);
+    if (!command || !command->takes_command)
+        process_harden_finally();
     if (line->given & (1u << ADMIN_HELP)) {
         if (!command && line->word_count > 0)
             words = 1;
@@ -269,6 +299,7 @@ static int run_line(struct line *line, struct pullkey_error *error)
         return r;
     while (words < line->word_count)
         line->call.arguments[line->call.argument_count++] = line->words[words++];
+    line->call.caller = &caller;
     return command->run(&line->call, error);
 }
 
@@ -280,11 +311,14 @@ static int run(int argc, char **argv, struct pullkey_error *error)
     if (argc >= 2 && strcmp(argv[1], "--complete") == 0) {
         cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
 
+        process_harden_finally();
         admin_complete(argc - 2, argv + 2, &text);
         return output_buffer(&text, error);
     }
-    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        process_harden_finally();
         return admin_version(&line.call, error);
+    }
     r = run_program(argc, argv, error);
     if (r == 0)
         r = read_line(argc, argv, &line, error);
@@ -296,7 +330,7 @@ int main(int argc, char **argv)
     struct pullkey_error error = { 0 };
     int r;
 
-    r = process_harden(&error);
+    r = process_harden_reversibly(&caller, &error);
     if (r == 0)
         r = depth_read(&depth, &error);
     if (r == 0) {
@@ -304,13 +338,16 @@ int main(int argc, char **argv)
         log_start("pullkey", secure_getenv("PULLKEY_LOG"));
         r = run(argc, argv, &error);
     }
-    if (r < 0 && r != ADMIN_PROBLEM)
+    if (r < 0 && r != ADMIN_PROBLEM && error.message[0] != '\0')
         output_error(error.message);
+    secret_release(caller.environment);
     if (!output_finish()) {
         output_error("cannot write to stdout");
         return EXIT_FAILED;
     }
     if (r == ADMIN_USAGE)
         return EXIT_USAGE;
+    if (r <= ADMIN_STATUS)
+        return ADMIN_STATUS - r;
     return r < 0 ? EXIT_FAILED : EXIT_FINE;
 }

@@ -23,6 +23,7 @@ COMMANDS = [
     "config show",
     "store rekey",
     "store import",
+    "run",
     "version",
     "help",
 ]
@@ -445,7 +446,7 @@ def completion():
         words = [line.split("\t")[0] for line in pullkey(home, "--complete").stdout.splitlines()]
         equal(
             words,
-            ["login", "logout", "list", "config", "store", "version", "help"]
+            ["login", "logout", "list", "config", "store", "run", "version", "help"]
             + ["--system", "--json", "--help"],
         )
         for command in COMMANDS:
@@ -460,6 +461,9 @@ def completion():
             ("pullkey config ", ["check", "show"]),
             ("pullkey --system store im", ["import"]),
             ("pullkey login --no", ["--no-verify"]),
+            ("pullkey run --f", ["--for"]),
+            ("pullkey run -- docker-credential-pullk", ["docker-credential-pullkey"]),
+            ("pullkey --for x run -- cat .conf", [".config"]),
         ):
             line = typed.split(" ")
             quoted = " ".join(f"'{word}'" for word in line)

@@ -68,7 +68,8 @@ def help_commands():
 def usages():
     """`pullkey help COMMAND` of every command: its usage line's words to the text."""
     texts = [run("pullkey", *name.split(), "--help").stdout for name in help_commands()]
-    return {re.match(r"Usage: pullkey (.+?) \[OPTIONS\]\n", text)[1]: text for text in texts}
+    lines = [re.match(r"Usage: pullkey (.+)\n", text)[1] for text in texts]
+    return {line.replace(" [OPTIONS]", ""): text for line, text in zip(lines, texts, strict=True)}
 
 
 def entries(text):
