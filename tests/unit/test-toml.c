@@ -307,17 +307,17 @@ static void nul_bytes(void **state)
 
 static void sizes(void **state)
 {
-    char *text = malloc(TOML_SIZE_MAX + 1);
+    char *text = malloc(TOML_TEXT_MAX + 1);
     struct toml_document toml = { 0 };
     struct pullkey_error error;
 
     (void)state;
     assert_non_null(text);
-    memset(text, '\n', TOML_SIZE_MAX + 1);
-    assert_fine(toml_parse(&toml, "t", text, TOML_SIZE_MAX, &error), error);
+    memset(text, '\n', TOML_TEXT_MAX + 1);
+    assert_fine(toml_parse(&toml, "t", text, TOML_TEXT_MAX, &error), error);
     toml_done(&toml);
-    assert_refused(toml_parse(&toml, "t", text, TOML_SIZE_MAX + 1, &error), PULLKEY_INVALID,
-                   "more than 1048576 bytes", error);
+    assert_refused(toml_parse(&toml, "t", text, TOML_TEXT_MAX + 1, &error), PULLKEY_INVALID,
+                   "more than 2097152 bytes", error);
     free(text);
 }
 
