@@ -3,8 +3,10 @@
 #include "admin.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/output.h"
+#include "pullkey-build.h"
 
 #define BIT(option) (1u << (option))
 #define COMMON (BIT(ADMIN_SYSTEM) | BIT(ADMIN_JSON) | BIT(ADMIN_HELP))
@@ -134,6 +136,12 @@ const struct admin_command admin_commands[] = {
 };
 const size_t admin_command_count = sizeof(admin_commands) / sizeof(admin_commands[0]);
 
+/* It is a program of its own. */
+static bool has_hosts(void)
+{
+    return access(PULLKEY_LIBEXECDIR "/pullkey-hosts", X_OK) == 0;
+}
+
 /* True if `words` is the name or its first word. */
 static bool is_called(const struct admin_command *command, const char *words)
 {
@@ -154,9 +162,10 @@ static void write_overview(struct buffer *text)
     buffer_append_text(text, "\nOptions of every command:\n");
     for (int i = ADMIN_SYSTEM; i <= ADMIN_HELP; i++)
         buffer_printf(text, "  %-14s %s\n", admin_options[i].name, admin_options[i].help);
-    buffer_append_text(
-        text, "\n\"pullkey help COMMAND\" tells more. Exit status: 0 fine, 1 failed or a problem\n"
-              "found, 2 wrong command line. Manual: pullkey(1).\n");
+    buffer_printf(text,
+                  "\n\"pullkey help COMMAND\" tells more%s.\n"
+                  "Exit status: 0 fine, 1 failed or a problem found, 2 usage. Manual: pullkey(1).\n",
+                  has_hosts() ? "; for containerd: \"pullkey hosts help\"" : "");
 }
 
 static void write_command(const struct admin_command *command, struct buffer *text)
@@ -274,6 +283,9 @@ void admin_complete(int count, char **words, struct buffer *text)
     if (strncmp(name, "help", 4) == 0)
         return;
     complete_word(name, text);
-    if (name[0] == '\0')
-        complete_options(COMMON, text);
+    if (name[0] != '\0')
+        return;
+    if (has_hosts())
+        buffer_append_text(text, "hosts\tmake credHelper in containerd's hosts.toml work\n");
+    complete_options(COMMON, text);
 }

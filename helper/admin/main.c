@@ -213,31 +213,43 @@ static bool is_known_word(const char *word)
     return false;
 }
 
-/*
- * "pullkey NAME ..." for a command that is a program of its own, as `hosts` is: its arguments are
- * ours without NAME. Returns only if there is no such program.
- */
+/* The program of a command that is one of its own, as `hosts` is. */
+static bool find_program(const char *name, char path[FILE_PATH_MAX])
+{
+    return text_is_name(name, COMMAND_NAME_MAX) && !is_known_word(name) &&
+           snprintf(path, FILE_PATH_MAX, "%s/pullkey-%s", PULLKEY_LIBEXECDIR, name) <
+               FILE_PATH_MAX &&
+           access(path, F_OK) == 0;
+}
+
+static int execute(char *path, char **argv, struct pullkey_error *error)
+{
+    argv[0] = path;
+    process_harden_finally();
+    process_restore_signals();
+    (void)execv(path, argv);
+    return error_errno(error, errno, "cannot run %s", path);
+}
+
+/* "pullkey NAME ..." is that program with our arguments but NAME; "pullkey help NAME ..." is its
+ * help, and "pullkey --complete NAME ..." what may follow. Returns only if there is no such
+ * program. */
 static int run_program(int argc, char **argv, struct pullkey_error *error)
 {
     char path[FILE_PATH_MAX];
-    const char *name;
     int at = 1;
 
+    if (argc > 2 && (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--complete") == 0) &&
+        find_program(argv[2], path)) {
+        argv[2] = argv[1];
+        return execute(path, argv + 1, error);
+    }
     while (at < argc && (strcmp(argv[at], "--system") == 0 || strcmp(argv[at], "--json") == 0))
         at++;
-    if (at == argc || !text_is_name(argv[at], COMMAND_NAME_MAX) || is_known_word(argv[at]))
-        return 0;
-    name = argv[at];
-    if (snprintf(path, sizeof(path), "%s/pullkey-%s", PULLKEY_LIBEXECDIR, name) >=
-            (int)sizeof(path) ||
-        access(path, F_OK) < 0)
+    if (at == argc || !find_program(argv[at], path))
         return 0;
     memmove(argv + 1, argv, (size_t)at * sizeof(*argv));
-    argv[1] = path;
-    process_harden_finally();
-    process_restore_signals();
-    (void)execv(path, argv + 1);
-    return error_errno(error, errno, "cannot run %s", path);
+    return execute(path, argv + 1, error);
 }
 
 static int check_line(const struct line *line, const struct admin_command *command, size_t words,
@@ -306,8 +318,10 @@ static int run_line(struct line *line, struct pullkey_error *error)
 static int run(int argc, char **argv, struct pullkey_error *error)
 {
     struct line line = { 0 };
-    int r;
+    int r = run_program(argc, argv, error);
 
+    if (r < 0)
+        return r;
     if (argc >= 2 && strcmp(argv[1], "--complete") == 0) {
         cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
 
@@ -319,9 +333,7 @@ static int run(int argc, char **argv, struct pullkey_error *error)
         process_harden_finally();
         return admin_version(&line.call, error);
     }
-    r = run_program(argc, argv, error);
-    if (r == 0)
-        r = read_line(argc, argv, &line, error);
+    r = read_line(argc, argv, &line, error);
     return r < 0 ? r : run_line(&line, error);
 }
 

@@ -74,6 +74,33 @@ const struct hosts_command hosts_commands[] = {
 
 const size_t hosts_command_count = COUNT(hosts_commands);
 
+static void complete_commands(struct buffer *text)
+{
+    for (size_t i = 0; i < hosts_command_count; i++)
+        buffer_printf(text, "%s\t%s\n", hosts_commands[i].name, hosts_commands[i].summary);
+}
+
+/* The value of an option is taken for a word, which does not matter behind a command. */
+void hosts_complete(int count, char **words, struct buffer *text)
+{
+    const struct hosts_command *command = NULL;
+
+    while (count > 0 && words[0][0] == '-') {
+        words++;
+        count--;
+    }
+    for (size_t i = 0; count > 0 && i < hosts_command_count; i++)
+        if (strcmp(hosts_commands[i].name, words[0]) == 0)
+            command = &hosts_commands[i];
+    for (int i = 0; command && i < HOSTS_OPTION_MAX; i++)
+        if (i == HOSTS_HELP || (command->options & BIT(i)))
+            buffer_printf(text, "--%s\t%s\n", hosts_options[i].name, hosts_options[i].help);
+    if (count == 0 || (count == 1 && strcmp(words[0], "help") == 0))
+        complete_commands(text);
+    if (count == 0)
+        buffer_append_text(text, "help\tprint the help of a command\n");
+}
+
 static void append_options(const struct hosts_command *command, struct buffer *text)
 {
     for (int i = 0; i < HOSTS_OPTION_MAX; i++) {

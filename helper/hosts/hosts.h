@@ -67,6 +67,9 @@ int hosts_usage(struct pullkey_error *error, const char *format, ...)
 /* The whole help (NULL), or that of a command. False: there is none of that name. */
 bool hosts_help(const char *command, struct buffer *text);
 
+/* What may follow these words: lines of WORD, a tab and what it is. For the shells' completion. */
+void hosts_complete(int count, char **words, struct buffer *text);
+
 /* The system's configuration for root, one's own for others (a containerd of their own). */
 int hosts_load(struct config *ret, struct pullkey_error *error);
 

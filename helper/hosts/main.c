@@ -133,6 +133,12 @@ static int run(int argc, char **argv, struct pullkey_error *error)
     if (strcmp(argv[at], "help") == 0 || strcmp(argv[at], "--help") == 0 ||
         strcmp(argv[at], "-h") == 0)
         return print_help(argv[at + 1], error);
+    if (strcmp(argv[at], "--complete") == 0) {
+        cleanup_buffer struct buffer text = BUFFER_INIT(65536);
+
+        hosts_complete(argc - at - 1, argv + at + 1, &text);
+        return output_buffer(&text, error);
+    }
     /* Not for people. */
     if (argc == 2 && strcmp(argv[at], "ask") == 0)
         return ask_serve(STDIN_FILENO, STDOUT_FILENO, error);

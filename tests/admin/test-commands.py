@@ -447,6 +447,7 @@ def completion():
         equal(
             words,
             ["login", "logout", "list", "config", "store", "run", "version", "help"]
+            + ["hosts"] * has_hosts()
             + ["--system", "--json", "--help"],
         )
         for command in COMMANDS:
@@ -472,6 +473,33 @@ def completion():
                  " _pullkey; printf '%s\\n' \"${COMPREPLY[@]}\""]
             )
             equal(text.split(), expected, typed)
+
+
+def has_hosts():
+    return os.path.exists(os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts"))
+
+
+@case("hosts: help and completion are those of its program, and pullkey names it where it is")
+def hosts():
+    with Home() as home:
+        equal("hosts help" in pullkey(home, "help").stdout, has_hosts())
+        if not has_hosts():
+            check("hosts" in usage_error(home, "help", "hosts"), "help of what is not there")
+            return
+        overview = home.succeed([home.pullkey, "hosts", "help"])
+        equal(home.succeed([home.pullkey, "help", "hosts"]), overview)
+        commands = re.findall(r"^  ([a-z]+) ", overview, re.M)
+        complete = [home.pullkey, "--complete", "hosts"]
+        words = [line.split("\t")[0] for line in home.succeed(complete).splitlines()]
+        equal(words, [*commands, "help"])
+        for command in commands:
+            text = home.succeed([home.pullkey, "hosts", command, "--help"])
+            equal(home.succeed([home.pullkey, "help", "hosts", command]), text)
+            found = [line.split("\t")[0] for line in home.succeed([*complete, command]).splitlines()]
+            equal(found, re.findall(r"^  (--[a-z-]+)", text, re.M), command)
+        found = home.succeed([*complete, "watch", "--source", "x"])
+        equal(found, home.succeed([*complete, "watch"]))
+        equal(home.succeed([*complete, "frobnicate"]), "")
 
 
 @case("completion: the scripts of zsh and fish are well-formed")
