@@ -11,7 +11,10 @@ import tap
 
 BINDIR, MANDIR = os.environ["PULLKEY_BINDIR"], os.environ["PULLKEY_MANDIR"]
 
-PROGRAMS = ("docker-credential-pullkey", "pullkey")
+HAS_HOSTS = "hosts" in os.environ["PULLKEY_FEATURES"].split()
+PROGRAMS = {"docker-credential-pullkey": 1, "pullkey": 1}
+if HAS_HOSTS:
+    PROGRAMS["pullkey-hosts"] = 8
 WIDTH, HEIGHT = 80, 24
 
 # A word of a text that is an option: -x, --long. Not the rest of a hyphenated word or of a path.
@@ -72,6 +75,18 @@ def usages():
     return {line.replace(" [OPTIONS]", ""): text for line, text in zip(lines, texts, strict=True)}
 
 
+def hosts_usages():
+    """The same of `pullkey hosts COMMAND`: its name and argument to the text."""
+    names = re.findall(r"^  ([a-z]+) ", run("pullkey", "hosts", "help").stdout, re.M)
+    found = {}
+    for name in names:
+        text = run("pullkey", "hosts", "help", name).stdout
+        argument = re.match(rf"Usage: pullkey hosts {name} \[OPTION\]\.\.\.( [A-Z]+)?\n", text)
+        tap.check(argument, text)
+        found[name + (argument[1] or "")] = text
+    return found
+
+
 def entries(text):
     """The headings of a list in a manual: lines that a deeper one follows at once."""
     return re.findall(r"^ {7}(\S.*)\n {8}", text, re.M)
@@ -94,6 +109,8 @@ def help_output():
         ["pullkey", "help"],
         ["docker-credential-pullkey", "--help"],
         *[["pullkey", *command.split(), "--help"] for command in help_commands()],
+        *[["pullkey", "hosts", "help"]] * HAS_HOSTS,
+        *[["pullkey", "hosts", use.split()[0], "--help"] for use in hosts_usages() if HAS_HOSTS],
     ):
         done = run(*words)
         tap.equal((done.returncode, done.stderr), (0, ""), " ".join(words))
@@ -124,11 +141,12 @@ def usage_errors():
 
 @tap.case("every program has a manual page with the usual parts")
 def pages():
-    for name in PROGRAMS:
-        parts = sections(manual(name))
+    for name, section in PROGRAMS.items():
+        parts = sections(manual(name, section))
         for part in ("NAME", "SYNOPSIS", "DESCRIPTION", "SEE ALSO"):
             tap.check(part in parts, f"{name}: no {part}")
-        tap.check(name in parts["NAME"] and name in parts["SYNOPSIS"], name)
+        tap.check(name in parts["NAME"], name)
+        tap.check(name.replace("pullkey-hosts", "pullkey hosts") in parts["SYNOPSIS"], name)
 
 
 @tap.case("pullkey(1) has an entry for the usage of each command, and no other")
@@ -146,6 +164,22 @@ def options():
     found = OPTION.findall("\n".join(entries(sections(text)["OPTIONS"])))
     tap.equal(sorted(found), sorted(in_help), "entries of OPTIONS")
     tap.equal(sorted(set(OPTION.findall(text)) - in_help), [], "only in the manual")
+
+
+if HAS_HOSTS:
+
+    @tap.case("pullkey-hosts(8) has an entry for each command and each option, and no other")
+    def hosts():
+        text, usages_of = manual("pullkey-hosts", 8), hosts_usages()
+        tap.check(len(usages_of) > 3, f"commands: {list(usages_of)}")
+        parts = sections(text)
+        found = entries(parts["COMMANDS"])
+        tap.equal(sorted(found), sorted([*usages_of, "help [COMMAND]"]), "entries of COMMANDS")
+        in_help = set(OPTION.findall("".join(usages_of.values()))) | {"-h"}
+        found = OPTION.findall("\n".join(entries(parts["OPTIONS"])))
+        tap.equal(sorted(found), sorted(in_help), "entries of OPTIONS")
+        ours = set(OPTION.findall(run("pullkey", "help").stdout + "".join(usages().values())))
+        tap.equal(sorted(set(OPTION.findall(text)) - in_help - ours), [], "only in the manual")
 
 
 @tap.case("docker-credential-pullkey(1) and its help have the same verbs")
