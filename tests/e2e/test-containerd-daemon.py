@@ -140,17 +140,17 @@ def boot(version):
         check(not it.hosts.host(it.helped_url)["header"], "it has a header already")
         helper.wait_held()
         it.expect_refused(it.helped, text=UNAVAILABLE)
-        failures = it.hosts.wait_failure(it.helped_url)["failures"]
-        helper.let_go()
+        it.hosts.wait_failure(it.helped_url, "did not answer in time")
         helper.failure = "the network is down"
+        helper.let_go()
         it.hosts.reload()
-        it.hosts.wait_failure(it.helped_url, failures + 1)
+        it.hosts.wait_failure(it.helped_url, "failed with status 1")
         it.wait_header()
         it.expect_pulled()
-        # Without anybody's doing: the next try.
-        helper.failure = None
         gate.answer = refuse
         it.expect_refused(it.helped)
+        # Without anybody's doing: the next try.
+        helper.failure = None
         it.wait_header(it.helped_url)
         it.expect_pulled(it.helped)
 

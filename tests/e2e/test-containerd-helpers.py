@@ -17,7 +17,7 @@ from secrets import token_hex
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 from containerd import VERSIONS
-from daemon import ROOT, TIMEOUT, helper_user
+from daemon import ROOT, helper_user
 from helper import Helper
 from hosts import basic, table
 from image import Image
@@ -79,8 +79,7 @@ def trouble(version):
 
         helper.failure = "the vault is sealed"
         it.hosts.reload()
-        found = it.hosts.wait_failure(url)
-        check("failed with status 1" in found["message"], found["message"])
+        found = it.hosts.wait_failure(url, "failed with status 1")
         check(found["header"], "the header is gone")
         equal(it.hosts.command("status").returncode, 1, "exit status of status")
         it.expect_pulled(reference)
@@ -89,17 +88,14 @@ def trouble(version):
         helper.hold()
         it.hosts.reload()
         helper.wait_held()
-        begin = time.monotonic()
-        found = it.hosts.wait_failure(url, 2)
-        check(time.monotonic() - begin < TIMEOUT + 5, "it was waited for too long")
+        found = it.hosts.wait_failure(url, "did not answer in time")
         equal(found["class"], "unreachable", "the class of the error")
         it.expect_pulled(reference)
         helper.let_go()
 
         helper.remove()
         it.hosts.reload()
-        found = it.hosts.wait_failure(url, 3)
-        check(helper.name in found["message"], found["message"])
+        it.hosts.wait_failure(url, f"there is no docker-credential-{helper.name}")
         it.expect_pulled(reference)
         helper.install()
 
@@ -198,20 +194,19 @@ def expiring(version):
         first = [it.hosts.host(url)["expires"] for url in urls]
         for url in urls:
             it.hosts.wait_asked(url, 2)
-        asked = time.time()
-        check(all(asked < expiry for expiry in first), "a token was renewed after its end")
-        for issuer, url in zip(issuers, urls):
-            it.wait_header(url)
         wait_for(lambda: time.time() >= max(first), "the first tokens to end", LIFE)
-        for issuer in issuers:
+        for issuer, expiry in zip(issuers, first):
             it.expect_pulled(it.reference(issuer.address))
+            second = list(issuer.issued.values())[1] - LIFE
+            check(second < expiry, "a token was renewed after its end")
 
         helper.failure = "the issuer is down"
         for issuer, url in zip(issuers, urls):
             expiry = max(issuer.issued.values())
             it.wait_no_header(url)
-            check(time.time() < expiry, "the header stayed longer than it was good")
             check("Authorization" not in it.published(issuer.address), "the header stays")
+            written = os.stat(os.path.join(it.hosts.target, issuer.address, "hosts.toml")).st_mtime
+            check(written < expiry, "the header stayed longer than it was good")
         it.expect_refused(it.reference(issuers[0].address))
 
         helper.failure = None

@@ -66,7 +66,6 @@ def everywhere(version):
         it.wait_published(gate.address, basic("robot$pull", STALE_MARKER))
         for client in CLIENTS:
             it.expect_refused(reference, client)
-        failures = 0
         secret = OTHER.encode()
         for output in (
             b"1" + secret,
@@ -78,9 +77,7 @@ def everywhere(version):
             b'0{"Username":"' + OTHER_MARKER.encode() + b'","Secret":""}',
         ):
             helper.answer = lambda name, output=output: output
-            failures += 1
-            it.hosts.reload()
-            found = it.hosts.wait_failure(url, failures)
+            found = it.hosts.wait_next_failure(url)
             expect_no_form(str(found), f"the status after {output[:12]!r}")
         for arguments in (["status"], ["status", "--json"], ["show", gate.address]):
             result = it.hosts.command(*arguments)
@@ -95,7 +92,7 @@ def everywhere(version):
 
 def processes(version):
     """Arguments, environments and descriptors, of the daemon and of all that it starts."""
-    with helped(version) as (it, gate, helper):
+    with helped(version, containerd={"helper_timeout": 30}) as (it, gate, helper):
         helper.hold()
         it.hosts.reload()
         run = helper.wait_held()
@@ -108,7 +105,8 @@ def processes(version):
             # Whoever has the same user may not look into those that have secrets.
             if not ROOT and process != run.process:
                 equal(read_process(process, "environ"), "", "an environment")
-        names = {line.partition("=")[0] for line in read_process(run.process, "environ").split("\0")}
+        environment = read_process(run.process, "environ").split("\0")
+        names = {line.partition("=")[0] for line in environment}
         check("NOTIFY_SOCKET" not in names, "the helper has the notify socket")
         if ROOT:
             equal(names - {""}, {"PATH", "HOME", "PULLKEY_DEPTH"}, "the helper's environment")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Private certificate authorities, client certificates and skip_verify, through real containerds."""
+"""Private authorities, client certificates and skip_verify, through real containerds."""
 
 import os
 import re

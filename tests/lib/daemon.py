@@ -139,8 +139,16 @@ class Hosts:
     def wait_no_header(self, url):
         self._wait(url, lambda host: host and not host["header"], "no header")
 
-    def wait_failure(self, url, count=1):
-        self._wait(url, lambda host: host and host["failures"] >= count, "an error")
+    def wait_failure(self, url, text):
+        """Until the last answer was an error that says this; the status that tells it."""
+        self._wait(url, lambda host: text in (host.get("message") or ""), f"the error {text!r}")
+        return self.host(url)
+
+    def wait_next_failure(self, url):
+        """The same, for whatever it says; asks all helpers again."""
+        count = self.host(url)["failures"]
+        self.reload()
+        self._wait(url, lambda host: host["failures"] > count, "another error")
         return self.host(url)
 
     def wait_asked(self, url, count):

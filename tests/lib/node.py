@@ -29,7 +29,7 @@ UNREACHABLE = re.compile(r"connection refused|no such host|not found|503|timeout
 
 
 class Node:
-    """The registry has one image, as REPOSITORY. `source` is the hosts directory that people write."""
+    """The registry has one image, as REPOSITORY. `source` is the directory that people write."""
 
     def __init__(self, home, registry):
         self.home, self.registry = home, registry
