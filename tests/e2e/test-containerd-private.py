@@ -47,6 +47,18 @@ def private(version):
         equal(result.returncode, 0, f"exit status of status:\n{result.stdout}{result.stderr}")
 
 
+def local_pull(version):
+    """The other one of the two ways that containerd pulls for the kubelet since 2.1."""
+    with node(version, settings="use_local_image_pull = true") as it:
+        it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
+        it.login()
+        it.wait_header()
+        it.expect_pulled()
+        it.logout()
+        it.wait_no_header()
+        it.expect_refused()
+
+
 def rotated(version):
     """The second pull has the new password, and the old one is gone."""
     with Registry({USER: PASSWORD}) as registry, Gate(registry, (USER, "first")) as gate:
@@ -173,6 +185,7 @@ NAMES = [
     ("a plain header, and after its migration by hand", plain_header),
 ]
 ONCE = [
+    ("one private registry, use_local_image_pull", local_pull),
     ("_default, credHelper at its root: refused", default_root),
     ("the first login of all", first_store),
 ]

@@ -107,11 +107,13 @@ PUBLISHED = "run/pullkey/hosts/"
 
 
 @contextmanager
-def node(version, registry=None, containerd=None, level="info", trust=True, start=True, **options):
+def node(version, registry=None, containerd=None, trust=True, start=True, **options):
     """`registry` is one that runs already, else one is made, with USER. `containerd` is that object
     of pullkey's configuration. Without `trust` containerd does not know the registry's CA. `start`
-    is whether the daemon is started; more options are those of Hosts.
+    is whether the daemon is started. More options: `settings` and `level` of Containerd, else those
+    of Hosts.
     """
+    containerds = {name: options.pop(name) for name in ("settings", "level") if name in options}
     with ExitStack() as stack:
         if registry is None:
             registry = stack.enter_context(Registry({USER: PASSWORD}))
@@ -122,7 +124,7 @@ def node(version, registry=None, containerd=None, level="info", trust=True, star
         stack.callback(it.hosts.stop)
         if start:
             it.hosts.start()
-        it.containerd = Containerd(home, version, it.hosts.link, level=level)
+        it.containerd = Containerd(home, version, it.hosts.link, **containerds)
         stack.enter_context(it.containerd)
         yield it
 
