@@ -219,8 +219,10 @@ int publish_link(const struct publish *publish, const char *name, struct pullkey
 
     if (r < 0)
         return r;
-    if (leads_to(publish->target, name, path))
+    if (leads_to(publish->target, name, path) || symlinkat(path, publish->target, name) == 0)
         return 0;
+    if (errno != EEXIST)
+        return failed(publish, name, error);
     if (remove_entry(publish->target, NEW_ENTRY) < 0 ||
         symlinkat(path, publish->target, NEW_ENTRY) < 0)
         return failed(publish, name, error);
