@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Helpers that fail in one way each: what containerd could read it still reads, nothing is shown
+that must not be, and nothing is left running.
+"""
+
+import base64
+import json
+import os
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from secrets import token_hex
+
+from scene import CREDENTIAL, GOOD, decoded, scene, url
+
+from daemon import ROOT
+from hosts import basic, table
+from registry import wait_for
+from tap import case, check, equal, run
+
+MARKER = CREDENTIAL[1]
+GOOD_TEXT = json.dumps({"ServerURL": "x", "Username": CREDENTIAL[0], "Secret": MARKER})
+SH = "#!/bin/sh\n"
+ANSWER = f"{SH}cat <<'end'\n%s\nend\n"
+
+
+class Program:
+    """docker-credential-NAME in the prefix's bindir, of which the test has the text."""
+
+    def __init__(self):
+        self.name = f"test-{token_hex(6)}"
+        self.path = os.path.join(os.environ["PULLKEY_BINDIR"], f"docker-credential-{self.name}")
+
+    def write(self, text, mode=0o755):
+        with open(self.path + ".new", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.chmod(self.path + ".new", mode)
+        os.rename(self.path + ".new", self.path)
+
+    def remove(self):
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def __enter__(self):
+        self.write(ANSWER % GOOD_TEXT)
+        return self
+
+    def __exit__(self, *_):
+        self.remove()
+
+
+def answer(username, secret):
+    return ANSWER % json.dumps({"ServerURL": "x", "Username": username, "Secret": secret})
+
+
+# What the helper does: how it is written, the class of the error, and words of the message.
+FAULTS = {
+    "prints garbage": (f"{SH}printf '\\377\\376garbage'\n", "invalid", ["its answer"]),
+    "prints nothing": (f"{SH}true\n", "invalid", ["its answer"]),
+    "prints 10 MB": (f"{SH}exec head -c 10000000 /dev/zero\n", "invalid", ["more than 1048576"]),
+    "prints half an answer": (ANSWER % GOOD_TEXT[:-9], "invalid", ["its answer"]),
+    "answers an identity token": (answer("<token>", MARKER), "unsupported", ["identity token"]),
+    "answers a user with a colon": (answer("a:b", MARKER), "invalid", ["colon"]),
+    "answers 100 KB": (answer("alice", MARKER * 5000), "invalid", []),
+    "never ends": (f"{SH}exec sleep 600\n", "unreachable", ["did not answer in time"]),
+    "leaves a child with its output": (
+        f"{SH}sleep 600 &\nexit 0\n",
+        "unreachable",
+        ["did not answer in time"],
+    ),
+    "answers and does not end": (
+        f"{ANSWER % GOOD_TEXT}exec >/dev/null\nexec sleep 600\n",
+        "unreachable",
+        ["did not end in time"],
+    ),
+    "crashes": (f"{SH}kill -SEGV $$\n", "internal", ["signal 11"]),
+    "kills its parent": (f"{SH}kill -KILL $PPID\nsleep 1\n", "internal", ["the process that asks"]),
+    "says a secret and fails": (f"{SH}echo 'bad {MARKER}'\nexit 1\n", None, []),
+    "says it on stderr and fails": (f"{SH}echo 'bad {MARKER}' >&2\nexit 1\n", None, []),
+    "has no interpreter": ("#!/nonexistent/sh\n", "invalid", ["interpreter"]),
+}
+
+MODES = {"writable by its group": 0o775, "writable by others": 0o757, "not executable": 0o644}
+
+
+@contextmanager
+def scene_with_programs(names):
+    """For each name a registry with a helper of its own, that has given its header."""
+    with ExitStack() as stack:
+        it = stack.enter_context(scene(start=False, containerd={"helper_timeout": 1}))
+        programs = {}
+        for number, name in enumerate(names):
+            programs[name] = stack.enter_context(Program())
+            host = f"r{number}.example.com"
+            programs[name].host = host
+            it.write(host, table(url(host), helper=programs[name].name))
+        it.start()
+        for program in programs.values():
+            it.wait_read(program.host, basic(*CREDENTIAL))
+        yield it, programs
+
+
+def forms(secret):
+    raw = secret.encode()
+    yield raw
+    yield raw.hex().encode()
+    for offset in range(3):
+        coded = base64.b64encode(b"x" * offset + raw)
+        yield coded[4 : len(coded) - 4]
+
+
+def expect_no_secret(it):
+    """Nowhere but in the rendered files themselves."""
+    texts = {"output": it.hosts.output().encode()}
+    for name in ("status.json", "metrics.prom"):
+        texts[name] = it.home.read(f"run/pullkey/{name}").encode()
+    with open(it.hosts.log_path, "rb") as log:
+        texts["log"] = log.read()
+    for command in (("status",), ("status", "--json"), ("show", GOOD)):
+        done = it.hosts.command(*command)
+        texts[" ".join(command)] = (done.stdout + done.stderr).encode()
+    for name, text in texts.items():
+        for form in forms(MARKER):
+            check(form not in text, f"the secret is in {name}")
+
+
+@case("each fault of a helper: the header stays, the error is said, and no secret with it")
+def faults():
+    with scene_with_programs([*FAULTS, *MODES]) as (it, programs):
+        before = {name: it.read(program.host) for name, program in programs.items()}
+        for name, (text, _, _) in FAULTS.items():
+            programs[name].write(text)
+        for name, mode in MODES.items():
+            programs[name].write(ANSWER % GOOD_TEXT, mode)
+        it.hosts.reload()
+        for name, program in programs.items():
+            host = it.hosts.wait_failure(url(program.host))
+            if name in MODES:
+                check("docker-credential-" in host["message"], host)
+            else:
+                error, words = FAULTS[name][1:]
+                check(error in (None, host["class"]), (name, host))
+                check(host["class"] != "not found", (name, host))
+                for word in words:
+                    check(word in host["message"], (name, host))
+            check(host["header"], (name, host))
+            equal(it.read(program.host), before[name], name)
+        it.expect_unharmed()
+        expect_no_secret(it)
+        equal(it.left_over(), [])
+
+
+@case("a helper that is removed and comes back")
+def missing():
+    with scene_with_programs(["it"]) as (it, programs):
+        program = programs["it"]
+        before = it.read(program.host)
+        program.remove()
+        it.hosts.reload()
+        host = it.hosts.wait_failure(url(program.host))
+        check(f"there is no docker-credential-{program.name} in" in host["message"], host)
+        equal(it.read(program.host), before)
+        program.write(answer("bob", "new"))
+        it.hosts.reload()
+        it.wait_read(program.host, basic("bob", "new"))
+        it.expect_unharmed()
+
+
+@case("a credential that is not there any more takes its header away at once, and comes back")
+def absent():
+    with scene_with_programs(["it"]) as (it, programs):
+        program = programs["it"]
+        program.write(f"{SH}echo 'credentials not found in native keychain'\nexit 1\n")
+        it.hosts.reload()
+        it.wait_read(program.host, None)
+        equal(it.hosts.wait_failure(url(program.host))["class"], "not found")
+        it.expect_unharmed()
+        program.write(ANSWER % GOOD_TEXT)
+        it.hosts.reload()
+        it.wait_read(program.host, basic(*CREDENTIAL))
+
+
+# Each would be more than a value if it were put into the text as it is.
+INJECTIONS = [
+    '"\n[host."https://evil.example.com"]\nskip_verify = true\n#',
+    '"]\nserver = "https://evil.example.com',
+    "'''\nserver = 'https://evil.example.com'\n'''",
+    "\\\"\\n\\u0000",
+    "\r\n\r\nX-Evil: 1",
+    "Basic x # pullkey: other 99999999999",
+    "\u00fc\u20ac\U0001f511",
+    "%s%n%99999999d",
+    "$(id)`id`",
+]
+
+
+@case("text of a helper that would be TOML, a header or a format: a value, or refused")
+def injection():
+    with scene_with_programs(["it"]) as (it, programs):
+        program = programs["it"]
+        shape = [{**host, "header": None} for host in it.read(program.host)["hosts"]]
+        for number, text in enumerate(INJECTIONS):
+            # The second tells that the first was looked at, whatever came of it.
+            for user, secret in ((text, "secret"), ("user", text), ("last", str(number))):
+                program.write(answer(user, secret))
+                asked = it.hosts.host(url(program.host))["asked"]
+                it.hosts.reload()
+                it.hosts.wait_asked(url(program.host), asked + 1)
+                seen = it.read(program.host)
+                equal([{**host, "header": None} for host in seen["hosts"]], shape, (user, secret))
+                equal((seen["log"], seen.get("error")), ([], None))
+            it.wait_read(program.host, basic("last", str(number)))
+            equal(decoded(it.header(program.host)), ("last", str(number)))
+        it.expect_unharmed()
+
+
+def jwt(expiry):
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'none'})}.{part({'exp': expiry})}.x"
+
+
+@case("a header goes when its credential has expired and cannot be renewed")
+def expired():
+    with scene_with_programs(["it"]) as (it, programs):
+        program = programs["it"]
+        expiry = int(time.time()) + 6
+        token = jwt(expiry)
+        program.write(answer("alice", token))
+        it.hosts.reload()
+        it.wait_read(program.host, basic("alice", token))
+        program.write(f"{SH}echo 'the issuer is down'\nexit 1\n")
+        it.wait_read(program.host, None)
+        check(time.time() < expiry, "it could be seen expired")
+        it.hosts.wait_failure(url(program.host))
+        it.expect_unharmed()
+
+
+@case("a header that expires while no daemon runs stays until the next start, and not longer")
+def expired_meanwhile():
+    with scene_with_programs(["it"]) as (it, programs):
+        program = programs["it"]
+        expiry = int(time.time()) + 4
+        program.write(answer("alice", jwt(expiry)))
+        it.hosts.reload()
+        it.wait_read(program.host, basic("alice", jwt(expiry)))
+        it.hosts.stop()
+        program.write(f"{SH}echo 'the issuer is down'\nexit 1\n")
+        wait_for(lambda: time.time() > expiry, "it to expire")
+        equal(it.header(program.host), basic("alice", jwt(expiry)))
+        it.expect_unharmed()
+        it.hosts.start()
+        # Ready means that what is there is true.
+        equal(it.header(program.host), None)
+        it.expect_unharmed()
+
+
+@case("a helper that answers what has expired already: an error, and the old header stays")
+def answers_expired():
+    with scene_with_programs(["it"]) as (it, programs):
+        program = programs["it"]
+        program.write(answer("alice", jwt(int(time.time()) - 60)))
+        it.hosts.reload()
+        host = it.hosts.wait_failure(url(program.host))
+        check("is the clock right?" in host["message"], host)
+        equal(it.header(program.host), basic(*CREDENTIAL))
+
+
+if ROOT:
+
+    @case("an account for helpers that is not there: said, no helper runs, and headers stay")
+    def no_account():
+        with scene() as it:
+            asked = len(it.helper.runs)
+            it.hosts.configure({"helper_user": "no-such-account"})
+            it.hosts.reload()
+            host = it.hosts.wait_failure(url(GOOD))
+            check('there is no account "no-such-account"' in host["message"], host)
+            equal(len(it.helper.runs), asked, "runs of the helper")
+            it.expect_unharmed()
+            it.hosts.configure({})
+            it.hosts.reload()
+            it.hosts.wait_header(url(GOOD))
+            it.expect_unharmed()
+
+
+sys.exit(run())
