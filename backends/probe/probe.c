@@ -75,7 +75,7 @@ static int ask_registry(const struct check *check, enum http_scheme scheme,
                      &(struct http_request){
                          .url = &check->registry,
                          .scheme = scheme,
-                         .username = credential->username,
+                         .username = credential ? credential->username : NULL,
                          .secret = secret,
                          .allow_http = true,
                      },
@@ -265,6 +265,28 @@ static int answer_challenges(struct check *check, const struct challenges *chall
     return check_basic(check, error);
 }
 
+/* What the registry wants. Nothing goes to the token server, so it may be any. */
+static void describe(struct check *check, const struct challenges *challenges)
+{
+    const struct challenge *bearer = challenges_find(challenges, "bearer");
+    const char *text = bearer ? challenge_parameter(bearer, "realm") : NULL;
+    char server[URL_AUTHORITY_SIZE];
+    struct pullkey_error ignored;
+    struct url realm;
+
+    check->result.verdict = PULLKEY_ASKS;
+    if (bearer)
+        (void)snprintf(check->result.scheme, sizeof(check->result.scheme), "Bearer");
+    else if (challenges_find(challenges, "basic"))
+        (void)snprintf(check->result.scheme, sizeof(check->result.scheme), "Basic");
+    if (!text || url_parse(text, &realm, &ignored) < 0)
+        return;
+    url_authority(&realm, server);
+    if (strcmp(server, check->server) != 0)
+        (void)snprintf(check->result.realm_host, sizeof(check->result.realm_host), "%.*s",
+                       (int)sizeof(check->result.realm_host) - 1, server);
+}
+
 static int run_check(struct check *check, struct pullkey_error *error)
 {
     cleanup_response struct http_response response = { 0 };
@@ -282,7 +304,10 @@ static int run_check(struct check *check, struct pullkey_error *error)
     r = read_challenges(check, &response, &challenges, error);
     if (r < 0)
         return r;
-    return answer_challenges(check, &challenges, error);
+    if (check->credential)
+        return answer_challenges(check, &challenges, error);
+    describe(check, &challenges);
+    return 0;
 }
 
 static int probe_check(const struct pullkey_host *host, const struct pullkey_request *request,

@@ -79,6 +79,7 @@ def run_check(
     environment=None,
     timeout=60,
     servers=(),
+    anonymous=False,
 ):
     """Runs the driver; `hosts` and `routes` are its tables, `servers` are looked at afterwards."""
     log = os.path.join(SCRATCH, "log")
@@ -88,6 +89,7 @@ def run_check(
     command = [DRIVER, MODULE, "--host", host, "--port", str(port), "--deadline", str(deadline)]
     command += ["--options", options if isinstance(options, str) else json.dumps(options)]
     command += ["--http"] if http else []
+    command += ["--anonymous"] if anonymous else []
     table = lambda pairs: ",".join(f"{key}={value}" for key, value in (pairs or {}).items())
     done = subprocess.run(
         command,

@@ -4,9 +4,10 @@
  * JSON.
  *
  *   probe-driver MODULE [--host H] [--port P] [--http] [--options JSON] [--deadline MS]
+ *                [--anonymous]
  *
  * stdin: the user name, a line end, the secret without a line end. The user name "<token>" makes it
- * an identity token.
+ * an identity token. With --anonymous nobody reads it.
  *
  * The program stands between libcurl and the C library's getaddrinfo and connect, so that a test
  * can use any name and any address without leaving the machine: PROBE_HOSTS   "NAME=ADDRESS,...";
@@ -164,6 +165,7 @@ static int print_result(int r, const struct pullkey_probe_result *result,
         buffer_printf(&out, "{\"verdict\": \"%s\", \"scheme\": \"%s\", \"realm_host\": ",
                       result->verdict == PULLKEY_ACCEPTED ? "accepted"
                       : result->verdict == PULLKEY_OPEN   ? "open"
+                      : result->verdict == PULLKEY_ASKS   ? "asks"
                                                           : "?",
                       result->scheme);
         json_write_string(&out, result->realm_host, strlen(result->realm_host));
@@ -180,7 +182,8 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         { "host", required_argument, NULL, 'h' },     { "port", required_argument, NULL, 'p' },
         { "http", no_argument, NULL, 'x' },           { "options", required_argument, NULL, 'o' },
-        { "deadline", required_argument, NULL, 'd' }, { NULL, 0, NULL, 0 },
+        { "deadline", required_argument, NULL, 'd' }, { "anonymous", no_argument, NULL, 'a' },
+        { NULL, 0, NULL, 0 },
     };
     struct pullkey_request request = {
         .size = sizeof(request), .text = "", .host = "", .path = ""
@@ -191,6 +194,7 @@ int main(int argc, char **argv)
     const struct pullkey_probe *probe;
     const char *json = NULL;
     int64_t deadline = 10000;
+    bool anonymous = false;
     int choice, r;
 
     while ((choice = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -207,6 +211,9 @@ int main(int argc, char **argv)
         case 'o':
             json = optarg;
             break;
+        case 'a':
+            anonymous = true;
+            break;
         case 'd':
             deadline = strtoll(optarg, NULL, 10);
             break;
@@ -221,10 +228,10 @@ int main(int argc, char **argv)
     probe = find_probe(argv[optind]);
     if (!probe)
         return 2;
-    r = read_credential(&credential, &error);
+    r = anonymous ? 0 : read_credential(&credential, &error);
     if (r == 0) {
         request.deadline_ms = clock_monotonic_ms() + deadline;
-        r = probe->check(&fake_host, &request, &credential, json, &result, &error);
+        r = probe->check(&fake_host, &request, anonymous ? NULL : &credential, json, &result, &error);
     }
     secret_release(credential.username);
     secret_done(&credential.secret);

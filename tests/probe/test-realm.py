@@ -50,6 +50,25 @@ class Combined:
         return part(request)
 
 
+@case("without a credential the registry is asked once, and its token server is only named")
+def _():
+    with trap() as bad:
+        for realm, named in (
+            (f"https://localhost:{bad.port}/token", f"localhost:{bad.port}"),
+            (f"http://127.0.0.1:{bad.port}/token", f"127.0.0.1:{bad.port}"),
+            ("nonsense", ""),
+        ):
+            with bearer_registry(LOCALHOST, f'Bearer realm="{realm}",{SERVICE}') as front:
+                answer = run_check(front.port, servers=[front], anonymous=True).answer
+                equal(answer, {"verdict": "asks", "scheme": "Bearer", "realm_host": named})
+                equal(len(front.requests), 1, realm)
+                equal(front.requests[0].header("authorization"), None)
+        untouched(bad)
+    with basic_registry(LOCALHOST) as front:
+        answer = run_check(front.port, servers=[front], anonymous=True).answer
+        equal(answer, {"verdict": "asks", "scheme": "Basic", "realm_host": ""})
+
+
 @case("the registry's own host and port may be anywhere")
 def _():
     both = Combined()

@@ -232,6 +232,7 @@ struct pullkey_codec {
 enum pullkey_verdict {
     PULLKEY_ACCEPTED = 1, /* the registry asked for a credential and took this one */
     PULLKEY_OPEN = 2,     /* the registry asks for none, or takes any, so nothing was proved */
+    PULLKEY_ASKS = 3,     /* the registry asks for a credential, and none was given */
 };
 
 struct pullkey_probe_result {
@@ -243,7 +244,11 @@ struct pullkey_probe_result {
 
 struct pullkey_probe {
     struct pullkey_module module;
-    /* PULLKEY_DENIED where the registry refuses the credential. */
+    /*
+     * PULLKEY_DENIED where the registry refuses the credential. Without one (NULL) the registry is
+     * asked what it wants, and nobody is sent anything: the token server that it names is reported,
+     * whoever that is.
+     */
     int (*check)(const struct pullkey_host *host, const struct pullkey_request *request,
                  const struct pullkey_credential *credential, const char *options,
                  struct pullkey_probe_result *ret, struct pullkey_error *error);
