@@ -237,18 +237,21 @@ static void check_bearer(struct check *check, const struct check_root *root, con
                          const struct hosts_host *host, const char *name)
 {
     const struct toml_item *item = host->helper_item ? host->helper_item : host->authorization;
+    const struct check_answer *answer = check_find_answer(check, host->reference);
+    bool has_answer = answer && answer->is_known;
 
     if (!(host->helper || host->authorization) || !host->reference ||
         !check_may_be_before(check, root, 2, 1, 0))
         return;
-    if (is_known_bearer(host->reference))
+    if (has_answer ? strcmp(answer->result.scheme, "Bearer") == 0
+                   : is_known_bearer(host->reference))
         check_at(check, level_for(check, root, OUTPUT_ERROR), "bearer-before-2.1", path,
                  item ? item : host->table,
                  "upgrade containerd to 2.1 or later, or use a kubelet credential provider",
                  "%s asks for Bearer tokens, for which containerd before 2.1 does not send the "
                  "credential",
                  name);
-    else if (check_release_is_known(check, root))
+    else if (!has_answer && check_release_is_known(check, root))
         check_at(check, OUTPUT_NOTE, "bearer-unknown", path, item ? item : host->table,
                  "see what \"curl -i https://HOST/v2/\" answers; containerd 2.1 can do both",
                  "if %s asks for Bearer tokens, containerd before 2.1 does not send the credential",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hosts that pullkey serves. */
+/* The hosts with a credential. */
 #include "check.h"
 
 #include <string.h>
@@ -17,6 +17,8 @@ static const char *is_long_lived(const struct check *check, const struct hosts_h
     const struct config_instance *chain;
     size_t count;
 
+    if (host->authorization)
+        return "true";
     if (!check->config || strcmp(host->helper, OUR_HELPER) != 0)
         return "null";
     rule = config_find_rule(check->config, host->reference, &asker);
@@ -26,6 +28,23 @@ static const char *is_long_lived(const struct check *check, const struct hosts_h
         if (strcmp(chain[i].type, "token") != 0)
             return "true";
     return "false";
+}
+
+/* The scheme is "" where the registry asks for nothing. */
+static void write_answer(const struct check_answer *answer, struct buffer *json)
+{
+    bool is_known = answer && answer->is_known;
+
+    buffer_append_text(json, ",\"scheme\":");
+    if (is_known)
+        json_write_string(json, answer->result.scheme, strlen(answer->result.scheme));
+    else
+        buffer_append_text(json, "null");
+    buffer_append_text(json, ",\"token_server\":");
+    if (is_known && answer->result.realm_host[0] != '\0')
+        json_write_string(json, answer->result.realm_host, strlen(answer->result.realm_host));
+    else
+        buffer_append_text(json, "null");
 }
 
 static void write_host(const struct check *check, const struct node_host_directory *directory,
@@ -39,8 +58,13 @@ static void write_host(const struct check *check, const struct node_host_directo
     json_write_string(json, directory->name, strlen(directory->name));
     buffer_append_text(json, ",\"file\":");
     json_write_string(json, directory->path, strlen(directory->path));
-    buffer_printf(json, ",\"helper\":\"%s\",\"long_lived\":%s}", host->helper,
-                  is_long_lived(check, host));
+    if (host->authorization)
+        buffer_append_text(json, ",\"helper\":null");
+    else
+        buffer_printf(json, ",\"helper\":\"%s\"", host->helper);
+    buffer_printf(json, ",\"long_lived\":%s", is_long_lived(check, host));
+    write_answer(check_find_answer(check, host->reference), json);
+    buffer_append_text(json, "}");
 }
 
 void check_write_hosts(const struct check *check, struct buffer *json)
@@ -51,8 +75,9 @@ void check_write_hosts(const struct check *check, struct buffer *json)
             const struct node_host_directory *directory = &check->roots[i].hosts.directories[j];
 
             for (size_t k = 0; k < directory->file.host_count; k++)
-                if (hosts_host_is_managed(&directory->file.hosts[k]) &&
-                    directory->file.hosts[k].reference)
+                if (directory->file.hosts[k].reference &&
+                    (hosts_host_is_managed(&directory->file.hosts[k]) ||
+                     directory->file.hosts[k].authorization))
                     write_host(check, directory, &directory->file.hosts[k], json);
         }
     buffer_append_text(json, "]");

@@ -17,6 +17,7 @@ static void check_done(struct check *check)
 {
     for (size_t i = 0; i < check->root_count; i++)
         node_hosts_done(&check->roots[i].hosts);
+    secret_release(check->answers);
     node_done(&check->node);
     findings_done(&check->findings);
 }
@@ -209,6 +210,9 @@ static int check_everything(struct check *check, struct pullkey_error *error)
     if (r < 0)
         return r;
     find_overmount(check);
+    r = check_network(check, error);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < check->root_count; i++)
         check_hosts(check, &check->roots[i]);
     for (size_t i = 0; i < check->node.config_count; i++) {

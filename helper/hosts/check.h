@@ -11,6 +11,7 @@
 #include "node.h"
 
 #define CHECK_ROOTS_MAX 16
+#define CHECK_ANSWERS_MAX 64
 #define CHECK_RUN "/run/pullkey/"
 
 /* A directory that containerd is told to look into, or looks into by itself. */
@@ -18,6 +19,13 @@ struct check_root {
     struct node_hosts hosts;
     const struct node_config *config; /* whose config_path names it; NULL: none */
     bool is_target;                   /* made by pullkey: secrets are meant to be there */
+};
+
+/* What a registry asks for. */
+struct check_answer {
+    const struct registry_reference *reference;
+    bool is_known; /* it has answered */
+    struct pullkey_probe_result result;
 };
 
 struct check {
@@ -28,6 +36,8 @@ struct check {
     struct findings findings;
     struct check_root roots[CHECK_ROOTS_MAX];
     size_t root_count;
+    struct check_answer *answers;
+    size_t answer_count;
     bool has_helpers;  /* a host names one */
     bool is_overmount; /* the target is mounted over /etc/containerd/certs.d */
 };
@@ -65,7 +75,13 @@ void check_target(struct check *check);
 void check_helpers(struct check *check);
 void check_system(struct check *check);
 
-/* A JSON array of the hosts that pullkey serves, and what is known of their credentials. */
+/* Asks registries, if the root is "/", within fifteen seconds. */
+int check_network(struct check *check, struct pullkey_error *error);
+/* NULL: it was not asked. */
+const struct check_answer *check_find_answer(const struct check *check,
+                                             const struct registry_reference *reference);
+
+/* A JSON array of the hosts with a helper or a header, and what is known of their credentials. */
 void check_write_hosts(const struct check *check, struct buffer *json);
 
 /* The configuration that the releases of containerd on this node may share the directory by. */
