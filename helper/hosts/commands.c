@@ -70,6 +70,18 @@ const struct hosts_command hosts_commands[] = {
         .details = "HOST is a registry as an image names it, with its port. Values of headers are\n"
                    "not shown.\n",
     },
+    {
+        .name = "migrate",
+        .options = BIT(HOSTS_ROOT) | BIT(HOSTS_WRITE) | BIT(HOSTS_JSON),
+        .run = hosts_migrate,
+        .summary = "take plaintext credentials out of the node's files",
+        .details =
+            "Finds credentials in hosts.toml, in containerd's config.toml and in the\n"
+            "registries.yaml of k3s and RKE2, and shows how they move to pullkey's store:\n"
+            "what each file becomes, with every secret masked. With --write it stores them,\n"
+            "reads them back, and then changes the files, each at once. With --root the\n"
+            "store is the one of the file system below DIR, with its key.\n",
+    },
 };
 
 const size_t hosts_command_count = COUNT(hosts_commands);

@@ -42,6 +42,8 @@ extern const struct hosts_option_text hosts_options[HOSTS_OPTION_MAX];
  */
 #define HOSTS_SOURCE_DEFAULT "/etc/containerd/certs.d"
 #define HOSTS_TARGET_DEFAULT "/run/pullkey/hosts"
+/* What containerd's config_path names: a link, to the source until the target is complete. */
+#define HOSTS_CONFIG_PATH "/run/pullkey/certs.d"
 
 struct hosts_call {
     const char *values[HOSTS_OPTION_MAX]; /* NULL: not given; "" for an option without a value */
@@ -87,6 +89,7 @@ int hosts_show(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_status(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_watch(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_check(const struct hosts_call *call, struct pullkey_error *error);
+int hosts_migrate(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_render(const struct hosts_call *call, struct pullkey_error *error);
 
 #endif
