@@ -5,112 +5,19 @@ After each run with --write every file below the tree is searched for the secret
 asked for them.
 """
 
-import base64
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import node
-from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER, Node
+from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER
 from tap import Skip, case, check, equal, run
+from template import K3S, KEY, SECRETS, STORE, TARGET, Template, basic
 
-TARGET = "/run/pullkey/certs.d"
-STORE = "/etc/pullkey/auth.cms"
-KEY = "/var/lib/pullkey/store.key"
-HELPER = os.path.join(os.environ["PULLKEY_BINDIR"], "docker-credential-pullkey")
-K3S = "/etc/rancher/k3s/registries.yaml"
 K3S_JSON = "/etc/pullkey/config.d/60-k3s-registries.json"
 CONTAINERD = "/usr/bin/containerd"
-
-
-def basic(user, secret):
-    return base64.b64encode(f"{user}:{secret}".encode()).decode()
-
-
-def codings(text):
-    """As it is, and in base64 at any offset."""
-    raw = text.encode()
-    forms = {raw}
-    for offset in range(3):
-        coded = base64.b64encode(b"x" * offset + raw)
-        forms.add(coded[4 : len(coded) - 4])
-    return forms
-
-
-SECRETS = (MARKER, MARKER + "-two", MARKER + '-"three"$', MARKER + "-four")
-FORMS = codings(MARKER)
-
-
-class Template(Node):
-    def migrate(self, *words, status=0):
-        done = self.run("migrate", *words)
-        for form in FORMS:
-            check(form not in (done.stdout + done.stderr).encode(), "a secret is in the output")
-        equal(done.returncode, status, done.stdout + done.stderr)
-        return done
-
-    def report(self, *words, status=0):
-        return json.loads(self.migrate("--json", *words, status=status).stdout)
-
-    def read(self, inner):
-        with open(self.path(inner), encoding="utf-8") as file:
-            return file.read()
-
-    def files(self):
-        """Every file below the root that is not a lock, with its content."""
-        found = {}
-        for directory, _, names in os.walk(self.root):
-            for name in names:
-                path = os.path.join(directory, name)
-                if not name.endswith(".lock"):
-                    with open(path, "rb") as file:
-                        found[path[len(self.root) :]] = file.read()
-        return found
-
-    def check_clean(self):
-        for inner, data in self.files().items():
-            for form in FORMS:
-                check(form not in data, f"a secret is in {inner}")
-            check("pullkey-new" not in inner, f"{inner} is left")
-
-    def get(self, server):
-        """What the store of the template answers."""
-        text = json.dumps(
-            {
-                "version": 1,
-                "default": ["file"],
-                "backends": {
-                    "file": {"type": "file", "path": self.path(STORE), "key": self.path(KEY)}
-                },
-            }
-        )
-        done = subprocess.run(
-            [HELPER, "get"],
-            input=server,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env={
-                "PATH": "/usr/bin:/bin",
-                "HOME": self.root,
-                "PULLKEY_CONFIG_JSON": text,
-                **{k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k},
-            },
-        )
-        if done.returncode:
-            return None
-        answer = json.loads(done.stdout)
-        return answer["Username"], answer["Secret"]
-
-    def copy(self):
-        twin = Template()
-        shutil.copytree(self.root, twin.root, symlinks=True, dirs_exist_ok=True)
-        return twin
 
 
 def moves(files, expected, credentials, status=0, restart=(), **options):
