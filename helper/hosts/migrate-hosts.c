@@ -10,14 +10,16 @@
 #include "helper-text.h"
 #include "hosts.h"
 
+/* A mount of its own: the place of one that is gone stays behind as an empty directory. */
 const char *migrate_source(const struct migrate *migrate)
 {
     struct pullkey_error ignored;
-    struct stat status;
+    struct stat above, status;
 
     if (migrate->is_live &&
         node_stat(migrate->node, MIGRATE_OVERMOUNT_SOURCE, &status, &ignored) == 0 &&
-        S_ISDIR(status.st_mode))
+        node_stat(migrate->node, MIGRATE_OVERMOUNT_SOURCE "/..", &above, &ignored) == 0 &&
+        S_ISDIR(status.st_mode) && status.st_dev != above.st_dev)
         return MIGRATE_OVERMOUNT_SOURCE;
     return HOSTS_SOURCE_DEFAULT;
 }
