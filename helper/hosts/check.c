@@ -75,17 +75,31 @@ static int add_roots(struct check *check, struct pullkey_error *error)
     return r;
 }
 
+/* The daemon's view of the source may be there without an overmount, and be the same directory. */
+static bool is_mounted_over(const struct check *check)
+{
+    struct stat source, place;
+    struct pullkey_error ignored;
+
+    return node_stat(&check->node, OVERMOUNT_SOURCE, &source, &ignored) == 0 &&
+           node_stat(&check->node, HOSTS_SOURCE_DEFAULT, &place, &ignored) == 0 &&
+           (source.st_dev != place.st_dev || source.st_ino != place.st_ino);
+}
+
 /* Under an overmount, what stands in the source's place is the target. */
 static void find_overmount(struct check *check)
 {
     for (size_t i = 0; i < check->root_count; i++)
         if (strcmp(check->roots[i].hosts.inner, OVERMOUNT_SOURCE) == 0 &&
             check->roots[i].hosts.count > 0)
-            check->is_overmount = true;
-    for (size_t i = 0; i < check->root_count; i++)
-        if (check_is_target(check, check->roots[i].hosts.inner) &&
-            strcmp(check->roots[i].hosts.inner, OVERMOUNT_SOURCE) != 0)
-            check->roots[i].is_target = true;
+            check->is_overmount = is_mounted_over(check);
+    for (size_t i = 0; i < check->root_count; i++) {
+        struct check_root *root = &check->roots[i];
+
+        root->is_target =
+            check_is_target(check, root->hosts.inner) &&
+            !(check->is_overmount && strcmp(root->hosts.inner, OVERMOUNT_SOURCE) == 0);
+    }
 }
 
 /* -- Configuration ---------------------------------------------------------------------------- */

@@ -537,6 +537,10 @@ def overmount():
                "/run/pullkey/source/a.example/hosts.toml": HELPER}, "2.1.0") as node:
         os.chmod(node.path(CERTS), 0o700)
         check({f[0] for f in node.findings()} <= {"target-on-disk"}, node.findings())
+    # The same directory by another name is no overmount.
+    with Node({**reads(), A: header(f'"Basic {BASIC}"'), "/run/pullkey/source": ("link", CERTS)},
+              "2.1.0") as node:
+        equal(node.findings(), [("plaintext-header", A, 2, E)])
 
 
 @case("pullkey's own configuration: helpers of hosts, scrub, readers, mistakes")
