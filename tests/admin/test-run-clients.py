@@ -4,7 +4,6 @@ what they have is what pullkey run gives them."""
 
 import json
 import os
-import subprocess
 import sys
 from contextlib import contextmanager
 from hashlib import sha256
@@ -15,11 +14,13 @@ from urllib.parse import parse_qs
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import peers
+from containerd import Containerd
 from home import Home
+from hosts import table
 from image import DOCKER, OCI, Image
-from registry import Registry, die_with_parent, find_program, wait_for
+from registry import Registry, find_program
 from scenario import MARKER, PASSWORD, REFUSED, REPOSITORY, USER
-from tap import Skip, case, check, equal, run
+from tap import case, check, equal, run
 
 ROOT = os.geteuid() == 0
 IDENTITY = f"{MARKER}/identity+=&%"
@@ -113,79 +114,25 @@ def oras():
         its.succeeds(program, "repo", "tags", f"{its.registry.address}/{REPOSITORY}", options=named)
 
 
-CONTAINERD = """\
-version = 2
-root = "{home}/containerd"
-state = "{home}/run/containerd"
-[grpc]
-  address = "{socket}"
-[plugins."io.containerd.grpc.v1.cri"]
-  enable_selinux = false
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "native"
-  [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "{home}/certs.d"
-"""
-
-HOSTS = """\
-server = "https://{address}"
-[host."https://{address}"]
-  capabilities = ["pull", "resolve"]
-  ca = "{ca}"
-"""
-
-
-@contextmanager
-def containerd(home, address):
-    """containerd with its CRI service; yields the socket."""
-    home.write(f"certs.d/{address}/hosts.toml", HOSTS.format(address=address, ca=home.ca))
-    socket = os.path.join(home.directory("run"), "containerd.sock")
-    configuration = home.write("containerd.toml", CONTAINERD.format(home=home.path, socket=socket))
-    with open(os.path.join(home.path, "containerd.log"), "wb") as log:
-        daemon = subprocess.Popen(
-            [find_program("containerd"), "--config", configuration],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=home.env,
-            preexec_fn=die_with_parent,
-        )
-    try:
-        yield daemon, f"unix://{socket}"
-    except AssertionError as error:
-        error.add_note(f"containerd says:\n{home.read('containerd.log')[-3000:]}")
-        raise
-    finally:
-        daemon.terminate()
-        daemon.wait(30)
-
-
 @case("crictl pulls by CRICTL_AUTH, whatever else the environment says")
 def crictl():
-    if not ROOT:
-        raise Skip("only root can run containerd")
-    if not os.path.isdir(os.path.join(HERE, "..", "peers", "crictl")):
-        raise Skip("tests/peers has no crictl")
-    program = peers.program("crictl")
-    with setting() as its, containerd(its.home, its.registry.address) as (daemon, socket):
-        base = [program, "--runtime-endpoint", socket, "--image-endpoint", socket]
-
-        def answers():
-            check(daemon.poll() is None, "containerd ended at once")
-            return its.home.run([*base, "images"]).returncode == 0
-
-        wait_for(answers, "containerd to answer")
-        its.refused(*base, "pull", its.reference)
-        for env in ({}, {"CRICTL_CREDS": "mallory:x"}, {"CRICTL_AUTH": "bWFsbG9yeTp4"}):
-            its.succeeds(*base, "pull", its.reference, env=env)
-            images = json.loads(its.home.succeed([*base, "images", "--output", "json"]))["images"]
-            equal([image["id"] for image in images], [its.image.config])
-            its.home.succeed([*base, "rmi", its.image.config])
-        its.succeeds(*base, "pull", its.reference, options=["--for", its.registry.address])
-        # A script that calls it gets the same.
-        its.home.succeed([*base, "rmi", its.image.config])
-        script = home_script(its.home, f'exec "$@" "{its.reference}"\n')
-        its.succeeds(script, *base, "pull", options=["--for", its.registry.address])
+    with setting() as its:
+        its.home.write(
+            f"certs.d/{its.registry.address}/hosts.toml",
+            table(f"https://{its.registry.address}", ca=its.registry.ca),
+        )
+        with Containerd(its.home, "2.3", os.path.join(its.home.path, "certs.d")) as daemon:
+            base = [daemon.crictl_program, *daemon.crictl_options()]
+            its.refused(*base, "pull", its.reference)
+            for env in ({}, {"CRICTL_CREDS": "mallory:x"}, {"CRICTL_AUTH": "bWFsbG9yeTp4"}):
+                its.succeeds(*base, "pull", its.reference, env=env)
+                equal(daemon.images()["crictl"], {its.reference: its.image.manifest})
+                daemon.forget()
+            its.succeeds(*base, "pull", its.reference, options=["--for", its.registry.address])
+            # A script that calls it gets the same.
+            daemon.forget()
+            script = home_script(its.home, f'exec "$@" "{its.reference}"\n')
+            its.succeeds(script, *base, "pull", options=["--for", its.registry.address])
 
 
 def home_script(home, text):

@@ -48,7 +48,7 @@ echo "{\\"Username\\":\\"$(id -u)-$(id -G)-$caps\\",\\"Secret\\":\\"x\\"}"
 # It stops the process that would end it.
 STUCK = """#!/bin/sh
 kill -STOP $PPID
-while :; do read -r line; done
+exec sleep 30
 """
 
 

@@ -201,10 +201,12 @@ class Containerd:
         wait_for(self._has_no_image, "the CRI plugin to see that its images are gone")
 
     def crictl(self, *arguments, env=None):
+        return self.home.run([self.crictl_program, *self.crictl_options(), *arguments], env=env)
+
+    def crictl_options(self):
         endpoint = f"unix://{self.socket}"
         options = ["--config", self.home.write("crictl.yaml", "timeout: 60\n")]
-        options += ["--runtime-endpoint", endpoint, "--image-endpoint", endpoint]
-        return self.home.run([self.crictl_program, *options, *arguments], env=env)
+        return options + ["--runtime-endpoint", endpoint, "--image-endpoint", endpoint]
 
     def ctr(self, *arguments, namespace="default"):
         options = ["--address", self.socket, "--namespace", namespace]
