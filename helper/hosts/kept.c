@@ -71,9 +71,6 @@ int kept_renew(struct tree *tree, struct tree_entry *entry, render_lookup *looku
     bool changed = false;
     int r = publish_read(tree->publish, entry->name, &old_text, error);
 
-    /* A link. */
-    if (r == -(int)PULLKEY_NOT_FOUND)
-        return 0;
     if (r == 0)
         r = hosts_file_parse(entry->name, entry->name, old_text.data ? old_text.data : "",
                              old_text.length, NULL, &old, error);

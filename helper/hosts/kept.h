@@ -16,7 +16,8 @@ void kept_recover(const struct tree *tree, const struct tree_entry *entry,
  */
 bool kept_adopt(struct tree *tree, struct tree_entry *entry, const struct moment *now);
 
-/* The file cannot be read: what was published of it stays, but for its headers. */
+/* The file cannot be read: what was published of it stays, but for its headers.
+ * -PULLKEY_NOT_FOUND where that is nothing, or a link. */
 int kept_renew(struct tree *tree, struct tree_entry *entry, render_lookup *lookup,
                struct pullkey_error *error);
 

@@ -103,6 +103,8 @@ static int remove_entry(int directory, const char *name)
 
     if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
         return 0;
+    if (errno != EISDIR)
+        return -1;
     if (!is_ours(directory, name)) {
         errno = EEXIST;
         return -1;
@@ -227,6 +229,17 @@ int publish_link(const struct publish *publish, const char *name, struct pullkey
         symlinkat(path, publish->target, NEW_ENTRY) < 0)
         return failed(publish, name, error);
     return exchange(publish, name, error);
+}
+
+int publish_link_unread(const struct publish *publish, const char *name,
+                        struct pullkey_error *error)
+{
+    struct stat status;
+
+    if (fstatat(publish->target, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISDIR(status.st_mode))
+        return 0;
+    return publish_link(publish, name, error);
 }
 
 /* Everything else that stands beside hosts.toml: containerd reads certificates there. */

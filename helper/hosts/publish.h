@@ -34,6 +34,10 @@ void publish_close(struct publish *publish);
 /* The registry is what the source has. */
 int publish_link(const struct publish *publish, const char *name, struct pullkey_error *error);
 
+/* The same, but what an earlier run has rendered stays. */
+int publish_link_unread(const struct publish *publish, const char *name,
+                        struct pullkey_error *error);
+
 /*
  * The registry has this hosts.toml (mode 0600). `changed`, if not NULL, tells whether it differs
  * from what was there.

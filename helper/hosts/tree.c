@@ -206,7 +206,7 @@ static int leave_entry(struct tree *tree, struct tree_entry *entry, const struct
 {
     set_problem(entry, error->message);
     if (!entry->is_published && !kept_adopt(tree, entry, now))
-        entry->is_dirty = true;
+        entry->is_dirty = entry->is_unread = true;
     /* No memory, a device that fails: that may pass without a change. */
     if (error->code == PULLKEY_INTERNAL) {
         entry->file = 0;
@@ -243,7 +243,7 @@ static int read_entry(struct tree *tree, struct tree_entry *entry, const struct 
         return 0;
     }
     entry->gone_ms = 0;
-    entry->is_unwritten = false;
+    entry->is_unwritten = entry->is_unread = false;
     if (r == -(int)PULLKEY_NOT_FOUND) {
         clear_uses(entry);
         set_problem(entry, NULL);
@@ -380,8 +380,10 @@ static int publish_managed(struct tree *tree, struct tree_entry *entry, struct p
         r = render_text(&file, entry->name, directory, look_up, entry, &text, error);
     if (r < 0) {
         set_problem(entry, error->message);
-        return entry->is_published ? kept_renew(tree, entry, look_up, error)
-                                   : publish_link(tree->publish, entry->name, error);
+        r = kept_renew(tree, entry, look_up, error);
+        if (r == -(int)PULLKEY_NOT_FOUND)
+            r = entry->is_published ? 0 : publish_link_unread(tree->publish, entry->name, error);
+        return r;
     }
     r = publish_file(tree->publish, entry->name, text.data ? text.data : "", text.length, &changed,
                      error);
@@ -391,8 +393,14 @@ static int publish_managed(struct tree *tree, struct tree_entry *entry, struct p
 
 static int publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
 {
-    int r = entry->is_managed ? publish_managed(tree, entry, error)
-                              : publish_link(tree->publish, entry->name, error);
+    int r;
+
+    if (entry->is_managed)
+        r = publish_managed(tree, entry, error);
+    else if (entry->is_unread)
+        r = publish_link_unread(tree->publish, entry->name, error);
+    else
+        r = publish_link(tree->publish, entry->name, error);
 
     if (r < 0) {
         set_problem(entry, error->message);

@@ -29,6 +29,7 @@ struct tree_entry {
     bool is_managed; /* a helper answers for a host in it */
     bool is_dirty;   /* it is to be published */
     bool is_published;
+    bool is_unread;    /* its file could not be read, and nothing else is known of it */
     bool is_unwritten; /* its problem is that it could not be published */
     int64_t gone_ms; /* monotonic, since when it is not in the source; 0: it is there */
     struct tree_use *uses;
