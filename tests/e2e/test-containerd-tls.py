@@ -39,11 +39,12 @@ def own_ca(version):
         it.expect_refused(text=CERTIFICATE)
         path = put(it.registry.ca, it.source, it.address, "ca.crt")
         put(it.registry.ca, it.source, it.address, "sub", "ca.crt")
+        put(it.registry.ca, it.source, "common.crt")
         for ca in ("ca.crt", path, ["ca.crt"], ["sub/ca.crt", path], "../common.crt"):
-            put(it.registry.ca, it.source, "common.crt")
             shown = ca if isinstance(ca, str) else ca[0]
             it.write(it.address, table(it.url, helper="pullkey", ca=ca), server=it.url)
-            it.wait_published(it.address, os.path.join(it.source, it.address, shown))
+            where = os.path.normpath(os.path.join(it.source, it.address, shown))
+            it.wait_published(it.address, f'"{where}"')
             it.expect_pulled()
         it.logout()
         it.wait_no_header()
