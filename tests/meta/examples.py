@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import tomllib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap
@@ -44,7 +45,7 @@ def check_example(name, text):
         absent = [
             helper
             for helper in HELPERS.get(name, [])
-            if not shutil.which(f"docker-credential-{helper}", path=places)
+            if helper in text and not shutil.which(f"docker-credential-{helper}", path=places)
         ]
         found = [ABSENT.search(finding["message"]) for finding in findings]
         tap.check(all(found), f"{name}: {findings}")
@@ -64,7 +65,73 @@ def configurations():
             if text not in FOREIGN:
                 check_example(os.path.basename(path), text)
                 count += 1
-    tap.equal(count, 2, "examples")
+    tap.equal(count, 3, "examples")
+
+
+def blocks(language, heading):
+    """The fenced blocks below a heading of README.md, also those in a list."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        section = re.search(rf"^### {re.escape(heading)}\n(.*?)^##", file.read(), re.M | re.S)
+    tap.check(section, f"README.md has no heading {heading}")
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", section[1], re.M | re.S)
+    return [re.sub(rf"^{indent}", "", text, flags=re.M) for indent, text in found]
+
+
+def check_config_path(text, plugin, version=None):
+    found = tomllib.loads(text)
+    tap.equal(found.pop("version"), version)
+    tap.equal(found, {"plugins": {plugin: {"registry": {"config_path": "/run/pullkey/certs.d"}}}})
+
+
+IMAGES = "io.containerd.cri.v1.images"
+
+
+def containerd():
+    for heading, plugin, version in (
+        ("containerd 1.6 and 1.7", "io.containerd.grpc.v1.cri", 2),
+        ("containerd 2.x", IMAGES, 3),
+    ):
+        (text,) = blocks("toml", heading)
+        check_config_path(text, plugin, version)
+    (text,) = blocks("toml", "Set-up of a node")
+    with Home() as home:
+        instance = {"type": "file", "encryption": "none", "path": f"{home.path}/store/auth.json"}
+        config = {"version": 1, "backends": {"file": instance}, "default": ["file"]}
+        env = {"PULLKEY_CONFIG": home.write("example/config.json", json.dumps(config))}
+        home.directory("store")
+        home.write("source/registry.example.com/hosts.toml", text)
+        words = ["--system", "login", "-urobot", "--password-stdin", "--no-verify"]
+        home.succeed([home.pullkey, *words, "registry.example.com"], "secret", env)
+        places = [f"--{name}={home.path}/{name}" for name in ("source", "target")]
+        home.succeed([home.pullkey, "hosts", "render", *places], env=env)
+        rendered = tomllib.loads(home.read("target/registry.example.com/hosts.toml"))
+        header = rendered["host"]["https://registry.example.com"]["header"]
+        tap.equal(header, {"Authorization": "Basic cm9ib3Q6c2VjcmV0"})
+
+
+def k3s():
+    (text,) = blocks("sh", "k3s")
+    with Home() as home:
+        for name in ("/etc/systemd/", "/etc/tmpfiles.d/", "/var/lib/"):
+            text = text.replace(name, home.path + name)
+        text = text.replace("/usr/local/", os.environ["PULLKEY_PREFIX"] + "/")
+        home.directory("etc/tmpfiles.d")
+        for _ in range(2):
+            home.succeed(["sh", "-eu", "-c", text])
+        place = f"{home.path}/var/lib/rancher/k3s/agent/etc/containerd"
+        check_config_path(home.read(f"{place}/config-v3.toml.d/pullkey.toml"), IMAGES, 3)
+        lines = home.read("etc/tmpfiles.d/pullkey.conf").splitlines()
+        tap.check(f"L /run/pullkey/certs.d - - - - {place}/certs.d" in lines, lines)
+        drop_in = home.read("etc/systemd/system/pullkey-hosts.service.d/k3s.conf")
+        tap.check("/var/lib/rancher/k3s/agent/etc/containerd/certs.d" in drop_in, drop_in)
+
+
+FEATURES = os.environ["PULLKEY_FEATURES"].split()
+if "hosts" in FEATURES:
+    name = "README.md on containerd: its configuration, and a hosts.toml that gets a header"
+    tap.case(name)(containerd)
+if "systemd" in FEATURES and os.environ["PULLKEY_SYSTEMD"] == "lib":
+    tap.case("README.md on k3s: what the commands make")(k3s)
 
 
 DOCKER, DROP_IN = ".docker/config.json", ".config/containers/registries.conf.d/pullkey.conf"
