@@ -102,6 +102,9 @@ static int64_t margin_of(int64_t life)
 
     if (margin < MARGIN_LEAST)
         margin = life / 4 < MARGIN_LEAST ? life / 4 : MARGIN_LEAST;
+    /* In any case while the header is still there. */
+    if (margin <= EXPIRY_MARGIN)
+        margin = life > 2 * EXPIRY_MARGIN + 1 ? EXPIRY_MARGIN + 1 : life / 2;
     return margin;
 }
 

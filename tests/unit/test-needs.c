@@ -172,6 +172,9 @@ static void short_lives_keep_most_of_their_time(void **ignored)
     now = at(240);
     answer(&needs, header_of("joe", "two", START + 240 + 40), now);
     assert_int_equal(30 * 1000, needs_wait_ms(&needs, &now));
+    now = at(270);
+    answer(&needs, header_of("joe", "three", START + 270 + 6), now);
+    assert_int_equal(3 * 1000, needs_wait_ms(&needs, &now));
     needs_done(&needs);
 }
 
