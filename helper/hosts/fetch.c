@@ -168,12 +168,17 @@ static void take_answer(struct fetch *fetch, int status, struct record *ret)
 
 bool fetch_step(struct fetch *fetch, int64_t now_ms, struct record *ret)
 {
+    siginfo_t end = { 0 };
     int status = 0;
     pid_t ended;
 
     advance(fetch, now_ms);
     if (fetch->stage == FETCH_ASKS)
         return false;
+    /* What it has left in its group has nothing to do there any more. Its number is its own until
+     * it is waited for. */
+    if (waitid(P_PID, (id_t)fetch->pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid != 0)
+        (void)kill(-fetch->pid, SIGKILL);
     ended = waitpid(fetch->pid, &status, WNOHANG);
     if (ended == 0 || (ended < 0 && errno == EINTR))
         return false;
