@@ -52,6 +52,12 @@ class Scene:
         os.rename(path, place)
         return place
 
+    def be_root(self):
+        """The daemon is root of a user namespace: its configuration is named, and it runs helpers."""
+        self.hosts.configure({"helper_user": "root"})
+        self.home.env["PULLKEY_CONFIG"] = os.path.join(self.home.path, ".config/pullkey/config.json")
+        self.home.env["PULLKEY_CACHE_DIR"] = self.home.directory("cache")
+
     def start(self):
         self.hosts.start()
         self.hosts.wait_header(url(GOOD))

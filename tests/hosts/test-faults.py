@@ -536,7 +536,6 @@ LIMITED = 'echo "$1" > /proc/sys/user/max_inotify_$0 && shift && exec "$@"'
 
 def limited(it, what, number, wait=True):
     """Starts the daemon with that limit, in a user namespace of its own."""
-    script = it.home.write("limited", f"#!/bin/sh\nexec unshare --user --map-root-user sh -c '{LIMITED}'")
     script = it.home.write(
         "limited",
         "#!/bin/sh\n"
@@ -545,10 +544,7 @@ def limited(it, what, number, wait=True):
     )
     os.chmod(script, 0o755)
     it.hosts.program = script
-    # Inside it is root: its configuration is named, and helpers are run by it.
-    it.hosts.configure({"helper_user": "root"})
-    it.home.env["PULLKEY_CONFIG"] = os.path.join(it.home.path, ".config/pullkey/config.json")
-    it.home.env["PULLKEY_CACHE_DIR"] = it.home.directory("cache")
+    it.be_root()
     it.hosts.start(wait)
 
 

@@ -249,7 +249,7 @@ class Memory:
     def __init__(self, it):
         self.it = it
         os.mkdir(it.target, 0o700)
-        user = [] if ROOT else ["--user", "--map-current-user"]
+        user = [] if ROOT else ["--user", "--map-root-user"]
         self._holder = subprocess.Popen(
             ["unshare", *user, "--mount", "sh", "-c", MEMORY, "sh", it.target],
             stdin=subprocess.PIPE,
@@ -258,6 +258,8 @@ class Memory:
         )
         equal(self._holder.stdout.readline(), b"ready\n")
         enter = [] if ROOT else ["--user", "--preserve-credentials"]
+        if not ROOT:
+            it.be_root()
         self._enter = ["nsenter", "--target", str(self._holder.pid), *enter, "--mount"]
         words = " ".join([*self._enter, it.hosts.program])
         script = it.home.write("inside", f'#!/bin/sh\nexec {words} "$@"\n')
