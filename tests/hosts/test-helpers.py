@@ -6,6 +6,7 @@ that must not be, and nothing is left running.
 import base64
 import json
 import os
+import struct
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -265,6 +266,61 @@ def answers_expired():
         host = it.hosts.wait_failure(url(program.host))
         check("is the clock right?" in host["message"], host)
         equal(it.header(program.host), basic(*CREDENTIAL))
+
+
+DAY = 24 * 3600
+
+
+class Clock:
+    """The wall clock of a daemon; what it starts has the real one."""
+
+    def __init__(self, it):
+        self.path = it.home.write("clock", "\0" * 8)
+        it.home.env["CLOCK_SHIFT"] = self.path
+        it.hosts.program = it.home.write(
+            "with-clock",
+            "#!/bin/sh\n"
+            f"export LD_PRELOAD={os.environ['CLOCK_SHIFT_LIBRARY']}\n"
+            f'exec {it.hosts.program} "$@"\n',
+        )
+        os.chmod(it.hosts.program, 0o755)
+
+    def set(self, seconds):
+        with open(self.path, "r+b") as file:
+            file.write(struct.pack("q", seconds))
+
+
+@case("a clock that jumps a day forward takes what has expired away; back, it is asked for again")
+def clock():
+    with Program() as program, scene(start=False) as it:
+        clock = Clock(it)
+        token = jwt(int(time.time()) + 3600)
+        program.write(answer("alice", token))
+        host = "r.example.com"
+        it.write(host, table(url(host), helper=program.name))
+        it.start()
+        it.wait_read(host, basic("alice", token))
+        asked = it.hosts.host(url(host))["asked"]
+        clock.set(DAY)
+        # Something wakes it; the kernel would where the clock is really set.
+        it.write("wake.example.com", "# 1\n")
+        it.wait_read(host, None)
+        check("is the clock right?" in it.hosts.wait_failure(url(host))["message"], "no reason")
+        clock.set(0)
+        it.hosts.reload()
+        it.wait_read(host, basic("alice", token))
+        it.hosts.wait_asked(url(host), asked + 2)
+        asked = it.hosts.host(url(host))["asked"]
+        clock.set(-DAY)
+        it.write("wake.example.com", "# 2\n")
+        it.hosts.wait_asked(url(host), asked + 1)
+        equal(it.header(host), basic("alice", token))
+        # That is asked for once, not without end.
+        it.hosts.wait_header(url(host))
+        asked = it.hosts.host(url(host))["asked"]
+        it.write("wake.example.com", it.table("wake.example.com"))
+        it.hosts.wait_failure(url("wake.example.com"))
+        equal(it.hosts.host(url(host))["asked"], asked)
 
 
 if ROOT:

@@ -274,7 +274,7 @@ class Memory:
 
     def mount(self, options):
         place = self.it.hosts.target
-        subprocess.run([*self._enter, "mount", "-o", f"remount,{options}", place], check=True)
+        subprocess.run([*self._enter, "mount", "-o", f"remount,bind,{options},nosuid,nodev,noexec", place], check=True)
 
     def fill(self):
         with open(os.path.join(self.it.target, ".fill"), "wb", buffering=0) as file:
