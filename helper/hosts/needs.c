@@ -70,16 +70,29 @@ void needs_done(struct needs *needs)
     }
 }
 
+/* FNV-1a, so that one of thousands is found without comparing all of their names. */
+static uint32_t hash_of(const char *helper, const char *url)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *helper != '\0'; helper++)
+        hash = (hash ^ (unsigned char)*helper) * 16777619u;
+    for (; *url != '\0'; url++)
+        hash = (hash ^ (unsigned char)*url) * 16777619u;
+    return hash;
+}
+
 struct need *needs_get(struct needs *needs, const char *helper, const char *url,
                        int64_t assume_lifetime, const struct moment *now, bool spread)
 {
     const size_t helper_size = strlen(helper) + 1, url_size = strlen(url) + 1;
+    const uint32_t hash = hash_of(helper, url);
     struct need **end = &needs->first, *need;
 
     for (; *end; end = &(*end)->next) {
         need = *end;
-        if (need->assume_lifetime == assume_lifetime && strcmp(need->helper, helper) == 0 &&
-            strcmp(need->url, url) == 0)
+        if (need->hash == hash && need->assume_lifetime == assume_lifetime &&
+            strcmp(need->helper, helper) == 0 && strcmp(need->url, url) == 0)
             return need;
     }
     need = secret_alloc(sizeof(*need) + helper_size + url_size);
@@ -87,6 +100,7 @@ struct need *needs_get(struct needs *needs, const char *helper, const char *url,
         return NULL;
     need->helper = memcpy(need->text, helper, helper_size);
     need->url = memcpy(need->text + helper_size, url, url_size);
+    need->hash = hash;
     need->assume_lifetime = assume_lifetime;
     need->expires_ms = INT64_MAX;
     need->renew_wall = INT64_MAX;

@@ -51,6 +51,7 @@ struct need {
     unsigned int failures;   /* in a row */
     struct need_error error; /* of the last answer; code 0: it was a header */
     int64_t success_wall;    /* of the last header, 0: none yet */
+    uint32_t hash; /* of helper and url */
     uint32_t asked;
     uint32_t *failed; /* by class of error; NULL before the first failure */
     struct need *next;
