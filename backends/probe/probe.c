@@ -316,7 +316,7 @@ static int probe_check(const struct pullkey_host *host, const struct pullkey_req
 {
     struct check check = { .host = host, .credential = credential };
     struct http_options http_options = { .source = SOURCE, .deadline_ms = request->deadline_ms };
-    int r = settings_parse(options, &check.settings, error);
+    int r = probe_settings_parse(options, &check.settings, error);
 
     if (r < 0)
         return r;
@@ -329,7 +329,7 @@ static int probe_check(const struct pullkey_host *host, const struct pullkey_req
     if (r >= 0)
         *ret = check.result;
     http_close(check.http);
-    settings_done(&check.settings);
+    probe_settings_done(&check.settings);
     return r;
 }
 

@@ -63,7 +63,7 @@ static int take_options(struct settings *settings, struct pullkey_error *error)
     return 0;
 }
 
-int settings_parse(const char *text, struct settings *ret, struct pullkey_error *error)
+int probe_settings_parse(const char *text, struct settings *ret, struct pullkey_error *error)
 {
     struct settings settings = { 0 };
     int r;
@@ -76,14 +76,14 @@ int settings_parse(const char *text, struct settings *ret, struct pullkey_error 
     if (r >= 0)
         r = take_options(&settings, error);
     if (r < 0) {
-        settings_done(&settings);
+        probe_settings_done(&settings);
         return r;
     }
     *ret = settings;
     return 0;
 }
 
-void settings_done(struct settings *settings)
+void probe_settings_done(struct settings *settings)
 {
     json_done(&settings->json);
     *settings = (struct settings){ 0 };

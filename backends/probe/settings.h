@@ -20,10 +20,10 @@ struct settings {
 };
 
 /* `text` may be NULL or empty. -PULLKEY_INVALID for what is not as above. Release with
- * settings_done. */
-int settings_parse(const char *text, struct settings *ret, struct pullkey_error *error);
-void settings_done(struct settings *settings);
+ * probe_settings_done. */
+int probe_settings_parse(const char *text, struct settings *ret, struct pullkey_error *error);
+void probe_settings_done(struct settings *settings);
 
-#define cleanup_settings __attribute__((cleanup(settings_done)))
+#define cleanup_settings __attribute__((cleanup(probe_settings_done)))
 
 #endif

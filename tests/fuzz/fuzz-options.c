@@ -36,7 +36,7 @@ static void read_settings(const char *text)
 {
     cleanup_settings struct settings settings = { 0 };
     struct pullkey_error error = { 0 };
-    int r = settings_parse(text, &settings, &error);
+    int r = probe_settings_parse(text, &settings, &error);
 
     if (r < 0) {
         check_refused(r, &error);
