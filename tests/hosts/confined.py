@@ -83,6 +83,9 @@ def protect_files(unit):
     change_mounts("/", MOUNT_ATTR_RDONLY, 0)
     for path in writable:
         change_mounts(path, 0, MOUNT_ATTR_RDONLY)
+    for path in unit.get("ReadOnlyPaths", []):
+        if os.path.ismount(path.lstrip("-")):
+            change_mounts(path.lstrip("-"), MOUNT_ATTR_RDONLY, 0)
 
 
 def numbers():

@@ -274,7 +274,8 @@ touch /run/pullkey/hosts/rendered
 {over}
 ls /etc/containerd/certs.d /run/pullkey/source
 stat -c '%a %U' /etc/containerd/certs.d
-touch /run/pullkey/source/x 2>/dev/null || echo read only
+touch /run/pullkey/source/edited
+ls /run/pullkey/containerd/certs.d
 """
 
 
@@ -291,7 +292,7 @@ def overmounted():
         equal(
             found,
             f"/etc/containerd/certs.d:\nrendered\n\n/run/pullkey/source:\n{OWN}\n"
-            "700 root\nread only\n",
+            f"700 root\nedited\n{OWN}\n",
         )
 
 
