@@ -467,6 +467,10 @@ static void find_problem(struct hosts_host *host)
     if (!host->name)
         set_problem(host, "credHelper in [auth] of _default needs a server: without one containerd "
                           "would send the credential to whatever registry a pod names");
+    else if (host->is_server && !host->own_name && !toml_member(host->table, "server"))
+        set_problem(host,
+                    "server must be in lower case: containerd 1.7 does not see it as it is, and "
+                    "would send the credential to whatever registry is asked for");
     else if (!host->reference)
         set_problem(host, "its URL is not one that credentials can be sent to");
     else if ((host->is_http || host->skip_verify) && !host->allow_insecure)

@@ -50,6 +50,7 @@ PROBLEMS = {
     "credHelper": r"credHelper must be the NAME",
     "assumeLifetime": r"assumeLifetime must be",
     "allowInsecure": r"allowInsecure must be",
+    "server": r"server must be in lower case",
     "no server": r"of _default needs a server",
     "its URL": r"its URL is not one",
     "insecure": r"over http:// or with skip_verify",
@@ -265,6 +266,8 @@ def expectations(question, tree, verdict):
             continue
         if name in GOOD + PLAIN or (server is None and is_server):
             must = wanted(question, name, table, is_server, is_local)
+            # Where containerd 1.7 does not see the server it takes the registry that is asked for.
+            must = must and not (is_server and server and "server" not in tree)
             said = ours.get((name, is_server), False)
             is_seen = is_server or (name, False) in ours
             require(said == must or not is_seen, f"{name!r}: managed is {said}, expected {must}")

@@ -360,6 +360,9 @@ static void helpers(void **state)
         { "auth.credHelper = 'x'", "x", NULL, 0 },
         { "credHelper = 'x'", NULL, NULL, 0 },
         { "server = 's.example'\n[auth]\ncredHelper = 'x'", "x", NULL, 0 },
+        { "Server = 's.example'\n[auth]\ncredHelper = 'x'", "x", "server must be in lower case",
+          0 },
+        { "Server = ''\n[auth]\ncredHelper = 'x'", "x", NULL, 0 },
     };
 
     (void)state;
