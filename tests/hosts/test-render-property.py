@@ -108,7 +108,7 @@ def make_certificates(directory):
 
 
 def make_value(chance):
-    """What a header may hold: mostly what helpers say, and anything else that TOML has words for."""
+    """A header: mostly what helpers say, and anything else that TOML has words for."""
     if chance.random() < 0.7:
         user = "".join(chance.choice("ab$:\u00fc \\\"'<>\n") for _ in range(chance.randint(0, 9)))
         secret = chance.randbytes(

@@ -44,7 +44,8 @@ ODD = [
     "https://a.example.", "https://a_b.example", "https://a.example/v1", "https://a.example/v2/",
     "https://a.example/V2", "//a.example", "/a.example", "https://a.example\x7f", "x\x00y",
     "https://a.example\x00.evil", "https://0x7f000001", "https://1.2.3", "https://a.example|b",
-    "https://[::ffff:127.0.0.1]:5000", "localhost", "localhost:5000", "a.example?%zz", "https://a^b",
+    "https://[::ffff:127.0.0.1]:5000", "localhost", "localhost:5000", "a.example?%zz",
+    "https://a^b",
 ]  # fmt: skip
 
 REGISTRIES = [
