@@ -97,6 +97,11 @@ class Scene:
             error.add_note(json.dumps(self.hosts.status(), indent=1))
             raise
 
+    def wait_failure(self, host, count=1):
+        """Until so many answers in a row were errors; the status that tells it."""
+        wait_for(lambda: self.hosts.host(host).get("failures", 0) >= count, f"{host} to fail")
+        return self.hosts.host(host)
+
     def wait_fine(self, registry):
         wait_for(lambda: not self.hosts.problem(registry), f"{registry} to have no problem")
 

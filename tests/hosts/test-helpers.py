@@ -135,7 +135,7 @@ def faults():
             programs[name].write(ANSWER % GOOD_TEXT, mode)
         it.hosts.reload()
         for name, program in programs.items():
-            host = it.hosts.wait_failure(url(program.host))
+            host = it.wait_failure(url(program.host))
             if name in MODES:
                 check("docker-credential-" in host["message"], host)
             else:
@@ -158,7 +158,7 @@ def missing():
         before = it.read(program.host)
         program.remove()
         it.hosts.reload()
-        host = it.hosts.wait_failure(url(program.host))
+        host = it.wait_failure(url(program.host))
         check(f"there is no docker-credential-{program.name} in" in host["message"], host)
         equal(it.read(program.host), before)
         program.write(answer("bob", "new"))
@@ -174,7 +174,7 @@ def absent():
         program.write(f"{SH}echo 'credentials not found in native keychain'\nexit 1\n")
         it.hosts.reload()
         it.wait_read(program.host, None)
-        equal(it.hosts.wait_failure(url(program.host))["class"], "not found")
+        equal(it.wait_failure(url(program.host))["class"], "not found")
         it.expect_unharmed()
         program.write(ANSWER % GOOD_TEXT)
         it.hosts.reload()
@@ -234,7 +234,7 @@ def expired():
         program.write(f"{SH}echo 'the issuer is down'\nexit 1\n")
         it.wait_read(program.host, None)
         check(time.time() < expiry, "it could be seen expired")
-        it.hosts.wait_failure(url(program.host))
+        it.wait_failure(url(program.host))
         it.expect_unharmed()
 
 
@@ -263,7 +263,7 @@ def answers_expired():
         program = programs["it"]
         program.write(answer("alice", jwt(int(time.time()) - 60)))
         it.hosts.reload()
-        host = it.hosts.wait_failure(url(program.host))
+        host = it.wait_failure(url(program.host))
         check("is the clock right?" in host["message"], host)
         equal(it.header(program.host), basic(*CREDENTIAL))
 
@@ -305,7 +305,7 @@ def clock():
         # Something wakes it; the kernel would where the clock is really set.
         it.write("wake.example.com", "# 1\n")
         it.wait_read(host, None)
-        check("is the clock right?" in it.hosts.wait_failure(url(host))["message"], "no reason")
+        check("is the clock right?" in it.wait_failure(url(host))["message"], "no reason")
         clock.set(0)
         it.hosts.reload()
         it.wait_read(host, basic("alice", token))
@@ -319,7 +319,7 @@ def clock():
         it.hosts.wait_header(url(host))
         asked = it.hosts.host(url(host))["asked"]
         it.write("wake.example.com", it.table("wake.example.com"))
-        it.hosts.wait_failure(url("wake.example.com"))
+        it.wait_failure(url("wake.example.com"))
         equal(it.hosts.host(url(host))["asked"], asked)
 
 
@@ -331,7 +331,7 @@ if ROOT:
             asked = len(it.helper.runs)
             it.hosts.configure({"helper_user": "no-such-account"})
             it.hosts.reload()
-            host = it.hosts.wait_failure(url(GOOD))
+            host = it.wait_failure(url(GOOD))
             check('there is no account "no-such-account"' in host["message"], host)
             equal(len(it.helper.runs), asked, "runs of the helper")
             it.expect_unharmed()

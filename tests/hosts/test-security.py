@@ -98,7 +98,7 @@ def lies():
         for name, text in RECORDS.items():
             failures = it.hosts.host(url(ROGUE)).get("failures", 0)
             use_rogue(it, do="say", text=text or " ")
-            host = it.hosts.wait_failure(url(ROGUE), failures + 1)
+            host = it.wait_failure(url(ROGUE), failures + 1)
             check(not host["header"] and "\n" not in host["message"], (name, host))
             before = before or it.read(ROGUE)
             equal(it.read(ROGUE), before, name)
@@ -106,9 +106,9 @@ def lies():
         it.wait_read(ROGUE, HEADER)
         it.hosts.wait_header(url(ROGUE))
         use_rogue(it, do="say", text=GOOD_RECORD, status=1)
-        equal(it.hosts.wait_failure(url(ROGUE))["class"], "internal")
+        equal(it.wait_failure(url(ROGUE))["class"], "internal")
         use_rogue(it, do="flood", text="x" * 1000)
-        equal(it.hosts.wait_failure(url(ROGUE), 2)["class"], "internal")
+        equal(it.wait_failure(url(ROGUE), 2)["class"], "internal")
         equal(it.header(ROGUE), HEADER)
         it.expect_unharmed()
 
