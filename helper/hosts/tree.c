@@ -11,9 +11,15 @@
 #include "base/secret.h"
 #include "kept.h"
 
+static void release_uses(const struct tree_entry *entry, struct tree_use *uses)
+{
+    if (uses != &entry->only)
+        secret_release(uses);
+}
+
 static void clear_uses(struct tree_entry *entry)
 {
-    secret_release(entry->uses);
+    release_uses(entry, entry->uses);
     entry->uses = NULL;
     entry->use_count = 0;
 }
@@ -176,8 +182,8 @@ static int set_uses(struct tree *tree, struct tree_entry *entry, const struct ho
     for (size_t i = 0; i < file->host_count; i++)
         count += hosts_host_is_managed(&file->hosts[i]);
     entry->use_count = 0;
-    entry->uses = count > 0 ? secret_alloc(count * sizeof(*entry->uses)) : NULL;
-    if (count > 0 && !entry->uses)
+    entry->uses = count > 1 ? secret_alloc(count * sizeof(*entry->uses)) : &entry->only;
+    if (!entry->uses)
         r = error_memory(error);
     for (size_t i = 0; r == 0 && i < file->host_count; i++) {
         const struct hosts_host *host = &file->hosts[i];
@@ -188,12 +194,13 @@ static int set_uses(struct tree *tree, struct tree_entry *entry, const struct ho
             problem = host->problem;
     }
     if (r < 0) {
-        secret_release(entry->uses);
+        release_uses(entry, entry->uses);
         entry->uses = old.uses;
+        entry->only = old.only;
         entry->use_count = old.use_count;
         return r;
     }
-    secret_release(old.uses);
+    release_uses(entry, old.uses);
     set_problem(entry, problem);
     entry->is_managed = entry->use_count > 0;
     entry->is_dirty = true;

@@ -25,17 +25,18 @@ struct tree_use {
 
 struct tree_entry {
     tree_stamp directory, file;
-    bool is_found;   /* by the scan that is under way */
-    bool is_managed; /* a helper answers for a host in it */
-    bool is_dirty;   /* it is to be published */
+    uint16_t use_count; /* HOSTS_PER_FILE_MAX at most */
+    bool is_found;      /* by the scan that is under way */
+    bool is_managed;    /* a helper answers for a host in it */
+    bool is_dirty;      /* it is to be published */
     bool is_published;
     bool is_unread;    /* its file could not be read, and nothing else is known of it */
     bool is_unwritten; /* its problem is that it could not be published */
-    int64_t gone_ms; /* monotonic, since when it is not in the source; 0: it is there */
+    int64_t gone_ms;   /* monotonic, since when it is not in the source; 0: it is there */
     struct tree_use *uses;
-    size_t use_count;
-    char *problem; /* why it, or a host in it, is not served as it asks; NULL */
-    char name[];   /* of the directory */
+    struct tree_use only; /* memory of uses where there is one, as nearly always */
+    char *problem;        /* why it, or a host in it, is not served as it asks; NULL */
+    char name[];          /* of the directory */
 };
 
 struct tree {
@@ -55,10 +56,10 @@ struct tree {
  * Reads what has changed in the source since the last time; everything if `all` is set, as after a
  * change of the configuration. A file that is malformed, or that others may write to, leaves its
  * entry as it was, with a problem, also that of an earlier run; a new one is linked, so that
- * containerd reads what it would read without this program. -PULLKEY_UNREACHABLE where the source cannot be read: nothing has changed
- * then. A source that is not there at all is empty. What was rendered and is gone, a registry or
- * its hosts.toml, is given TREE_GRACE_MS to come back, since generators remove before they write;
- * `look_ms` says when to scan again because of that.
+ * containerd reads what it would read without this program. -PULLKEY_UNREACHABLE where the source
+ * cannot be read: nothing has changed then. A source that is not there at all is empty. What was
+ * rendered and is gone, a registry or its hosts.toml, is given TREE_GRACE_MS to come back, since
+ * generators remove before they write; `look_ms` says when to scan again because of that.
  */
 int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pullkey_error *error);
 
