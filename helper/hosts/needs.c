@@ -198,6 +198,7 @@ void needs_sweep(struct needs *needs)
             continue;
         }
         *at = need->next;
+        needs->wanted -= need->is_wanted;
         free_need(need);
     }
 }
@@ -205,8 +206,10 @@ void needs_sweep(struct needs *needs)
 void needs_ask_again(struct needs *needs, const char *helper, const struct moment *now)
 {
     for (struct need *need = needs->first; need; need = need->next)
-        if (!helper || strcmp(need->helper, helper) == 0)
+        if (!helper || strcmp(need->helper, helper) == 0) {
             need->due_ms = now->monotonic_ms;
+            need->is_doubtful = true;
+        }
 }
 
 static bool is_due(const struct need *need, const struct moment *now)
@@ -215,16 +218,43 @@ static bool is_due(const struct need *need, const struct moment *now)
            (need->fetched.wall > now->wall && need->failures == 0);
 }
 
-bool needs_want(struct need *need, const struct moment *now)
+/* "Not found" is an answer. */
+bool needs_has_failed(const struct need *need)
 {
-    bool is_good = need->header.length > 0 && !is_due(need, now);
-    bool has_just_failed = need->failures > 0 && need->fetched.wall != 0 &&
-                           now->monotonic_ms - need->fetched.monotonic_ms < WANT_PAUSE_MS;
+    return need->error.code != PULLKEY_OK && need->error.code != PULLKEY_NOT_FOUND;
+}
 
-    if (is_good || has_just_failed)
+bool needs_is_awaited(const struct need *need, const struct moment *now)
+{
+    if (need->is_doubtful)
+        return true;
+    if (need->header.length > 0)
+        return need->failures == 0 && (need->is_running || is_due(need, now));
+    return need->is_running || need->failures == 0 ||
+           now->monotonic_ms - need->fetched.monotonic_ms >= WANT_PAUSE_MS;
+}
+
+static void set_wanted(struct needs *needs, struct need *need, bool is_wanted)
+{
+    needs->wanted += (size_t)is_wanted - (size_t)need->is_wanted;
+    need->is_wanted = is_wanted;
+}
+
+bool needs_want(struct needs *needs, struct need *need, const struct moment *now)
+{
+    if (!needs_is_awaited(need, now))
         return false;
-    need->due_ms = now->monotonic_ms;
+    if (!need->is_running) {
+        need->due_ms = now->monotonic_ms;
+        set_wanted(needs, need, true);
+    }
     return true;
+}
+
+bool fresh_is_now(const struct fresh *fresh, const struct moment *now)
+{
+    return now->wall >= fresh->from_wall && now->wall < fresh->until_wall &&
+           now->monotonic_ms < fresh->until_ms;
 }
 
 static bool is_expired(const struct need *need, const struct moment *now)
@@ -247,21 +277,34 @@ bool needs_expire(struct needs *needs, const struct moment *now)
     return found;
 }
 
-struct need *needs_take_due(struct needs *needs, const struct moment *now)
+static struct need *find_due(struct needs *needs, const struct moment *now)
 {
-    if (needs->running >= NEEDS_RUNNING_MAX)
-        return NULL;
+    struct need *first = NULL;
+
     for (struct need *need = needs->first; need; need = need->next) {
         if (need->is_running || !is_due(need, now))
             continue;
+        if (need->is_wanted || needs->wanted == 0)
+            return need;
+        if (!first)
+            first = need;
+    }
+    return first;
+}
+
+struct need *needs_take_due(struct needs *needs, const struct moment *now)
+{
+    struct need *need = needs->running < NEEDS_RUNNING_MAX ? find_due(needs, now) : NULL;
+
+    if (need) {
         need->is_running = true;
+        set_wanted(needs, need, false);
         need->due_ms = INT64_MAX;
         need->renew_wall = INT64_MAX;
         need->asked++;
         needs->running++;
-        return need;
     }
-    return NULL;
+    return need;
 }
 
 static void take_header(struct need *need, struct record *record, const struct moment *now)
@@ -290,6 +333,7 @@ void needs_answer(struct needs *needs, struct need *need, struct record *record,
         (void)error_set(&record->error, PULLKEY_INVALID,
                         "the helper answered a credential that has expired; is the clock right?");
     need->is_running = false;
+    need->is_doubtful = asked_again;
     needs->running--;
     need->fetched = *now;
     if (record->error.code == PULLKEY_OK) {
@@ -311,6 +355,23 @@ void needs_answer(struct needs *needs, struct need *need, struct record *record,
 static int64_t sooner(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+void needs_narrow_fresh(const struct need *need, const struct moment *now, struct fresh *ret)
+{
+    if (needs_is_awaited(need, now)) {
+        *ret = (struct fresh){ 0 };
+    } else if (need->header.length == 0) {
+        ret->until_ms = sooner(ret->until_ms, need->fetched.monotonic_ms + WANT_PAUSE_MS);
+    } else if (need->failures == 0) {
+        ret->until_ms = sooner(ret->until_ms, need->due_ms);
+        ret->until_wall = sooner(ret->until_wall, need->renew_wall);
+        if (ret->from_wall < need->fetched.wall)
+            ret->from_wall = need->fetched.wall;
+    } else if (need->expiry != 0) {
+        ret->until_ms = sooner(ret->until_ms, need->expires_ms - EXPIRY_MARGIN * 1000);
+        ret->until_wall = sooner(ret->until_wall, need->expiry - EXPIRY_MARGIN);
+    }
 }
 
 int64_t needs_wait_ms(const struct needs *needs, const struct moment *now)

@@ -13,6 +13,10 @@
  *
  * Wall time moves; so a header has expired when either clock says so, and is renewed when either
  * says so, and one that was fetched in the future is renewed now.
+ *
+ * Whoever opens a file waits for a need that has no header (unless it failed a moment ago), whose
+ * header is about to be renewed or is doubtful because a store has changed; not for one whose
+ * renewal has failed: its header is good until it expires.
  */
 #ifndef PULLKEY_HOSTS_NEEDS_H
 #define PULLKEY_HOSTS_NEEDS_H
@@ -33,6 +37,16 @@ struct need_error {
     char *message; /* NULL where the code is 0, or there was no memory */
 };
 
+/* Nobody has to wait: from that wall time on, before the other and before the monotonic one. */
+struct fresh {
+    int64_t from_wall, until_wall, until_ms;
+};
+
+#define FRESH_ALWAYS                                                                               \
+    {                                                                                              \
+        .from_wall = INT64_MIN, .until_wall = INT64_MAX, .until_ms = INT64_MAX                     \
+    }
+
 struct need {
     const char *helper; /* NAME of docker-credential-NAME */
     const char *url;    /* of hosts.toml */
@@ -46,14 +60,17 @@ struct need {
     int64_t due_ms;               /* monotonic: when it is asked for next */
 
     bool is_running;
+    bool is_doubtful;        /* a store has changed since it was asked for */
+    bool is_wanted;          /* somebody waits for it: it is asked for before others */
     bool is_used;            /* see needs_begin_marking */
     bool has_changed;        /* the header is another one than when this was last false */
     unsigned int failures;   /* in a row */
     struct need_error error; /* of the last answer; code 0: it was a header */
     int64_t success_wall;    /* of the last header, 0: none yet */
-    uint32_t hash; /* of helper and url */
+    uint32_t hash;           /* of helper and url */
     uint32_t asked;
-    uint32_t *failed; /* by class of error; NULL before the first failure */
+    uint32_t open_timeouts; /* opens that waited for it in vain */
+    uint32_t *failed;       /* by class of error; NULL before the first failure */
     struct need *next;
     char text[]; /* memory of url and helper */
 };
@@ -61,6 +78,7 @@ struct need {
 struct needs {
     struct need *first;
     size_t running;
+    size_t wanted; /* by somebody who waits, and not running yet */
 };
 
 void needs_done(struct needs *needs);
@@ -85,9 +103,14 @@ void needs_sweep(struct needs *needs);
 /* A store has changed: what that helper answered, or all of them (NULL), is due now. */
 void needs_ask_again(struct needs *needs, const char *helper, const struct moment *now);
 
-/* Somebody waits for it: due now, unless its header is good for longer than its margin or it failed
- * within the last second. True if it is due. */
-bool needs_want(struct need *need, const struct moment *now);
+/* Somebody opens a file that needs it. True if that has to wait: then it is due now, or runs. */
+bool needs_want(struct needs *needs, struct need *need, const struct moment *now);
+bool needs_has_failed(const struct need *need);
+bool needs_is_awaited(const struct need *need, const struct moment *now);
+
+/* Narrows *ret to the time in which needs_is_awaited stays false if nothing happens. */
+void needs_narrow_fresh(const struct need *need, const struct moment *now, struct fresh *ret);
+bool fresh_is_now(const struct fresh *fresh, const struct moment *now);
 
 /* Takes away headers that have expired. True if there was one. */
 bool needs_expire(struct needs *needs, const struct moment *now);

@@ -109,12 +109,81 @@ static void one_run_at_a_time(void **ignored)
     assert_int_equal(0, needs_wait_ms(&needs, &now));
     assert_ptr_equal(need, needs_take_due(&needs, &now));
     assert_null(needs_take_due(&needs, &now));
-    assert_true(needs_want(need, &now));
+    assert_true(needs_want(&needs, need, &now));
     assert_null(needs_take_due(&needs, &now));
     needs_answer(&needs, need, &record, &now);
     assert_true(need->has_changed);
-    /* Somebody wanted it while it ran. */
+    /* Whoever wanted it while it ran has the answer of that run. */
+    assert_null(needs_take_due(&needs, &now));
+    needs_ask_again(&needs, NULL, &now);
     assert_ptr_equal(need, needs_take_due(&needs, &now));
+    needs_ask_again(&needs, NULL, &now);
+    record = header_of("joe", "two", 0);
+    needs_answer(&needs, need, &record, &now);
+    /* A store changed while it ran. */
+    assert_ptr_equal(need, needs_take_due(&needs, &now));
+    needs_done(&needs);
+}
+
+static bool is_fresh(const struct need *need, struct moment then, struct moment now)
+{
+    struct fresh fresh = FRESH_ALWAYS;
+
+    needs_narrow_fresh(need, &then, &fresh);
+    return fresh_is_now(&fresh, &now);
+}
+
+static void an_open_waits_for_what_is_not_fresh(void **ignored)
+{
+    const int64_t due = HOUR - HOUR / 16;
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+    struct moment now = at(0);
+
+    (void)ignored;
+    assert_true(needs_is_awaited(need, &now));
+    assert_false(is_fresh(need, now, now));
+    answer(&needs, header_of("joe", "one", START + HOUR), now);
+    assert_false(needs_is_awaited(need, &now));
+    assert_true(is_fresh(need, now, at(due - 1)));
+    assert_false(is_fresh(need, now, at(due)));
+    assert_false(is_fresh(need, now, (struct moment){ START + due, 1000 }));
+    assert_false(is_fresh(need, now, (struct moment){ START, 1000 + due * 1000 }));
+    assert_false(is_fresh(need, now, (struct moment){ START - 1, 1000 }));
+    /* The renewal is waited for, but not one that has failed, while the header is good. */
+    now = at(due);
+    assert_true(needs_want(&needs, need, &now));
+    answer(&needs, failure_of(PULLKEY_UNREACHABLE), now);
+    assert_false(needs_want(&needs, need, &now));
+    assert_true(is_fresh(need, now, at(HOUR - 3)));
+    assert_false(is_fresh(need, now, at(HOUR - 2)));
+    assert_true(needs_has_failed(need));
+    /* A store has changed. */
+    needs_ask_again(&needs, NULL, &now);
+    assert_true(needs_want(&needs, need, &now));
+    assert_false(is_fresh(need, now, now));
+    answer(&needs, failure_of(PULLKEY_NOT_FOUND), now);
+    assert_false(needs_has_failed(need));
+    /* Without a header it is asked anew, but for a moment after it has failed. */
+    assert_false(needs_want(&needs, need, &now));
+    assert_true(is_fresh(need, now, now));
+    now = at(due + 1);
+    assert_false(is_fresh(need, at(due), now));
+    assert_true(needs_want(&needs, need, &now));
+    needs_done(&needs);
+}
+
+static void what_is_wanted_comes_first(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *first = add(&needs, "https://a.example"), *last = add(&needs, "https://b.example");
+    const struct moment now = at(0);
+
+    (void)ignored;
+    assert_true(needs_want(&needs, last, &now));
+    assert_ptr_equal(last, needs_take_due(&needs, &now));
+    assert_ptr_equal(first, needs_take_due(&needs, &now));
+    assert_null(needs_take_due(&needs, &now));
     needs_done(&needs);
 }
 
@@ -147,7 +216,7 @@ static void renewal_comes_before_expiry(void **ignored)
     assert_int_equal((HOUR - HOUR / 16) * 1000, needs_wait_ms(&needs, &now));
     now = at(HOUR - HOUR / 16 - 1);
     assert_null(needs_take_due(&needs, &now));
-    assert_false(needs_want(need, &now));
+    assert_false(needs_want(&needs, need, &now));
     now = at(HOUR - HOUR / 16);
     answer(&needs, failure_of(PULLKEY_UNREACHABLE), now);
     assert_true(need->header.length > 0);
@@ -423,6 +492,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(equal_needs_are_one, set_up),
         cmocka_unit_test_setup(one_run_at_a_time, set_up),
+        cmocka_unit_test_setup(an_open_waits_for_what_is_not_fresh, set_up),
+        cmocka_unit_test_setup(what_is_wanted_comes_first, set_up),
         cmocka_unit_test_setup(no_more_than_the_limit_run, set_up),
         cmocka_unit_test_setup(renewal_comes_before_expiry, set_up),
         cmocka_unit_test_setup(short_lives_keep_most_of_their_time, set_up),
