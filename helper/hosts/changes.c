@@ -270,6 +270,12 @@ void changes_read(struct changes *changes, int64_t now_ms)
     }
 }
 
+void changes_hurry(struct changes *changes)
+{
+    if (changes->source || changes->configuration)
+        changes->first_ms = INT64_MIN / 2;
+}
+
 int64_t changes_due_ms(const struct changes *changes)
 {
     int64_t quiet = changes->last_ms + QUIET_MS, longest = changes->first_ms + LONGEST_MS;

@@ -48,6 +48,9 @@ void changes_watch_configuration(struct changes *changes, const struct config_so
 /* Reads what has happened. */
 void changes_read(struct changes *changes, int64_t now_ms);
 
+/* What was read is to be reported now: somebody waits. */
+void changes_hurry(struct changes *changes);
+
 /* Monotonic milliseconds: when to call changes_take. */
 int64_t changes_due_ms(const struct changes *changes);
 

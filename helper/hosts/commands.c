@@ -43,14 +43,19 @@ const struct hosts_command hosts_commands[] = {
     },
     {
         .name = "watch",
-        .options = BIT(HOSTS_SOURCE) | BIT(HOSTS_TARGET) | BIT(HOSTS_LINK),
+        .options = BIT(HOSTS_SOURCE) | BIT(HOSTS_TARGET) | BIT(HOSTS_LINK) | BIT(HOSTS_ON_OPEN) |
+                   BIT(HOSTS_OVERMOUNT),
         .run = hosts_watch,
         .summary = "keep them true: the daemon",
         .details =
             "Renders as \"render\" does, and again whenever the source, the configuration or a\n"
             "store changes and before a credential expires. A header goes when its credential\n"
             "has expired and cannot be renewed; at the end of the daemon everything stays.\n"
-            "SIGHUP: ask all helpers again.\n",
+            "SIGHUP: ask all helpers again.\n"
+            "With --on-open=on an open of a rendered file waits for a fresh header, at most\n"
+            "helper_timeout; that takes root with CAP_SYS_ADMIN, and a tmpfs for the target.\n"
+            "With auto it goes on without where that cannot be had.\n"
+            "With --overmount the source is what is bound at /run/pullkey/source.\n",
     },
     {
         .name = "status",

@@ -44,6 +44,7 @@ extern const struct hosts_option_text hosts_options[HOSTS_OPTION_MAX];
 #define HOSTS_TARGET_DEFAULT "/run/pullkey/hosts"
 /* What containerd's config_path names: a link, to the source until the target is complete. */
 #define HOSTS_CONFIG_PATH "/run/pullkey/certs.d"
+#define HOSTS_SOURCE_OVERMOUNTED "/run/pullkey/source" /* where the target hides the source */
 
 struct hosts_call {
     const char *values[HOSTS_OPTION_MAX]; /* NULL: not given; "" for an option without a value */

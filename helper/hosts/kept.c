@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "pad.h"
+#include "present.h"
 #include "renew.h"
 
 void kept_recover(const struct tree *tree, const struct tree_entry *entry,
@@ -62,23 +64,19 @@ bool kept_adopt(struct tree *tree, struct tree_entry *entry, const struct moment
     return true;
 }
 
-int kept_renew(struct tree *tree, struct tree_entry *entry, render_lookup *lookup,
-               struct pullkey_error *error)
+int kept_renew(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer old_text = BUFFER_INIT(RENDER_SIZE_MAX);
-    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
     cleanup_hosts_file struct hosts_file old = { 0 };
-    bool changed = false;
+    cleanup_present struct present present = { .text = BUFFER_INIT(RENDER_SIZE_MAX) };
     int r = publish_read(tree->publish, entry->name, &old_text, error);
 
     if (r == 0)
         r = hosts_file_parse(entry->name, entry->name, old_text.data ? old_text.data : "",
-                             old_text.length, NULL, &old, error);
+                             pad_begin(&old_text), NULL, &old, error);
     if (r == 0)
-        r = renew_text(&old, entry->name, lookup, entry, &text, error);
+        r = renew_text(&old, entry->name, tree_look_up, entry, &present.text, error);
     if (r == 0)
-        r = publish_file(tree->publish, entry->name, text.data ? text.data : "", text.length,
-                         &changed, error);
-    tree->rendered += changed;
-    return r;
+        r = present_pad(tree, &present, error);
+    return r < 0 ? r : present_publish(tree, entry, &present, error);
 }

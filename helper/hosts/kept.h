@@ -18,7 +18,6 @@ bool kept_adopt(struct tree *tree, struct tree_entry *entry, const struct moment
 
 /* The file cannot be read: what was published of it stays, but for its headers.
  * -PULLKEY_NOT_FOUND where that is nothing, or a link. */
-int kept_renew(struct tree *tree, struct tree_entry *entry, render_lookup *lookup,
-               struct pullkey_error *error);
+int kept_renew(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error);
 
 #endif

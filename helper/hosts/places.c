@@ -45,6 +45,8 @@ int hosts_source(const struct hosts_call *call, char *ret, struct pullkey_error 
 {
     if (call->values[HOSTS_SOURCE])
         return hosts_absolute(call->values[HOSTS_SOURCE], ret, error);
+    if (call->values[HOSTS_OVERMOUNT])
+        return hosts_absolute(HOSTS_SOURCE_OVERMOUNTED, ret, error);
     return file_caller() == 0 ? hosts_absolute(HOSTS_SOURCE_DEFAULT, ret, error)
                               : user_source(ret, error);
 }

@@ -292,10 +292,12 @@ static int read_at(int directory, const char *name, struct buffer *ret, struct p
 
 /* No fsync: the target is memory, and after a power failure it is made anew. */
 static int write_file(const struct publish *publish, int directory, const char *name,
-                      const char *text, size_t length, struct pullkey_error *error)
+                      const char *text, size_t length, struct publish_change *change,
+                      struct pullkey_error *error)
 {
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     cleanup_fd int fd = -1;
+    struct stat status;
     int r;
 
     (void)unlinkat(directory, NEW_FILE, 0);
@@ -303,52 +305,73 @@ static int write_file(const struct publish *publish, int directory, const char *
     if (fd < 0)
         return failed(publish, name, error);
     r = file_write_all(fd, text, length, error);
+    if (r == 0 && fstat(fd, &status) < 0)
+        r = failed(publish, name, error);
+    if (r == 0 && change->announce)
+        r = change->announce(change->context, status.st_ino, error);
     if (r == 0 && renameat(directory, NEW_FILE, directory, PUBLISH_FILE) < 0)
         r = failed(publish, name, error);
     if (r < 0) {
         (void)unlinkat(directory, NEW_FILE, 0);
         return error_wrap(error, "%s/%s", publish->target_path, name);
     }
+    change->changed = true;
+    change->inode = status.st_ino;
     return 0;
 }
 
-static int fill(const struct publish *publish, int directory, const char *name, const char *text,
-                size_t length, bool *changed, struct pullkey_error *error)
+/* True if the file is that already. */
+static bool has_text(int fd, const char *text, size_t length, struct publish_change *change)
 {
     cleanup_buffer struct buffer old = BUFFER_INIT(FILE_MAX);
+    struct pullkey_error ignored;
+    struct stat status;
+
+    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+        return false;
+    change->inode = status.st_ino;
+    return buffer_read_file(&old, fd, (size_t)status.st_size, &ignored) == 0 &&
+           old.length == length && (length == 0 || memcmp(old.data, text, length) == 0);
+}
+
+static int fill(const struct publish *publish, int directory, const char *name, const char *text,
+                size_t length, struct publish_change *change, struct pullkey_error *error)
+{
+    const int flags = change->wants_old ? O_RDWR : O_RDONLY;
+    cleanup_fd int old = -1;
     int r = add_links(publish, directory, name, error);
 
     if (r < 0)
         return r;
     remove_dead_links(directory);
-    if (read_at(directory, PUBLISH_FILE, &old, error) == 0 && old.length == length &&
-        (length == 0 || memcmp(old.data, text, length) == 0)) {
-        *changed = false;
+    old = openat(directory, PUBLISH_FILE, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (has_text(old, text, length, change) && !change->force)
         return 0;
+    r = write_file(publish, directory, name, text, length, change, error);
+    if (r == 0 && change->wants_old) {
+        change->old = old;
+        old = -1;
     }
-    *changed = true;
-    return write_file(publish, directory, name, text, length, error);
+    return r;
 }
 
 int publish_file(const struct publish *publish, const char *name, const char *text, size_t length,
-                 bool *changed, struct pullkey_error *error)
+                 struct publish_change *change, struct pullkey_error *error)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     cleanup_fd int directory = openat(publish->target, name, flags);
-    bool ignored;
     int r;
 
-    if (!changed)
-        changed = &ignored;
+    change->old = -1;
     if (directory >= 0)
-        return fill(publish, directory, name, text, length, changed, error);
+        return fill(publish, directory, name, text, length, change, error);
     if (remove_entry(publish->target, NEW_ENTRY) < 0 ||
         mkdirat(publish->target, NEW_ENTRY, 0700) < 0)
         return failed(publish, name, error);
     directory = openat(publish->target, NEW_ENTRY, flags);
     if (directory < 0)
         return failed(publish, name, error);
-    r = fill(publish, directory, name, text, length, changed, error);
+    r = fill(publish, directory, name, text, length, change, error);
     if (r == 0)
         r = exchange(publish, name, error);
     if (r < 0)

@@ -11,6 +11,8 @@
 #ifndef PULLKEY_HOSTS_PUBLISH_H
 #define PULLKEY_HOSTS_PUBLISH_H
 
+#include <sys/types.h>
+
 #include "base/buffer.h"
 #include "base/file.h"
 
@@ -38,12 +40,22 @@ int publish_link(const struct publish *publish, const char *name, struct pullkey
 int publish_link_unread(const struct publish *publish, const char *name,
                         struct pullkey_error *error);
 
-/*
- * The registry has this hosts.toml (mode 0600). `changed`, if not NULL, tells whether it differs
- * from what was there.
- */
+/* Writing a file, for those who watch who opens it. */
+struct publish_change {
+    bool force; /* the file is another one afterwards, also with the same text */
+    bool wants_old;
+    /* The inode of the new file, before anybody can find it; may be NULL. */
+    int (*announce)(void *context, ino_t inode, struct pullkey_error *error);
+    void *context;
+    /* Set by publish_file: */
+    bool changed; /* it is another file than before */
+    ino_t inode;  /* of the file that is there now, with `changed` or without */
+    int old;      /* with wants_old: what stood there, open for writing, or -1 */
+};
+
+/* The registry has this hosts.toml (mode 0600). `change` is all zero but for what is wanted. */
 int publish_file(const struct publish *publish, const char *name, const char *text, size_t length,
-                 bool *changed, struct pullkey_error *error);
+                 struct publish_change *change, struct pullkey_error *error);
 
 /* What is published now. -PULLKEY_NOT_FOUND if that is no file of this program. */
 int publish_read(const struct publish *publish, const char *name, struct buffer *ret,

@@ -109,6 +109,7 @@ static void append_host(struct buffer *text, const struct need *need)
     buffer_printf(text, ",\"expires\":%lld,\"last_success\":%lld,\"asked\":%llu,\"failures\":%u",
                   (long long)need->expiry, (long long)need->success_wall,
                   (unsigned long long)need->asked, need->failures);
+    buffer_printf(text, ",\"open_timeouts\":%llu", (unsigned long long)need->open_timeouts);
     append_text(text, ",\"class\":", failed ? error_class_name(need->error.code) : NULL);
     append_text(text, ",\"message\":", failed ? needs_message(need) : NULL);
     buffer_append_text(text, "}");
@@ -145,7 +146,8 @@ static int write_json(const char *directory, const struct status *status, const 
                   (long long)status->started, (long long)now);
     append_text(text, ",\"configuration_problem\":", status->configuration_problem);
     append_text(text, ",\"source_problem\":", status->source_problem);
-    buffer_printf(text, ",\"open_timeouts\":%llu", (unsigned long long)status->open_timeouts);
+    buffer_printf(text, ",\"on_open\":%s,\"open_timeouts\":%llu", tree->open ? "true" : "false",
+                  (unsigned long long)status->open_timeouts);
     buffer_printf(text, ",\"registries\":%zu,\"entries\":[", tree->count);
     for (size_t i = 0; i < tree->count; i++) {
         if (!tree->entries[i]->is_managed && !tree->entries[i]->problem)
@@ -223,6 +225,11 @@ static long long runs_of(const struct need *need)
     return (long long)need->asked;
 }
 
+static long long timeouts_of(const struct need *need)
+{
+    return (long long)need->open_timeouts;
+}
+
 static size_t count_problems(const struct tree *tree)
 {
     size_t count = 0;
@@ -280,8 +287,9 @@ static int write_metrics(const char *directory, const struct status *status,
                   !status->configuration_problem && !status->source_problem);
     append_head(text, "pullkey_hosts_open_timeouts_total", "counter",
                 "Opens that waited in vain for a fresh header.");
-    buffer_printf(text, "pullkey_hosts_open_timeouts_total %llu\n",
-                  (unsigned long long)status->open_timeouts);
+    append_needs(&document, needs, "pullkey_hosts_open_timeouts_total", timeouts_of, error);
+    append_head(text, "pullkey_hosts_on_open", "gauge", "1 where opens wait for a fresh header.");
+    buffer_printf(text, "pullkey_hosts_on_open %d\n", tree->open != NULL);
     append_head(text, "pullkey_hosts_written_seconds", "gauge", "When this file was written.");
     buffer_printf(text, "pullkey_hosts_written_seconds %lld\n", (long long)now);
     return close_document(&document, 0644, error);

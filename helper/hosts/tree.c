@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "kept.h"
+#include "present.h"
 
 static void release_uses(const struct tree_entry *entry, struct tree_use *uses)
 {
@@ -24,8 +25,9 @@ static void clear_uses(struct tree_entry *entry)
     entry->use_count = 0;
 }
 
-static void free_entry(struct tree_entry *entry)
+static void free_entry(struct tree *tree, struct tree_entry *entry)
 {
+    present_forget(tree, entry);
     clear_uses(entry);
     secret_release(entry->problem);
     secret_release(entry);
@@ -34,7 +36,7 @@ static void free_entry(struct tree_entry *entry)
 void tree_done(struct tree *tree)
 {
     for (size_t i = 0; i < tree->count; i++)
-        free_entry(tree->entries[i]);
+        free_entry(tree, tree->entries[i]);
     secret_release(tree->entries);
     tree->entries = NULL;
     tree->count = 0;
@@ -357,7 +359,7 @@ void tree_mark_changed(struct tree *tree)
         need->has_changed = false;
 }
 
-static bool look_up(void *context, const struct hosts_host *host, struct render_header *ret)
+bool tree_look_up(void *context, const struct hosts_host *host, struct render_header *ret)
 {
     const struct tree_entry *entry = context;
 
@@ -376,29 +378,31 @@ static bool look_up(void *context, const struct hosts_host *host, struct render_
 static int publish_managed(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
 {
     cleanup_hosts_file struct hosts_file file = { 0 };
-    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
-    char directory[FILE_PATH_MAX];
-    bool changed = false;
-    int r = file_join(directory, tree->source, entry->name, error);
+    cleanup_present struct present present = { 0 };
+    int r = read_file(tree, entry, &file, error);
 
     if (r == 0)
-        r = read_file(tree, entry, &file, error);
-    if (r == 0)
-        r = render_text(&file, entry->name, directory, look_up, entry, &text, error);
+        r = present_render(tree, entry, &file, &present, error);
     if (r < 0) {
         set_problem(entry, error->message);
-        r = kept_renew(tree, entry, look_up, error);
+        r = kept_renew(tree, entry, error);
         if (r == -(int)PULLKEY_NOT_FOUND)
             r = entry->is_published ? 0 : publish_link_unread(tree->publish, entry->name, error);
         return r;
     }
-    r = publish_file(tree->publish, entry->name, text.data ? text.data : "", text.length, &changed,
-                     error);
-    tree->rendered += changed;
+    return present_publish(tree, entry, &present, error);
+}
+
+static int publish_linked(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
+{
+    int r = publish_link(tree->publish, entry->name, error);
+
+    if (r == 0)
+        present_forget(tree, entry);
     return r;
 }
 
-static int publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
+int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
 {
     int r;
 
@@ -407,8 +411,9 @@ static int publish_entry(struct tree *tree, struct tree_entry *entry, struct pul
     else if (entry->is_unread)
         r = publish_link_unread(tree->publish, entry->name, error);
     else
-        r = publish_link(tree->publish, entry->name, error);
+        r = publish_linked(tree, entry, error);
 
+    entry->is_dirty = true;
     if (r < 0) {
         set_problem(entry, error->message);
         entry->is_unwritten = true;
@@ -443,7 +448,7 @@ static void forget_gone(struct tree *tree)
         if (tree->entries[i]->is_found)
             tree->entries[kept++] = tree->entries[i];
         else
-            free_entry(tree->entries[i]);
+            free_entry(tree, tree->entries[i]);
     }
     tree->count = kept;
 }
@@ -457,7 +462,7 @@ int tree_publish(struct tree *tree, struct pullkey_error *error)
     for (size_t i = 0; i < tree->count; i++) {
         if (!tree->entries[i]->is_dirty)
             continue;
-        r = publish_entry(tree, tree->entries[i], error);
+        r = tree_publish_entry(tree, tree->entries[i], error);
         if (r < 0 && result == 0) {
             result = r;
             first = *error;

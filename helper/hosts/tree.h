@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 
 #include "needs.h"
+#include "open.h"
 #include "publish.h"
+#include "render-text.h"
 #include "settings.h"
 
 #define TREE_ENTRIES_MAX 65536
@@ -34,9 +36,10 @@ struct tree_entry {
     bool is_unwritten; /* its problem is that it could not be published */
     int64_t gone_ms;   /* monotonic, since when it is not in the source; 0: it is there */
     struct tree_use *uses;
-    struct tree_use only; /* memory of uses where there is one, as nearly always */
-    char *problem;        /* why it, or a host in it, is not served as it asks; NULL */
-    char name[];          /* of the directory */
+    struct tree_use only;   /* memory of uses where there is one, as nearly always */
+    char *problem;          /* why it, or a host in it, is not served as it asks; NULL */
+    struct open_file *open; /* its file, where it is known who opens it */
+    char name[];            /* of the directory */
 };
 
 struct tree {
@@ -47,6 +50,7 @@ struct tree {
     struct tree_entry **entries; /* by name */
     size_t count;
     size_t capacity;
+    struct open *open; /* NULL: nobody waits at an open */
     int64_t look_ms; /* monotonic: when what is gone has to be looked for again; INT64_MAX: never */
     bool spread;     /* new needs are spread over a second (needs.h) */
     uint64_t rendered; /* files, since the start */
@@ -63,6 +67,9 @@ struct tree {
  */
 int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pullkey_error *error);
 
+/* The headers of its hosts, for render_text. `context` is the entry. */
+bool tree_look_up(void *context, const struct hosts_host *host, struct render_header *ret);
+
 /* Marks the entries whose needs have changed. */
 void tree_mark_changed(struct tree *tree);
 
@@ -71,6 +78,7 @@ void tree_mark_changed(struct tree *tree);
  * problem; the first error is returned when everything was tried.
  */
 int tree_publish(struct tree *tree, struct pullkey_error *error);
+int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error);
 
 void tree_done(struct tree *tree);
 

@@ -18,7 +18,9 @@
 #include "base/output.h"
 #include "changes.h"
 #include "crew.h"
+#include "mounts.h"
 #include "notify.h"
+#include "serve.h"
 #include "status.h"
 #include "tree.h"
 
@@ -37,6 +39,7 @@ struct watch {
     struct tree tree;
     struct changes changes;
     struct status status;
+    struct open_news opens;
     int signals, clock_changes;
     char configuration_problem[PULLKEY_ERROR_SIZE], source_problem[PULLKEY_ERROR_SIZE];
     char summary[PULLKEY_ERROR_SIZE];
@@ -47,6 +50,25 @@ struct watch {
     int64_t watchdog_ms;
     int64_t told_ms; /* when the status was last written */
 };
+
+static void say(const char *text)
+{
+    output_note("%s", text);
+    log_line("hosts", "%s", text);
+}
+
+static void configure_open(struct watch *watch)
+{
+    struct readers readers = { 0 };
+    struct pullkey_error error;
+
+    if (!watch->tree.open)
+        return;
+    if (readers_load(&watch->settings, &readers, &error) < 0)
+        say(error.message);
+    else
+        open_configure(watch->tree.open, watch->crew.timeout_ms, &readers);
+}
 
 /* The new one takes the place of the old one only if it is whole. */
 static int load(struct watch *watch, struct pullkey_error *error)
@@ -66,14 +88,9 @@ static int load(struct watch *watch, struct pullkey_error *error)
     watch->config = config;
     watch->settings = settings;
     watch->crew.timeout_ms = settings.helper_timeout * 1000;
+    configure_open(watch);
     changes_watch_configuration(&watch->changes, &watch->config_source, &watch->config);
     return 0;
-}
-
-static void say(const char *text)
-{
-    output_note("%s", text);
-    log_line("hosts", "%s", text);
 }
 
 /* Remembers a problem for the status, and says it when it is a new one. */
@@ -92,9 +109,13 @@ static void set_problem(const char **ret, char *memory, const struct pullkey_err
 static void reload(struct watch *watch)
 {
     const struct moment now = crew_now();
+    const enum settings_readers policy = watch->settings.readers_policy;
+    const bool scrub = watch->settings.scrub;
     struct pullkey_error error;
     int r = load(watch, &error);
 
+    if (r == 0 && (policy != watch->settings.readers_policy || scrub != watch->settings.scrub))
+        serve_warn(&watch->tree);
     set_problem(&watch->status.configuration_problem, watch->configuration_problem,
                 r < 0 ? &error : NULL);
     /* A store may have changed with it, or alone. */
@@ -201,20 +222,35 @@ static int64_t next_wake(const struct watch *watch)
     wake = sooner(wake, watch->tree.look_ms);
     if (watch->wants_status)
         wake = sooner(wake, watch->told_ms + STATUS_PAUSE_MS);
+    if (watch->tree.open)
+        wake = sooner(wake, open_due_ms(watch->tree.open));
     if (notify_watchdog_ms() > 0)
         wake = sooner(wake, watch->watchdog_ms + notify_watchdog_ms());
     return wake;
 }
 
+/* Until it is known what has happened no file counts as fresh. */
+static void read_changes(struct watch *watch)
+{
+    struct pollfd changes = { .fd = watch->changes.fd, .events = POLLIN };
+
+    if (poll(&changes, 1, 0) == 0)
+        return;
+    if (watch->tree.open)
+        open_unsettle(watch->tree.open);
+    changes_read(&watch->changes, clock_monotonic_ms());
+}
+
 static int wait_for_something(struct watch *watch, struct pullkey_error *error)
 {
-    struct pollfd fds[NEEDS_RUNNING_MAX + 3] = {
+    struct pollfd fds[NEEDS_RUNNING_MAX + 4] = {
         { .fd = watch->signals, .events = POLLIN },
         { .fd = watch->changes.fd, .events = POLLIN },
         /* The wall clock was set. */
         { .fd = watch->clock_changes, .events = POLLIN },
+        { .fd = watch->tree.open ? open_fd(watch->tree.open) : -1, .events = POLLIN },
     };
-    nfds_t count = 3 + crew_poll(&watch->crew, fds + 3);
+    nfds_t count = 4 + crew_poll(&watch->crew, fds + 4);
     uint64_t ignored;
 
     if (clock_poll(fds, count, next_wake(watch)) < 0)
@@ -222,7 +258,7 @@ static int wait_for_something(struct watch *watch, struct pullkey_error *error)
     if (fds[0].revents)
         take_signals(watch);
     if (fds[1].revents)
-        changes_read(&watch->changes, clock_monotonic_ms());
+        read_changes(watch);
     if (fds[2].revents)
         (void)!read(watch->clock_changes, &ignored, sizeof(ignored));
     return 0;
@@ -235,12 +271,47 @@ static void keep_watchdog(struct watch *watch)
     if (notify_watchdog_ms() == 0 || now_ms < watch->watchdog_ms + notify_watchdog_ms())
         return;
     watch->watchdog_ms = now_ms;
-    notify_send("WATCHDOG=1");
+    /* Both threads must live. */
+    if (!watch->tree.open || !open_beat(watch->tree.open))
+        notify_send("WATCHDOG=1");
+}
+
+/* True: somebody waits at an open. */
+static bool take_opens(struct watch *watch)
+{
+    const bool had_open = watch->tree.open != NULL;
+    const uint64_t timeouts = watch->status.open_timeouts;
+    bool hurry = serve_take(&watch->tree, &watch->opens, &watch->status.open_timeouts);
+
+    watch->wants_status = watch->wants_status || watch->status.open_timeouts != timeouts;
+    watch->wants_publish = watch->wants_publish || (had_open && !watch->tree.open);
+    if (!hurry)
+        return false;
+    read_changes(watch);
+    changes_hurry(&watch->changes);
+    return true;
+}
+
+/* Who waits is let in as soon as nothing is missing. */
+static void serve(struct watch *watch)
+{
+    const struct moment now = crew_now();
+    const struct changes *changes = &watch->changes;
+
+    const uint64_t timeouts = serve_release(&watch->tree, &watch->opens, &now);
+
+    watch->status.open_timeouts += timeouts;
+    watch->wants_status = watch->wants_status || timeouts > 0;
+    serve_refresh(&watch->tree,
+                  !changes->source && !changes->configuration && !watch->wants_scan &&
+                      !watch->wants_configuration && !watch->wants_publish,
+                  &now);
 }
 
 /* Everything that is to be done now; nothing in here waits for somebody else. */
 static void work(struct watch *watch)
 {
+    bool hurry = take_opens(watch);
     struct moment now = crew_now();
     bool all = watch->wants_configuration;
 
@@ -263,10 +334,12 @@ static void work(struct watch *watch)
     now = crew_now();
     if (needs_expire(&watch->needs, &now))
         watch->wants_publish = true;
+    serve_want(&watch->tree, &now);
     if (watch->wants_publish)
         publish(watch);
-    if (watch->is_ready)
+    if (watch->is_ready || hurry)
         crew_start(&watch->crew, &watch->needs);
+    serve(watch);
     if (watch->wants_status && clock_monotonic_ms() >= watch->told_ms + STATUS_PAUSE_MS)
         tell(watch);
     if (watch->is_published && !watch->is_ready)
@@ -310,6 +383,7 @@ static int open_events(struct watch *watch, struct pullkey_error *error)
 static void close_all(struct watch *watch)
 {
     crew_end(&watch->crew);
+    serve_end(&watch->tree);
     tree_done(&watch->tree);
     needs_done(&watch->needs);
     publish_close(&watch->publish);
@@ -322,8 +396,10 @@ static void close_all(struct watch *watch)
         (void)close(watch->clock_changes);
 }
 
-static int start(const struct hosts_call *call, struct watch *watch, struct pullkey_error *error)
+static int find_places(const struct hosts_call *call, struct watch *watch,
+                       struct pullkey_error *error)
 {
+    const bool over = call->values[HOSTS_OVERMOUNT] != NULL;
     int r = hosts_source(call, watch->source, error);
 
     if (r == 0)
@@ -332,6 +408,39 @@ static int start(const struct hosts_call *call, struct watch *watch, struct pull
         r = hosts_make_place(watch->target, error);
     if (r == 0)
         r = status_directory(watch->target, watch->directory, error);
+    if (r == 0 && over)
+        r = mounts_check_over(watch->source, watch->target, HOSTS_SOURCE_DEFAULT,
+                              !call->values[HOSTS_SOURCE], error);
+    if (r == 0 && over && !mounts_are_same(watch->target, HOSTS_SOURCE_DEFAULT))
+        say("--overmount: containerd gets no headers until the target is mounted "
+            "over " HOSTS_SOURCE_DEFAULT);
+    return r;
+}
+
+/* --on-open: off, auto or on. */
+static int start_open(const char *mode, struct watch *watch, struct pullkey_error *error)
+{
+    int r;
+
+    if (!mode || strcmp(mode, "off") == 0)
+        return 0;
+    r = open_start(watch->publish.target, watch->target, watch->changes.fd, &watch->tree.open,
+                   error);
+    if (r == 0) {
+        configure_open(watch);
+        return 0;
+    }
+    if (strcmp(mode, "on") == 0)
+        return error_wrap(error, "--on-open=on");
+    (void)error_wrap(error, "going on without --on-open");
+    say(error->message);
+    return 0;
+}
+
+static int start(const struct hosts_call *call, struct watch *watch, struct pullkey_error *error)
+{
+    int r = find_places(call, watch, error);
+
     if (r == 0)
         r = open_events(watch, error);
     watch->changes.own_directory = watch->directory;
@@ -353,13 +462,20 @@ static int start(const struct hosts_call *call, struct watch *watch, struct pull
         .look_ms = INT64_MAX,
         .spread = true,
     };
-    return 0;
+    r = start_open(call->values[HOSTS_ON_OPEN], watch, error);
+    if (r == 0)
+        serve_warn(&watch->tree);
+    return r;
 }
 
 int hosts_watch(const struct hosts_call *call, struct pullkey_error *error)
 {
     static struct watch watch;
+    const char *mode = call->values[HOSTS_ON_OPEN];
     int r;
+
+    if (mode && strcmp(mode, "off") != 0 && strcmp(mode, "auto") != 0 && strcmp(mode, "on") != 0)
+        return hosts_usage(error, "--on-open is off, auto or on");
 
     watch = (struct watch){
         .publish = { .target = -1 },
