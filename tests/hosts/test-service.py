@@ -103,6 +103,11 @@ class Node(Home):
         self.notify.close()
         super().__exit__()
 
+    def prepare(self, commands):
+        """Commands of a shell, in the namespace of everything that is started after this."""
+        words = [*self.enter[:-5], self.enter[-5].replace('exec "$@"', f'{{ {commands}\n}} && exec "$@"')]
+        self.enter = [*words, *self.enter[-4:]]
+
     def inside(self, *command, text=""):
         return self.succeed([*self.enter, *command], text)
 
@@ -239,6 +244,44 @@ if ROOT:
             node.registry(FOREIGN, "who")
             wait_for(lambda: node.user(FOREIGN), "the header of the other")
             node.end()
+
+
+DROP_INS = os.path.join(SHARE, "systemd")
+
+if ROOT:  # the kernel asks nobody else whether a file may be opened
+
+    @case("on open: what its drop-in adds is enough")
+    def on_open():
+        with Node() as node:
+            node.prepare(mount_command("run-pullkey-hosts.mount"))
+            node.registry(OWN, "pullkey")
+            node.log_in(OWN, "alice", MARKER)
+            node.start_daemon(os.path.join(DROP_INS, "on-open.conf"))
+            node.wait_told("READY=1")
+            equal(int(node.process()["CapEff"], 16), 0x2800E0, "capabilities")
+            # The first open waits for the first header: nothing has to be waited for here.
+            place = f"/proc/{node.daemon.pid}/root/run/pullkey/hosts/{OWN}/hosts.toml"
+            with open(place, encoding="utf-8") as file:
+                check("header.Authorization" in file.read(), "there is no header")
+            node.end()
+
+
+@case("overmount: its drop-in and the mounts of the units, in their order")
+def overmount_daemon():
+    with Node() as node:
+        node.registry(OWN, "pullkey")
+        mounts = ["mkdir -p /run/pullkey/containerd /run/pullkey/source"]
+        mounts += [mount_command(f"run-pullkey-{name}.mount") for name in ("containerd", "source")]
+        node.prepare("\n".join(mounts))
+        node.start_daemon(os.path.join(DROP_INS, "overmount.conf"))
+        node.wait_told("READY=1")
+        complete = option("etc-containerd-certs.d.mount", "ConditionPathExists")
+        equal(complete, "/run/pullkey/complete")
+        equal(os.readlink(os.path.join(node.pullkey_run, "complete")), "/run/pullkey/hosts")
+        # Until it is mounted over, the link of other set-ups is left alone.
+        equal(os.readlink(os.path.join(node.pullkey_run, "certs.d")), "/etc/containerd/certs.d")
+        equal(os.listdir(os.path.join(node.pullkey_run, "hosts")), [OWN])
+        node.end()
 
 
 def option(unit, name):

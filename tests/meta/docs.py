@@ -179,6 +179,8 @@ if HAS_HOSTS:
         found = OPTION.findall("\n".join(entries(parts["OPTIONS"])))
         tap.equal(sorted(found), sorted(in_help), "entries of OPTIONS")
         ours = set(OPTION.findall(run("pullkey", "help").stdout + "".join(usages().values())))
+        # Lines that call other programs have their options.
+        text = re.sub(r"^\s*(mkdir|systemctl) .*$", "", text, flags=re.M)
         tap.equal(sorted(set(OPTION.findall(text)) - in_help - ours), [], "only in the manual")
 
 

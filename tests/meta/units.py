@@ -110,14 +110,17 @@ def wanted():
     tap.check("RequiredBy=" not in text, "RequiredBy")
 
 
-@tap.case("the program knows the options that the unit starts it with")
+@tap.case("the program knows the options that the unit and its drop-ins start it with")
 def options():
     with open(os.path.join(UNITS, SERVICE), encoding="utf-8") as file:
         words = re.search(r"^ExecStart=(.*)$", file.read(), re.M)[1].split()
     tap.equal(words[:2], [HOSTS, "watch"])
+    for name in DROP_INS:
+        with open(os.path.join(SHARE, "systemd", name + ".conf"), encoding="utf-8") as file:
+            words += re.findall(r"^Environment=PULLKEY_HOSTS_\w+=(--[a-z-]+)", file.read(), re.M)
     done = subprocess.run([HOSTS, "help", "watch"], capture_output=True, text=True, timeout=30)
     used = [word for word in words if word.startswith("--")]
-    tap.equal(len(used), 3, used)
+    tap.equal(len(used), 5, used)
     for word in used:
         tap.check(re.search(rf"^  {word} ", done.stdout, re.M), f"there is no {word}")
 
