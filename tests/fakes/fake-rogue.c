@@ -34,8 +34,8 @@
 #include "base/secret.h"
 
 static const struct pullkey_option options[] = {
-    { "do", PULLKEY_OPTION_STRING, true },    { "touch", PULLKEY_OPTION_STRINGS, false },
-    { "keep", PULLKEY_OPTION_STRING, false }, { "text", PULLKEY_OPTION_STRING, false },
+    { "do", PULLKEY_OPTION_STRING, true },      { "touch", PULLKEY_OPTION_STRINGS, false },
+    { "keep", PULLKEY_OPTION_STRING, false },   { "text", PULLKEY_OPTION_STRING, false },
     { "status", PULLKEY_OPTION_NUMBER, false }, { NULL },
 };
 
@@ -81,7 +81,8 @@ static void try_all(struct buffer *found, const char *path, bool wanted)
             buffer_printf(found, ",\"%s %s\"", what, path);                                        \
     } while (0)
     TRIED("create in", (fd = open(name, O_WRONLY | O_CREAT, 0600)) >= 0 && close(fd) == 0);
-    TRIED("unlink in", unlink(name) == 0 || (errno == ENOENT && !wanted && access(name, F_OK) == 0));
+    TRIED("unlink in",
+          unlink(name) == 0 || (errno == ENOENT && !wanted && access(name, F_OK) == 0));
     TRIED("mkdir in", mkdir(name, 0700) == 0);
     TRIED("rmdir in", rmdir(name) == 0);
     TRIED("symlink in", symlink("x", name) == 0);
@@ -172,9 +173,8 @@ static void look(const struct json *json, struct buffer *text)
     if (ptrace(PTRACE_SEIZE, parent, 0, 0) == 0)
         buffer_append_text(&found, ",\"ptrace of the daemon\"");
     (void)getrlimit(RLIMIT_CORE, &core);
-    buffer_printf(text, "{\"done\":[%s],\"dumpable\":%d,\"core\":%d,\"descriptors\":%d",
-                  found.data, prctl(PR_GET_DUMPABLE), (int)core.rlim_max,
-                  (int)count_descriptors());
+    buffer_printf(text, "{\"done\":[%s],\"dumpable\":%d,\"core\":%d,\"descriptors\":%d", found.data,
+                  prctl(PR_GET_DUMPABLE), (int)core.rlim_max, (int)count_descriptors());
     append_file(text, "status", "/proc/self/status");
     append_file(text, "arguments", "/proc/self/cmdline");
     buffer_append_text(text, ",\"environment\":\"");

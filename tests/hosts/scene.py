@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon with two registries that must come to no harm, and containerd's own code to look at them.
+"""A daemon with two registries that must come to no harm, and containerd's code to look at them.
 
     with scene() as it:
         it.write("other.example.com", table("https://other.example.com", helper=it.helper.name))
@@ -53,16 +53,17 @@ class Scene:
         return place
 
     def be_root(self):
-        """The daemon is root of a user namespace: its configuration is named, and it runs helpers."""
+        """For a daemon that is root of a user namespace, and runs helpers as that."""
         self.hosts.configure({"helper_user": "root"})
-        self.home.env["PULLKEY_CONFIG"] = os.path.join(self.home.path, ".config/pullkey/config.json")
+        path = os.path.join(self.home.path, ".config/pullkey/config.json")
+        self.home.env["PULLKEY_CONFIG"] = path
         self.home.env["PULLKEY_CACHE_DIR"] = self.home.directory("cache")
 
     def start(self):
         self.hosts.start()
         self.hosts.wait_header(url(GOOD))
         self.wait_read(GOOD, basic(*CREDENTIAL))
-        self._unharmed = {name: self.read(name) for name in (GOOD, LINKED)}
+        self.before = {name: self.read(name) for name in (GOOD, LINKED)}
 
     def read(self, host, directory=None):
         """What containerd makes of a registry; the same for a link and a copy."""
@@ -106,7 +107,7 @@ class Scene:
         wait_for(lambda: not self.hosts.problem(registry), f"{registry} to have no problem")
 
     def expect_unharmed(self):
-        for name, answer in self._unharmed.items():
+        for name, answer in self.before.items():
             equal(self.read(name), answer, name)
 
     def expect_source(self, host):

@@ -23,7 +23,8 @@ from hosts import HostsFile, basic, table, write_hosts
 from registry import die_with_parent
 from tap import case, check, comment, equal, run
 
-KEPT, CHANGED, ADDED, REMOVED = (f"{name}.example.com" for name in ("kept", "changed", "new", "old"))
+KEPT, CHANGED = "kept.example.com", "changed.example.com"
+ADDED, REMOVED = "new.example.com", "old.example.com"
 TO_LINK, TO_COPY = "to-link.example.com", "to-copy.example.com"
 NAMES = (KEPT, CHANGED, ADDED, REMOVED, TO_LINK, TO_COPY)
 PUBLISHING = 280  # system calls at the end of a run, of which each is tried
@@ -274,7 +275,8 @@ class Memory:
 
     def mount(self, options):
         place = self.it.hosts.target
-        subprocess.run([*self._enter, "mount", "-o", f"remount,bind,{options},nosuid,nodev,noexec", place], check=True)
+        options = f"remount,bind,{options},nosuid,nodev,noexec"
+        subprocess.run([*self._enter, "mount", "-o", options, place], check=True)
 
     def fill(self):
         with open(os.path.join(self.it.target, ".fill"), "wb", buffering=0) as file:

@@ -241,7 +241,8 @@ def environment():
         traps = it.home.directory("traps")
         for name in ("SSLKEYLOGFILE", "MALLOC_TRACE", "LD_DEBUG_OUTPUT", "OPENSSL_CONF", "NETRC"):
             it.home.env[name] = os.path.join(traps, name)
-        it.home.env |= {"IFS": "/", "LC_ALL": "tr_TR.UTF-8", "TZ": ":/nonexistent", "GCONV_PATH": traps}
+        it.home.env |= {"IFS": "/", "LC_ALL": "tr_TR.UTF-8", "TZ": ":/nonexistent"}
+        it.home.env["GCONV_PATH"] = traps
         it.home.env |= {"POSIXLY_CORRECT": "1", "CREDENTIALS_DIRECTORY": "relative", "HOME": traps}
         it.home.env |= {"NOTIFY_SOCKET_": "x", "WATCHDOG_USEC": "-1", "WATCHDOG_PID": "1"}
         it.start()
@@ -250,9 +251,10 @@ def environment():
 
 
 @case("names of helpers never become paths, and a helper's name is no option")
-def names():
+def names_of_helpers():
     with scene() as it:
-        for number, name in enumerate(("../x", "a/b", "/bin/sh", ".", "-v", "a b", "", "A", "x" * 99)):
+        names = ("../x", "a/b", "/bin/sh", ".", "-v", "a b", "", "A", "x" * 99)
+        for number, name in enumerate(names):
             host = f"r{number}.example.com"
             it.write(host, table(url(host), helper=name))
             it.wait_problem(host, "credHelper must be the NAME")

@@ -3,8 +3,8 @@
 /*
  * A library for LD_PRELOAD that lets a program see a wall clock that somebody has set. A test tool.
  *
- *   CLOCK_SHIFT   a file of 8 bytes that is mapped and shared: seconds, as a number of 64 bits in the
- *                 machine's order, that are added to CLOCK_REALTIME. Other clocks go on as they are.
+ *   CLOCK_SHIFT   a file of 8 bytes that is mapped and shared: seconds, as a number of 64 bits in
+ *                 the machine's order, that are added to CLOCK_REALTIME. Other clocks stay right.
  */
 
 #include <fcntl.h>
