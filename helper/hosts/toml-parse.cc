@@ -218,13 +218,22 @@ class converter
         return value.is_table() || (value.is_array() && key > member.begin);
     }
 
+    // The header is that of a table or array in it, be it a level or more below.
     static bool shares_header(const struct toml_item *table)
     {
+        return is_header_below(table, table->begin);
+    }
+
+    static bool is_header_below(const struct toml_item *table, std::size_t begin)
+    {
         for (const struct toml_item *member = table->first; member != nullptr;
-             member = member->next)
-            if ((member->kind == TOML_TABLE || member->kind == TOML_ARRAY) &&
-                member->begin == table->begin)
+             member = member->next) {
+            if (member->kind != TOML_TABLE && member->kind != TOML_ARRAY)
+                continue;
+            if (member->begin == begin || (member->kind == TOML_TABLE && !member->is_inline &&
+                                           is_header_below(member, begin)))
                 return true;
+        }
         return false;
     }
 

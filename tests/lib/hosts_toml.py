@@ -341,6 +341,10 @@ class Maker:
                 below.insert(0, below.pop())
         if maybe(0.05):
             below.append(self.section(["host", name, "deep", "er"], {"x": {"y": 1}}))
+            if maybe(0.5):
+                below.append(self.section(["host", name, "deep"], {"z": 1}))
+        if maybe(0.03):
+            below.insert(0, self.section(["host", name, "auth", "deep"], {"x": 1}))
         return below
 
     def hidden_host(self, name):

@@ -92,6 +92,7 @@ static void where_it_is_put(void **state)
         { "[[host.\"" A "\".list]]\n[host.\"" B "\"]\n" AUTH,
           "[[host.\"" A "\".list]]\n[host.\"" B "\"]\n" HEADER LINE AUTH },
         { "[host.'" A "'.deep.er]\n" AUTH, HEADER LINE "[host.'" A "'.deep.er]\n" AUTH },
+        { "[host.\"" A "\".auth.x]\n" AUTH, HEADER LINE "[host.\"" A "\".auth.x]\n" AUTH },
         /* Hosts that need no header are as they were. */
         { "[host.\"" B "\"]\n" HOST "credHelper = 'x'\n",
           "[host.\"" B "\"]\n" HOST "header." LINE "credHelper = 'x'\n" },

@@ -193,7 +193,9 @@ static void headers(void **state)
                                "[[list]]\n"
                                "[list.sub]\n"
                                "[[only.list]]\n"
-                               "nested = [[1]]\n";
+                               "nested = [[1]]\n"
+                               "[p.q.r.s]\n"
+                               "[p.q.r]\n";
     cleanup_toml struct toml_document toml = { 0 };
     struct pullkey_error error;
     const struct toml_item *item;
@@ -228,8 +230,16 @@ static void headers(void **state)
     assert_false(FIND(&toml, "only")->has_header);
     assert_place(&toml, FIND(&toml, "only", "list")->first->first, "nested", "[[1]]", 14);
 
+    /* A header of its own between two that have none. */
+    assert_false(FIND(&toml, "p")->has_header);
+    assert_false(FIND(&toml, "p", "q")->has_header);
+    assert_place(&toml, FIND(&toml, "p", "q", "r"), "", "[p.q.r]", 16);
+    assert_true(FIND(&toml, "p", "q", "r")->has_header);
+    assert_place(&toml, FIND(&toml, "p", "q", "r", "s"), "", "[p.q.r.s]", 15);
+
     item = toml.root->first;
-    for (const char *const *key = (const char *const[]){ "z", "other", "a", "list", "only", NULL };
+    for (const char *const *key =
+             (const char *const[]){ "z", "other", "a", "list", "only", "p", NULL };
          *key; key++, item = item->next)
         assert_string_equal(item->key, *key);
     assert_null(item);
