@@ -80,3 +80,31 @@ int kept_renew(struct tree *tree, struct tree_entry *entry, struct pullkey_error
         r = present_pad(tree, &present, error);
     return r < 0 ? r : present_publish(tree, entry, &present, error);
 }
+
+/* What gave the header gives it no more. Of a host that is not in the source any more nobody knows.
+ */
+static bool is_gone(const struct tree_entry *entry, const char *url)
+{
+    for (size_t i = 0; i < entry->use_count; i++)
+        if (strcmp(entry->uses[i].need->url, url) == 0)
+            return entry->uses[i].need->header.length == 0;
+    return false;
+}
+
+bool kept_is_stale(const struct tree *tree, const struct tree_entry *entry)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
+    cleanup_hosts_file struct hosts_file old = { 0 };
+    struct pullkey_error ignored;
+    char helper[RENEW_HELPER_SIZE];
+
+    if (publish_read(tree->publish, entry->name, &text, &ignored) < 0 ||
+        hosts_file_parse("", entry->name, text.data ? text.data : "", text.length, NULL, &old,
+                         &ignored) < 0)
+        return false;
+    for (size_t i = 0; i < old.host_count; i++)
+        if (old.hosts[i].name && renew_helper(&old, &old.hosts[i], helper) &&
+            is_gone(entry, old.hosts[i].name))
+            return true;
+    return false;
+}

@@ -20,4 +20,7 @@ bool kept_adopt(struct tree *tree, struct tree_entry *entry, const struct moment
  * -PULLKEY_NOT_FOUND where that is nothing, or a link. */
 int kept_renew(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error);
 
+/* A header of ours is published that its host must not have any more. */
+bool kept_is_stale(const struct tree *tree, const struct tree_entry *entry);
+
 #endif

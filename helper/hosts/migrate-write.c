@@ -24,7 +24,17 @@
 #define TEMPORARY_SUFFIX ".pullkey-new" /* never one that containerd would import or read */
 #define LABEL_MAX 4096
 #define CHECK_MS 15000
-#define CONTAINERD "/usr/bin/containerd"
+
+/* Where distributions and the project's own archives put it. */
+static const char *find_containerd(void)
+{
+    static const char *const places[] = { "/usr/bin/containerd", "/usr/local/bin/containerd" };
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (access(places[i], X_OK) == 0)
+            return places[i];
+    return NULL;
+}
 
 static void close_fd(int *fd)
 {
@@ -398,7 +408,7 @@ int migrate_write_file(const struct node *node, const struct migrate_file *file,
 /* -- containerd -- */
 
 /* What it prints may hold secrets: it goes nowhere. The end of the pipe tells the end of it. */
-static int start(const char *path, pid_t *ret_pid, int *ret_fd)
+static int start(const char *containerd, const char *path, pid_t *ret_pid, int *ret_fd)
 {
     char *const argv[] = { (char[]){ "containerd" }, (char[]){ "--config" },
                            (char *)(uintptr_t)path,  (char[]){ "config" },
@@ -422,7 +432,7 @@ static int start(const char *path, pid_t *ret_pid, int *ret_fd)
     (void)posix_spawnattr_setsigmask(&attributes, &none);
     (void)posix_spawnattr_setsigdefault(&attributes, &all);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    r = posix_spawn(ret_pid, CONTAINERD, &actions, &attributes, argv, environment);
+    r = posix_spawn(ret_pid, containerd, &actions, &attributes, argv, environment);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)posix_spawnattr_destroy(&attributes);
     (void)close(ends[1]);
@@ -435,14 +445,15 @@ static int start(const char *path, pid_t *ret_pid, int *ret_fd)
 
 int migrate_check_config(const char *path, struct pullkey_error *error)
 {
+    const char *containerd = find_containerd();
     struct pollfd wait = { .events = POLLIN };
     int status = 0, fd, ready;
     pid_t pid;
 
-    if (access(CONTAINERD, X_OK) < 0)
+    if (!containerd)
         return 0;
-    if (start(path, &pid, &fd) < 0)
-        return error_set(error, PULLKEY_INTERNAL, "cannot run %s to check it", CONTAINERD);
+    if (start(containerd, path, &pid, &fd) < 0)
+        return error_set(error, PULLKEY_INTERNAL, "cannot run %s to check it", containerd);
     wait.fd = fd;
     ready = clock_poll(&wait, 1, clock_monotonic_ms() + CHECK_MS);
     (void)close(fd);
@@ -452,10 +463,10 @@ int migrate_check_config(const char *path, struct pullkey_error *error)
         ;
     if (ready <= 0)
         return error_set(error, PULLKEY_UNREACHABLE, "%s did not check it within %d seconds",
-                         CONTAINERD, CHECK_MS / 1000);
+                         containerd, CHECK_MS / 1000);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return error_set(error, PULLKEY_INVALID,
                          "%s config dump refuses the new text: nothing was changed by it",
-                         CONTAINERD);
+                         containerd);
     return 0;
 }

@@ -277,24 +277,36 @@ bool needs_expire(struct needs *needs, const struct moment *now)
     return found;
 }
 
+/* The lower the sooner. */
+static int rank_of(const struct need *need)
+{
+    return need->is_wanted ? 0 : need->failures == 0 ? 1 : 2;
+}
+
+/* One that failed the last time has to wait for others that did, unless somebody waits for it. */
+static bool may_run(const struct needs *needs, const struct need *need)
+{
+    return needs->running < NEEDS_RUNNING_MAX &&
+           (rank_of(need) < 2 || needs->retrying < NEEDS_RETRYING_MAX);
+}
+
 static struct need *find_due(struct needs *needs, const struct moment *now)
 {
-    struct need *first = NULL;
+    struct need *best = NULL;
 
     for (struct need *need = needs->first; need; need = need->next) {
-        if (need->is_running || !is_due(need, now))
+        if (need->is_running || !is_due(need, now) || !may_run(needs, need))
             continue;
-        if (need->is_wanted || needs->wanted == 0)
-            return need;
-        if (!first)
-            first = need;
+        if (!best || rank_of(need) < rank_of(best) ||
+            (rank_of(need) == rank_of(best) && need->due_ms < best->due_ms))
+            best = need;
     }
-    return first;
+    return best;
 }
 
 struct need *needs_take_due(struct needs *needs, const struct moment *now)
 {
-    struct need *need = needs->running < NEEDS_RUNNING_MAX ? find_due(needs, now) : NULL;
+    struct need *need = find_due(needs, now);
 
     if (need) {
         need->is_running = true;
@@ -303,6 +315,7 @@ struct need *needs_take_due(struct needs *needs, const struct moment *now)
         need->renew_wall = INT64_MAX;
         need->asked++;
         needs->running++;
+        needs->retrying += need->failures > 0;
     }
     return need;
 }
@@ -335,6 +348,7 @@ void needs_answer(struct needs *needs, struct need *need, struct record *record,
     need->is_running = false;
     need->is_doubtful = asked_again;
     needs->running--;
+    needs->retrying -= need->failures > 0;
     need->fetched = *now;
     if (record->error.code == PULLKEY_OK) {
         take_header(need, record, now);
@@ -383,7 +397,7 @@ int64_t needs_wait_ms(const struct needs *needs, const struct moment *now)
             wait = sooner(wait, (need->expiry - EXPIRY_MARGIN - now->wall) * 1000);
             wait = sooner(wait, need->expires_ms - EXPIRY_MARGIN * 1000 - now->monotonic_ms);
         }
-        if (need->is_running || needs->running >= NEEDS_RUNNING_MAX)
+        if (need->is_running || !may_run(needs, need))
             continue;
         if (is_due(need, now))
             return 0;

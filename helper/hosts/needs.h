@@ -24,6 +24,7 @@
 #include "record.h"
 
 #define NEEDS_RUNNING_MAX 8
+#define NEEDS_RETRYING_MAX 4 /* of them: helpers that hang must not keep others waiting */
 #define NEEDS_BOOT_SPREAD_MS 1000
 
 struct moment {
@@ -78,7 +79,8 @@ struct need {
 struct needs {
     struct need *first;
     size_t running;
-    size_t wanted; /* by somebody who waits, and not running yet */
+    size_t wanted;   /* by somebody who waits, and not running yet */
+    size_t retrying; /* running, and failed the last time */
 };
 
 void needs_done(struct needs *needs);
@@ -115,7 +117,8 @@ bool fresh_is_now(const struct fresh *fresh, const struct moment *now);
 /* Takes away headers that have expired. True if there was one. */
 bool needs_expire(struct needs *needs, const struct moment *now);
 
-/* The next one to ask for now, marked as running, or NULL. */
+/* The next one to ask for now, marked as running, or NULL: what somebody waits for, then what did
+ * not fail the last time, each the longest due first. */
 struct need *needs_take_due(struct needs *needs, const struct moment *now);
 
 /* The answer for one that is running. The record is emptied. */

@@ -308,7 +308,7 @@ static bool is_same_path(struct render *render, const struct toml_item *old,
     if (!is_bare_path(old))
         return is_same_text(old, new);
     render->is_out_of_memory = render->is_out_of_memory || !path;
-    return path && new->string_length == length && memcmp(new->string, path, length) == 0;
+    return path && new->string_length == length &&memcmp(new->string, path, length) == 0;
 }
 
 static bool is_same(struct render *render, const struct toml_item *old, const struct toml_item *new,

@@ -17,7 +17,7 @@ extern "C" {
 
 #define TOML_SIZE_MAX (1024 * 1024)       /* of a file */
 #define TOML_TEXT_MAX (2 * TOML_SIZE_MAX) /* of one with headers put into it */
-#define TOML_DEPTH_MAX 256 /* of brackets, and of dots in a key */
+#define TOML_DEPTH_MAX 256                /* of brackets, and of dots in a key */
 
 enum toml_kind {
     TOML_TABLE = 1,

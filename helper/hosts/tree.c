@@ -402,6 +402,31 @@ static int publish_linked(struct tree *tree, struct tree_entry *entry, struct pu
     return r;
 }
 
+/*
+ * There is no room for the file, but a link takes none: for a registry that would be missing, and
+ * in place of a header that is not to be seen any more.
+ */
+static void fall_back(struct tree *tree, struct tree_entry *entry)
+{
+    struct pullkey_error ignored;
+    int r = -1;
+
+    if (kept_is_stale(tree, entry))
+        r = publish_link(tree->publish, entry->name, &ignored);
+    else if (!entry->is_published)
+        r = publish_link_unread(tree->publish, entry->name, &ignored);
+    if (r == 0)
+        entry->is_published = true;
+}
+
+bool tree_is_complete(const struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        if (!tree->entries[i]->is_published)
+            return false;
+    return true;
+}
+
 int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error)
 {
     int r;
@@ -417,6 +442,7 @@ int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullk
     if (r < 0) {
         set_problem(entry, error->message);
         entry->is_unwritten = true;
+        fall_back(tree, entry);
         return r;
     }
     if (entry->is_unwritten) {

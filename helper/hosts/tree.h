@@ -78,6 +78,9 @@ void tree_mark_changed(struct tree *tree);
  * problem; the first error is returned when everything was tried.
  */
 int tree_publish(struct tree *tree, struct pullkey_error *error);
+
+/* Each registry of the source is in the target, as a link at least. */
+bool tree_is_complete(const struct tree *tree);
 int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error);
 
 void tree_done(struct tree *tree);

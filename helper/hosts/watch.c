@@ -166,9 +166,9 @@ static void publish(struct watch *watch)
     if (r < 0) {
         say(error.message);
         watch->retry_ms = clock_monotonic_ms() + RETRY_MS;
-        return;
     }
-    watch->is_published = true;
+    /* One that cannot be written is no reason to serve none. */
+    watch->is_published = watch->is_published || r == 0 || tree_is_complete(&watch->tree);
 }
 
 static void tell(struct watch *watch)
@@ -213,7 +213,8 @@ static int64_t sooner(int64_t a, int64_t b)
 static int64_t next_wake(const struct watch *watch)
 {
     const struct moment now = crew_now();
-    int64_t wait = needs_wait_ms(&watch->needs, &now);
+    /* Before the tree is complete nobody is asked. */
+    int64_t wait = watch->is_ready ? needs_wait_ms(&watch->needs, &now) : -1;
     int64_t wake = wait < 0 ? INT64_MAX : now.monotonic_ms + wait;
 
     wake = sooner(wake, crew_deadline(&watch->crew));

@@ -205,6 +205,40 @@ static void no_more_than_the_limit_run(void **ignored)
     needs_done(&needs);
 }
 
+/* Helpers that hang are asked again and again; a good one is asked between them. */
+static void failures_leave_room(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *running[NEEDS_RUNNING_MAX], *good;
+    struct moment now = at(0);
+    char url[64];
+
+    (void)ignored;
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(url, sizeof(url), "https://r%d.example", i);
+        (void)add(&needs, url);
+    }
+    for (int i = 0; i < 40; i++)
+        answer(&needs, failure_of(PULLKEY_UNREACHABLE), now);
+    now = at(60);
+    good = needs_get(&needs, "pullkey", "https://good.example", 900, &now, false);
+    assert_ptr_equal(good, needs_take_due(&needs, &now));
+    for (int i = 0; i < NEEDS_RETRYING_MAX; i++) {
+        running[i] = needs_take_due(&needs, &now);
+        assert_non_null(running[i]);
+    }
+    assert_null(needs_take_due(&needs, &now));
+    /* Nothing can be started, so there is nothing to wake for. */
+    assert_true(needs_wait_ms(&needs, &now) != 0);
+    for (int i = 0; i < NEEDS_RETRYING_MAX; i++) {
+        struct record record = failure_of(PULLKEY_UNREACHABLE);
+
+        needs_answer(&needs, running[i], &record, &now);
+    }
+    assert_int_equal(0, needs_wait_ms(&needs, &now));
+    needs_done(&needs);
+}
+
 static void renewal_comes_before_expiry(void **ignored)
 {
     struct needs needs = { 0 };
@@ -495,6 +529,7 @@ int main(void)
         cmocka_unit_test_setup(an_open_waits_for_what_is_not_fresh, set_up),
         cmocka_unit_test_setup(what_is_wanted_comes_first, set_up),
         cmocka_unit_test_setup(no_more_than_the_limit_run, set_up),
+        cmocka_unit_test_setup(failures_leave_room, set_up),
         cmocka_unit_test_setup(renewal_comes_before_expiry, set_up),
         cmocka_unit_test_setup(short_lives_keep_most_of_their_time, set_up),
         cmocka_unit_test_setup(failures_back_off, set_up),
