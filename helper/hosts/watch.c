@@ -42,6 +42,8 @@ struct watch {
     struct open_news opens;
     int signals, clock_changes;
     char configuration_problem[PULLKEY_ERROR_SIZE], source_problem[PULLKEY_ERROR_SIZE];
+    const char *target_problem; /* said already */
+    char target_message[PULLKEY_ERROR_SIZE];
     char summary[PULLKEY_ERROR_SIZE];
     bool is_published, is_ready, is_ending;
     bool wants_scan, wants_configuration; /* to be done in the next round */
@@ -163,10 +165,9 @@ static void publish(struct watch *watch)
     r = tree_publish(&watch->tree, &error);
     watch->wants_publish = false;
     watch->wants_status = true;
-    if (r < 0) {
-        say(error.message);
+    set_problem(&watch->target_problem, watch->target_message, r < 0 ? &error : NULL);
+    if (r < 0)
         watch->retry_ms = clock_monotonic_ms() + RETRY_MS;
-    }
     /* One that cannot be written is no reason to serve none. */
     watch->is_published = watch->is_published || r == 0 || tree_is_complete(&watch->tree);
 }

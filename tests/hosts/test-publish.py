@@ -20,7 +20,7 @@ from scene import CREDENTIAL, GOOD, scene, url
 from daemon import ROOT, program_path
 from home import Home
 from hosts import HostsFile, basic, table, write_hosts
-from registry import die_with_parent
+from registry import die_with_parent, wait_for
 from tap import case, check, comment, equal, run
 
 KEPT, CHANGED = "kept.example.com", "changed.example.com"
@@ -286,6 +286,20 @@ class Memory:
             except OSError:
                 return
 
+    def fill_unseen(self):
+        """The same with a file that has no name."""
+        path = os.path.join(self.it.target, ".fill")
+        self._unseen = open(path, "wb", buffering=0)
+        os.unlink(path)
+        try:
+            while self._unseen.write(bytes(4096)):
+                pass
+        except OSError:
+            return
+
+    def empty_unseen(self):
+        self._unseen.close()
+
     def use_inodes(self):
         try:
             for number in range(1000):
@@ -349,6 +363,41 @@ for name_of_end, (begin, end, words) in ENDS.items():
     @case(f"a target that is {name_of_end}: what was there stays, and is mended later")
     def real(begin=begin, end=end, words=words):
         on_real_file_system(begin, end, words)
+
+
+@case("a target that is full from the start: all are links, nobody waits, and headers come later")
+def full_at_start():
+    with scene(start=False) as it:
+        memory = Memory(it)
+        try:
+            memory.fill_unseen()
+            it.hosts.start()
+            it.wait_problem(GOOD, "No space left on device")
+            check(os.path.islink(os.path.join(it.target, GOOD)), "no link")
+            memory.empty_unseen()
+            it.hosts.reload()
+            it.wait_read(GOOD, basic(*CREDENTIAL))
+            it.wait_fine(GOOD)
+        finally:
+            it.hosts.stop()
+            memory.stop()
+
+
+@case("a header whose credential is gone goes from a full target too")
+def full_and_gone():
+    with scene(start=False) as it:
+        memory = Memory(it)
+        try:
+            it.start()
+            it.wait_read(GOOD, basic(*CREDENTIAL))
+            memory.fill()
+            del it.helper.credentials[GOOD]
+            it.hosts.reload()
+            wait_for(lambda: not it.read(GOOD)["hosts"][0]["header"], "the header to go")
+            memory.empty()
+        finally:
+            it.hosts.stop()
+            memory.stop()
 
 
 sys.exit(run())
