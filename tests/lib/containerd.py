@@ -118,6 +118,10 @@ class Containerd:
         """Do the headers of a host go to its token server too?"""
         return self.version >= (2, 1)
 
+    @property
+    def process_id(self):
+        return self._process.pid
+
     def start(self):
         configuration = self.home.write("containerd.toml", self.configuration())
         with open(self._log, "ab") as log:

@@ -37,6 +37,7 @@ class Hosts:
         self.link = os.path.join(self.directory, "certs.d")
         self.log_path = os.path.join(home.path, "pullkey-hosts.log")  # PULLKEY_LOG
         self.output_path = os.path.join(home.path, "pullkey-hosts.output")  # of the daemon
+        self.options = []  # more of the command line
         self.process = None
         self.notified = []
         self._socket = None
@@ -78,7 +79,7 @@ class Hosts:
         env = {"NOTIFY_SOCKET": self._socket.getsockname(), "PULLKEY_LOG": self.log_path}
         with open(self.output_path, "ab") as output:
             self.process = subprocess.Popen(
-                [self.program, "watch", *arguments],
+                [self.program, "watch", *arguments, *self.options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

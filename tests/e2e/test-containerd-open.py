@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--on-open through real containerds: their open of a hosts.toml waits for what is true now.
+
+The target is a file system of its own, in a mount namespace that the whole test runs in. An ordinary
+user cannot have that: there --on-open=auto goes on without.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from functools import partial
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+from containerd import VERSIONS
+from daemon import ROOT
+from helper import Helper
+from hosts import basic, table
+from node import named, node
+from registry import Registry, wait_for
+from scenario import PASSWORD, USER
+from service import Gate
+from tap import CASES, check, equal, run
+
+ALONE = "PULLKEY_TEST_NAMESPACE"
+if ROOT and not os.environ.get(ALONE):
+    os.environ[ALONE] = "1"
+    words = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
+    os.execvp(words[0], words)
+
+
+@contextmanager
+def opened(version, mode="on", **options):
+    """A node whose daemon answers opens, with a gate that takes alice's first password."""
+    with Registry({USER: PASSWORD}) as registry, Gate(registry, ("alice", "first")) as gate:
+        with node(version, registry, start=False, **options) as it:
+            if ROOT:
+                os.makedirs(it.hosts.target, 0o700, exist_ok=True)
+                words = ["mount", "-t", "tmpfs", "-o", "mode=0700", "none", it.hosts.target]
+                subprocess.run(words, check=True)
+            it.hosts.options = [f"--on-open={mode}"]
+            try:
+                yield it, gate
+            finally:
+                it.hosts.stop()
+                if ROOT:
+                    subprocess.run(["umount", "--lazy", it.hosts.target], check=True)
+
+
+def credentials(gate):
+    return {r.credential for r in gate.requests if r.path != "/v2/"}
+
+
+def rotated(version):
+    """The pull right after a login has the new password: nobody waits for anything between."""
+    with opened(version) as (it, gate):
+        it.write(gate.address, table(f"https://{gate.address}", helper="pullkey"))
+        it.login(gate.address, "alice", "first")
+        it.hosts.start()
+        it.expect_pulled(it.reference(gate.address))
+        gate.accepted = [("alice", "second")]
+        it.expect_refused(it.reference(gate.address))
+        gate.clear()
+        it.login(gate.address, "alice", "second")
+        it.expect_pulled(it.reference(gate.address))
+        equal(credentials(gate), {("Basic", "alice", "second")}, "what the registry got")
+        it.logout(gate.address)
+        it.expect_refused(it.reference(gate.address))
+
+
+def killed(version):
+    """The daemon dies while containerd waits in an open: it reads the last good file."""
+    with Helper() as helper, opened(version, containerd={"helper_timeout": 30}) as (it, gate):
+        url = f"https://{gate.address}"
+        helper.credentials[gate.address] = ("alice", "first")
+        it.write(gate.address, table(url, helper=helper.name))
+        it.hosts.start()
+        it.wait_header(url)
+        helper.hold()
+        it.hosts.reload()
+        wait_for(lambda: len(helper.runs) > 1, "the helper to be asked again")
+        it.containerd.forget()
+        results = []
+        reference = it.reference(gate.address)
+        pull = threading.Thread(target=lambda: results.append(it.containerd.crictl_pull(reference)))
+        pull.start()
+        wait_for(lambda: is_opening(it.containerd), "containerd to wait in its open")
+        it.hosts.kill()
+        pull.join(60)
+        check(results and results[0].returncode == 0, f"the pull: {results}")
+        equal(credentials(gate), {("Basic", "alice", "first")}, "what the registry got")
+        helper.let_go()
+
+
+def is_opening(containerd):
+    """A thread of it is held by the kernel until somebody answers its open."""
+    directory = f"/proc/{containerd.process_id}/task"
+    for thread in os.listdir(directory):
+        try:
+            with open(f"{directory}/{thread}/wchan", encoding="ascii") as file:
+                if "fanotify" in file.read():
+                    return True
+        except OSError:
+            pass
+    return False
+
+
+def scrubbed(version):
+    """No header is in a file but while it is read, and pulls go on."""
+    with opened(version, containerd={"scrub": True}) as (it, gate):
+        it.write(gate.address, table(f"https://{gate.address}", helper="pullkey"))
+        it.login(gate.address, "alice", "first")
+        it.hosts.start()
+        it.expect_pulled(it.reference(gate.address))
+        secret = basic("alice", "first").removeprefix("Basic ")
+        it.hosts.stop()
+        equal(it.home.find_text(secret), [], "files that hold the header at rest")
+
+
+def readers(version):
+    """Who is not listed cannot read, and containerd, which is, pulls."""
+    with opened(version) as (it, gate):
+        listed = [os.path.realpath(it.containerd.program), os.path.realpath(it.containerd.ctr_program)]
+        it.hosts.configure({"readers_policy": "deny", "readers": listed})
+        it.write(gate.address, table(f"https://{gate.address}", helper="pullkey"))
+        it.login(gate.address, "alice", "first")
+        it.hosts.start()
+        it.expect_pulled(it.reference(gate.address))
+        path = os.path.join(it.hosts.target, gate.address, "hosts.toml")
+        result = subprocess.run(["cat", path], capture_output=True, text=True)
+        check(result.returncode != 0 and "not permitted" in result.stderr, result)
+        it.hosts.stop()
+
+
+def unprivileged(version):
+    """auto says why it cannot, once, and pulls go on; on refuses to start."""
+    with opened(version, "auto") as (it, gate):
+        it.write(gate.address, table(f"https://{gate.address}", helper="pullkey"))
+        it.login(gate.address, "alice", "first")
+        it.hosts.start()
+        it.wait_header(f"https://{gate.address}")
+        it.expect_pulled(it.reference(gate.address))
+        check("on-open" in it.hosts.output(), it.hosts.output())
+
+
+if ROOT:
+    NAMES = [("a password that changes, and the pull right after it", rotated)]
+    NAMES += [("the daemon is killed during an open", killed)]
+    CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
+    ONCE = [("scrub", scrubbed), ("readers_policy deny", readers)]
+    CASES += [(named(VERSIONS[0], name), partial(function, VERSIONS[0])) for name, function in ONCE]
+else:
+    CASES += [(named(VERSIONS[0], "--on-open=auto"), partial(unprivileged, VERSIONS[0]))]
+
+sys.exit(run())
