@@ -72,6 +72,11 @@ static int write_path(const struct render *render, const struct toml_item *item,
     cleanup_release char *path = is_bare_path(item) ? join_path(render->directory, item, &length)
                                                     : secret_copy(item->string, length);
 
+    /* Where lines end with CR and LF, one reader keeps the CR of a string and the other does not.
+     */
+    if (memchr(render->file->toml.text + item->begin, '\r', item->end - item->begin))
+        return toml_error(&render->file->toml, item, error,
+                          "a path has a line end in it; write it on one line");
     if (!path)
         return error_memory(error);
     toml_write_string(text, path, length);

@@ -42,6 +42,7 @@ REFUSALS = {
     "no TOML": r"this is not TOML|this is not UTF-8|NUL in a key",
     "containerd does not read it": r"as it is, containerd ignores|it ignores the whole file",
     "two spellings of a key": r"in another case",
+    "a path of several lines": r"a path has a line end in it",
     "no place for the header": r"a header cannot be put into it",
 }
 

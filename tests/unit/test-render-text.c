@@ -235,9 +235,10 @@ static void paths(void **state)
 
 static void refused(void **state)
 {
-    static const char *const rows[] = {
+    static const char *const rows[][2] = {
         /* Dotted keys and a table of one host: there is no line to put it on. */
-        "[host]\n\"" A "\".header.X = 'y'\n" AUTH,
+        { "[host]\n\"" A "\".header.X = 'y'\n" AUTH, "hosts.toml: a header cannot be put into it" },
+        { HOST "ca = '''a\r\nb'''\r\n" AUTH, "a path has a line end in it" },
     };
 
     (void)state;
@@ -245,8 +246,8 @@ static void refused(void **state)
         cleanup_buffer struct buffer result = BUFFER_INIT(RENDER_SIZE_MAX);
         struct pullkey_error error;
 
-        assert_refused(render_for("r.example", rows[i], NULL, &result, &error), PULLKEY_INVALID,
-                       "hosts.toml: a header cannot be put into it", error);
+        assert_refused(render_for("r.example", rows[i][0], NULL, &result, &error), PULLKEY_INVALID,
+                       rows[i][1], error);
     }
 }
 
