@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "needs.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -57,7 +58,7 @@ static void free_need(struct need *need)
     secret_release(need->error.message);
     secret_release(need->failed);
     secret_done(&need->header);
-    secret_release(need);
+    free(need);
 }
 
 void needs_done(struct needs *needs)
@@ -95,7 +96,8 @@ struct need *needs_get(struct needs *needs, const char *helper, const char *url,
             strcmp(need->helper, helper) == 0 && strcmp(need->url, url) == 0)
             return need;
     }
-    need = secret_alloc(sizeof(*need) + helper_size + url_size);
+    /* Not of secret_alloc: there are thousands, and the header has memory of its own. */
+    need = calloc(1, sizeof(*need) + helper_size + url_size);
     if (!need)
         return NULL;
     need->helper = memcpy(need->text, helper, helper_size);

@@ -30,7 +30,7 @@ static void free_entry(struct tree *tree, struct tree_entry *entry)
     present_forget(tree, entry);
     clear_uses(entry);
     secret_release(entry->problem);
-    secret_release(entry);
+    free(entry);
 }
 
 void tree_done(struct tree *tree)
@@ -102,7 +102,7 @@ static int get_entry(struct tree *tree, const char *name, struct tree_entry **re
     r = grow(tree, error);
     if (r < 0)
         return r;
-    entry = secret_alloc(sizeof(*entry) + strlen(name) + 1);
+    entry = calloc(1, sizeof(*entry) + strlen(name) + 1);
     if (!entry)
         return error_memory(error);
     memcpy(entry->name, name, strlen(name) + 1);
