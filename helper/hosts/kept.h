@@ -20,6 +20,15 @@ bool kept_adopt(struct tree *tree, struct tree_entry *entry, const struct moment
  * -PULLKEY_NOT_FOUND where that is nothing, or a link. */
 int kept_renew(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error);
 
+/*
+ * Headers that have expired go, whatever the source is doing: a file system that hangs stops the
+ * daemon in the middle of a look at it, until systemd's watchdog starts another one. So the first
+ * is done at the start, for what earlier runs have left, the second as soon as something expires;
+ * neither looks at the source.
+ */
+void kept_sweep(const struct publish *publish, int64_t wall);
+void kept_expire(struct tree *tree);
+
 /* A header of ours is published that its host must not have any more. */
 bool kept_is_stale(const struct tree *tree, const struct tree_entry *entry);
 

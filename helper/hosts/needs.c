@@ -163,12 +163,17 @@ static void drop_header(struct need *need)
     need->expires_ms = INT64_MAX;
 }
 
+bool needs_is_past(int64_t expiry, int64_t wall)
+{
+    return expiry != 0 && wall >= expiry - EXPIRY_MARGIN;
+}
+
 int needs_recover(struct need *need, const struct pullkey_secret *header, int64_t expiry,
                   const struct moment *now, struct pullkey_error *error)
 {
     int r;
 
-    if (need->header.length > 0 || (expiry != 0 && expiry - EXPIRY_MARGIN <= now->wall) ||
+    if (need->header.length > 0 || needs_is_past(expiry, now->wall) ||
         !record_is_header(header->bytes, header->length))
         return 0;
     r = secret_set(&need->header, header->bytes, header->length, error);
@@ -262,7 +267,7 @@ bool fresh_is_now(const struct fresh *fresh, const struct moment *now)
 static bool is_expired(const struct need *need, const struct moment *now)
 {
     return need->header.length > 0 && need->expiry != 0 &&
-           (now->wall >= need->expiry - EXPIRY_MARGIN ||
+           (needs_is_past(need->expiry, now->wall) ||
             now->monotonic_ms >= need->expires_ms - EXPIRY_MARGIN * 1000);
 }
 
@@ -343,8 +348,7 @@ void needs_answer(struct needs *needs, struct need *need, struct record *record,
 {
     bool asked_again = need->due_ms != INT64_MAX;
 
-    if (record->error.code == PULLKEY_OK && record->expiry != 0 &&
-        record->expiry - EXPIRY_MARGIN <= now->wall)
+    if (record->error.code == PULLKEY_OK && needs_is_past(record->expiry, now->wall))
         (void)error_set(&record->error, PULLKEY_INVALID,
                         "the helper answered a credential that has expired; is the clock right?");
     need->is_running = false;

@@ -114,6 +114,9 @@ bool needs_is_awaited(const struct need *need, const struct moment *now);
 void needs_narrow_fresh(const struct need *need, const struct moment *now, struct fresh *ret);
 bool fresh_is_now(const struct fresh *fresh, const struct moment *now);
 
+/* A header with that expiry (0: not known) is not to be seen any more at that wall time. */
+bool needs_is_past(int64_t expiry, int64_t wall);
+
 /* Takes away headers that have expired. True if there was one. */
 bool needs_expire(struct needs *needs, const struct moment *now);
 

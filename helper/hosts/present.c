@@ -108,7 +108,7 @@ int present_publish(struct tree *tree, struct tree_entry *entry, const struct pr
 {
     const struct buffer *text = present->is_bare ? &present->bare : &present->text;
     struct coming coming = { tree, entry, present, NULL };
-    struct publish_change change = { 0 };
+    struct publish_change change = { .alone = present->is_alone };
     int r;
 
     if (tree->open) {

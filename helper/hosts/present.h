@@ -15,6 +15,7 @@ struct present {
     struct buffer text; /* with headers */
     struct buffer bare; /* what others find, where that differs */
     bool is_page, is_bare;
+    bool is_alone; /* what stands beside the file stays as it is (publish.h) */
 };
 
 int present_render(struct tree *tree, struct tree_entry *entry, const struct hosts_file *file,

@@ -118,10 +118,22 @@ static int remove_entry(int directory, const char *name)
     return unlinkat(directory, name, AT_REMOVEDIR);
 }
 
+int publish_check_source(const struct publish *publish, struct pullkey_error *error)
+{
+    struct stat target, source;
+
+    if (fstat(publish->target, &target) == 0 && stat(publish->source_path, &source) == 0 &&
+        source.st_dev == target.st_dev && source.st_ino == target.st_ino)
+        return error_set(error, PULLKEY_INVALID,
+                         "%s is the source itself; the target must be a directory of its own",
+                         publish->target_path);
+    return 0;
+}
+
 static int check_target(const struct publish *publish, struct pullkey_error *error)
 {
     cleanup_dir DIR *stream = list_directory(publish->target, ".");
-    struct stat status, source;
+    struct stat status;
 
     /* Held until the descriptor is closed. */
     if (flock(publish->target, LOCK_EX | LOCK_NB) < 0)
@@ -129,11 +141,6 @@ static int check_target(const struct publish *publish, struct pullkey_error *err
                          publish->target_path);
     if (!stream || fstat(publish->target, &status) < 0)
         return error_errno(error, errno, "cannot read %s", publish->target_path);
-    if (stat(publish->source_path, &source) == 0 && source.st_dev == status.st_dev &&
-        source.st_ino == status.st_ino)
-        return error_set(error, PULLKEY_INVALID,
-                         "%s is the source itself; the target must be a directory of its own",
-                         publish->target_path);
     if (status.st_uid != file_caller() || (status.st_mode & 077) != 0)
         return error_set(error, PULLKEY_DENIED,
                          "%s must belong to the user who runs this, with mode 0700",
@@ -178,6 +185,9 @@ int publish_open(const char *target, const char *source, struct publish *ret,
     if (publish.target < 0)
         return error_errno(error, errno, "cannot open %s", target);
     r = check_target(&publish, error);
+    /* That may be why, and says it better. */
+    if (r < 0 && publish_check_source(&publish, error) < 0)
+        r = -(int)error->code;
     if (r == 0)
         r = remove_unfinished(&publish, error);
     if (r < 0) {
@@ -339,11 +349,14 @@ static int fill(const struct publish *publish, int directory, const char *name, 
 {
     const int flags = change->wants_old ? O_RDWR : O_RDONLY;
     cleanup_fd int old = -1;
-    int r = add_links(publish, directory, name, error);
+    int r = 0;
 
+    if (!change->alone)
+        r = add_links(publish, directory, name, error);
     if (r < 0)
         return r;
-    remove_dead_links(directory);
+    if (!change->alone)
+        remove_dead_links(directory);
     old = openat(directory, PUBLISH_FILE, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (has_text(old, text, length, change) && !change->force)
         return 0;

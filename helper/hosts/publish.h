@@ -27,10 +27,13 @@ struct publish {
 /*
  * Opens the target, and makes it with mode 0700 if it is missing. It must belong to the caller, no
  * other account may enter it, it must hold nothing but what this program makes, and no other
- * process of this program may be at work on it. -PULLKEY_DENIED otherwise.
+ * process of this program may be at work on it. -PULLKEY_DENIED otherwise. The source is not looked
+ * at: it may be on a file system that hangs.
  */
 int publish_open(const char *target, const char *source, struct publish *ret,
                  struct pullkey_error *error);
+/* To be asked before anything is published: the target is not the source itself. */
+int publish_check_source(const struct publish *publish, struct pullkey_error *error);
 void publish_close(struct publish *publish);
 
 /* The registry is what the source has. */
@@ -43,6 +46,7 @@ int publish_link_unread(const struct publish *publish, const char *name,
 /* Writing a file, for those who watch who opens it. */
 struct publish_change {
     bool force; /* the file is another one afterwards, also with the same text */
+    bool alone; /* the links beside it stay as they are, and the source is not looked at */
     bool wants_old;
     /* The inode of the new file, before anybody can find it; may be NULL. */
     int (*announce)(void *context, ino_t inode, struct pullkey_error *error);

@@ -134,6 +134,8 @@ int hosts_render(const struct hosts_call *call, struct pullkey_error *error)
         r = settings_load(&config, &settings, error);
     if (r == 0)
         r = publish_open(target, source, &publish, error);
+    if (r == 0)
+        r = publish_check_source(&publish, error);
     if (r < 0)
         return r;
     crew.timeout_ms = settings.helper_timeout * 1000;

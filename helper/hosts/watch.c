@@ -18,6 +18,7 @@
 #include "base/output.h"
 #include "changes.h"
 #include "crew.h"
+#include "kept.h"
 #include "mounts.h"
 #include "notify.h"
 #include "serve.h"
@@ -310,14 +311,29 @@ static void serve(struct watch *watch)
                   &now);
 }
 
+/* Before anything looks at the source, which may hang. */
+static void expire(struct watch *watch)
+{
+    const struct moment now = crew_now();
+
+    if (!needs_expire(&watch->needs, &now))
+        return;
+    kept_expire(&watch->tree);
+    watch->wants_publish = true;
+}
+
 /* Everything that is to be done now; nothing in here waits for somebody else. */
 static void work(struct watch *watch)
 {
     bool hurry = take_opens(watch);
-    struct moment now = crew_now();
     bool all = watch->wants_configuration;
+    struct moment now;
 
     keep_watchdog(watch);
+    if (crew_collect(&watch->crew, &watch->needs))
+        watch->wants_publish = true;
+    expire(watch);
+    now = crew_now();
     changes_take(&watch->changes, now.monotonic_ms, &watch->wants_scan,
                  &watch->wants_configuration);
     all = all || watch->wants_configuration;
@@ -331,11 +347,7 @@ static void work(struct watch *watch)
         reload(watch);
     if (watch->wants_scan)
         scan(watch, all);
-    if (crew_collect(&watch->crew, &watch->needs))
-        watch->wants_publish = true;
     now = crew_now();
-    if (needs_expire(&watch->needs, &now))
-        watch->wants_publish = true;
     serve_want(&watch->tree, &now);
     if (watch->wants_publish)
         publish(watch);
@@ -452,6 +464,11 @@ static int start(const struct hosts_call *call, struct watch *watch, struct pull
         r = load(watch, error);
     if (r == 0)
         r = publish_open(watch->target, watch->source, &watch->publish, error);
+    if (r < 0)
+        return r;
+    kept_sweep(&watch->publish, clock_wall_seconds());
+    notify_send("STATUS=reading the source");
+    r = publish_check_source(&watch->publish, error);
     if (r < 0)
         return r;
     log_line("hosts", "keeps %s as %s has it", watch->target, watch->source);

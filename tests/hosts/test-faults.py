@@ -6,6 +6,7 @@ Everything is asked of containerd's own code, by the registry's name below the t
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -13,10 +14,15 @@ import time
 
 from scene import CREDENTIAL, GOOD, LINKED, in_memory, scene, url
 
+import watcher
 from daemon import ROOT
-from hosts import basic, table
+from hanging import Hanging
+from hosts import basic, jwt, table
 from registry import wait_for
 from tap import case, check, equal, run
+from watcher import Watcher
+
+watcher.enter()
 
 OTHER = "other.example.com"
 MIB = 1024 * 1024
@@ -589,6 +595,57 @@ def ignored_signals():
         it.helper.credentials[GOOD] = ("alice", "second")
         it.hosts.reload()
         it.wait_read(GOOD, basic("alice", "second"))
+
+
+SHORT_LIFE = 6  # seconds
+
+
+def give_short_life(daemon):
+    """The helper's credential ends in a moment: that, and when."""
+    expiry = int(time.time()) + SHORT_LIFE
+    daemon.secret(jwt(expiry))
+    return jwt(expiry), expiry
+
+
+if ROOT:
+
+    @case("the source hangs: a header goes when it has expired, and only then the daemon waits")
+    def hangs_while_it_runs():
+        with Watcher(start=False) as daemon:
+            token, expiry = give_short_life(daemon)
+            daemon.start()
+            daemon.wait_headers(token)
+            daemon.flag("fail")
+            with Hanging(daemon.source) as source:
+                wait_for(lambda: daemon.header() is None, "the header to be gone")
+                check(time.time() < expiry, "it could be seen expired")
+                source.wait_question()
+                check('[host."https://r0.example"]' in daemon.read(), daemon.read())
+                # What systemd's watchdog does.
+                equal(daemon.end(signal.SIGKILL), -signal.SIGKILL)
+
+
+    @case("the source hangs from the start: what an earlier run left goes when it has expired")
+    def hangs_from_the_start():
+        with Watcher(start=False, registries=2) as daemon:
+            daemon.registry("r1.example", helper="pullkey")
+            token, expiry = give_short_life(daemon)
+            daemon.start()
+            wait_for(lambda: daemon.header() == watcher.basic(token), "the header")
+            wait_for(lambda: daemon.header("r1.example") == watcher.basic("first"), "the other header")
+            daemon.end(signal.SIGKILL)
+            equal(daemon.header(), watcher.basic(token))
+            wait_for(lambda: time.time() > expiry, "the credential to expire")
+            with Hanging(daemon.source) as source:
+                daemon.start(ready=False)
+                source.wait_question()
+                equal(daemon.header(), None)
+                # Of this one nobody knows when it ends.
+                equal(daemon.header("r1.example"), watcher.basic("first"))
+                daemon.end(signal.SIGKILL)
+            daemon.login("second")
+            daemon.start()
+            wait_for(lambda: daemon.header("r1.example") == watcher.basic("second"), "the header")
 
 
 sys.exit(run())

@@ -15,7 +15,7 @@ from secrets import token_hex
 from scene import CREDENTIAL, GOOD, decoded, scene, url
 
 from daemon import ROOT
-from hosts import basic, table
+from hosts import basic, jwt, table
 from registry import wait_for
 from tap import case, check, equal, run
 
@@ -213,13 +213,6 @@ def injection():
             it.wait_read(program.host, basic("last", str(number)))
             equal(decoded(it.header(program.host)), ("last", str(number)))
         it.expect_unharmed()
-
-
-def jwt(expiry):
-    def part(value):
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-
-    return f"{part({'alg': 'none'})}.{part({'exp': expiry})}.x"
 
 
 @case("a header goes when its credential has expired and cannot be renewed")

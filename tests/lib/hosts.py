@@ -9,7 +9,7 @@
 import json
 import os
 import subprocess
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 
 import peers
 from registry import die_with_parent
@@ -20,6 +20,15 @@ PEERS = {"2.3": "hostsfile", "2.0": "hostsfile-2-0"}
 def basic(user, password):
     """The value of an Authorization header."""
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+
+def jwt(expiry):
+    """A secret that tells when it ends."""
+
+    def part(value):
+        return urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'none'})}.{part({'exp': expiry})}.x"
 
 
 def quoted(value):
