@@ -265,10 +265,11 @@ static bool needs_host(const struct hosts_file *file)
     const struct hosts_host *server = &file->hosts[0];
 
     /* What containerd makes of a registry on this machine, http or https, cannot be written down.
-     */
+     * The parser of 1.7 refuses brackets in the name of a table: as it is, the file is at least read
+     * from 1.7.32 on. */
     return file->host_count == 1 &&
            !(server->own_name && (server->is_http || server->skip_verify)) &&
-           !hosts_member(file->toml.root, "host");
+           !strpbrk(server->name, "[]") && !hosts_member(file->toml.root, "host");
 }
 
 static int collect(struct render *render, struct pullkey_error *error)
