@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "hosts"))
 sys.dont_write_bytecode = True
 import tap
 import watcher
+from listener import need_permission_events
 from tap import case, check
 
 watcher.enter()
@@ -44,7 +45,7 @@ def wakes(process):
 
 
 def compare(threads, **settings):
-    watcher.need_permission_events()
+    need_permission_events()
     with watcher.Watcher("--on-open=on", settings=settings) as daemon:
         daemon.wait_headers()
         times(daemon.place(), 1)

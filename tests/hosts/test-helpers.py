@@ -6,7 +6,6 @@ that must not be, and nothing is left running.
 import base64
 import json
 import os
-import struct
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from secrets import token_hex
 
 from scene import CREDENTIAL, GOOD, decoded, scene, url
 
+from clock import DAY, Clock
 from daemon import ROOT
 from hosts import basic, jwt, table
 from registry import wait_for
@@ -261,32 +261,10 @@ def answers_expired():
         equal(it.header(program.host), basic(*CREDENTIAL))
 
 
-DAY = 24 * 3600
-
-
-class Clock:
-    """The wall clock of a daemon; what it starts has the real one."""
-
-    def __init__(self, it):
-        self.path = it.home.write("clock", "\0" * 8)
-        it.home.env["CLOCK_SHIFT"] = self.path
-        it.hosts.program = it.home.write(
-            "with-clock",
-            "#!/bin/sh\n"
-            f"export LD_PRELOAD={os.environ['CLOCK_SHIFT_LIBRARY']}\n"
-            f'exec {it.hosts.program} "$@"\n',
-        )
-        os.chmod(it.hosts.program, 0o755)
-
-    def set(self, seconds):
-        with open(self.path, "r+b") as file:
-            file.write(struct.pack("q", seconds))
-
-
 @case("a clock that jumps a day forward takes what has expired away; back, it is asked for again")
 def clock():
     with Program() as program, scene(start=False) as it:
-        clock = Clock(it)
+        clock = Clock(it.hosts)
         token = jwt(int(time.time()) + 3600)
         program.write(answer("alice", token))
         host = "r.example.com"

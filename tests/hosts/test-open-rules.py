@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import tap
 import watcher
+from listener import need_permission_events
 from registry import find_program, wait_for
 from tap import check, equal
 from watcher import PAGE, PROGRAM, Opener, Watcher, basic, is_waiting, mount
@@ -35,7 +36,7 @@ def case(name, root=True):
 
 
 def watch(*options, mode="on", **more):
-    watcher.need_permission_events()
+    need_permission_events()
     return Watcher(f"--on-open={mode}", *options, **more)
 
 
@@ -344,7 +345,7 @@ class Node(Watcher):
 
 @case("--overmount: the headers are in the directory of the source, and links lead below it")
 def overmount():
-    watcher.need_permission_events()
+    need_permission_events()
     with Node() as node:
         with open(node.place(), "a", encoding="ascii") as file:
             file.write('[host."https://ca.example"]\nca = "ca.crt"\n')

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """pullkey-hosts watch --on-open: what a reader finds, and for how long it waits."""
 
-import errno
 import os
 import random
 import signal
-import struct
 import subprocess
 import sys
 import threading
@@ -16,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 import tap
 import watcher
+from listener import Listener, need_permission_events
 from registry import wait_for
 from tap import case, check, equal
 from watcher import PAGE, Opener, Watcher, basic, is_waiting, mount
@@ -27,7 +26,7 @@ GENERATIONS = "".join(f"# generation %d {line}\n" for line in range(60))
 
 
 def watch(*options, **more):
-    watcher.need_permission_events()
+    need_permission_events()
     return Watcher("--on-open=on", *options, **more)
 
 
@@ -340,46 +339,6 @@ def bound():
             finally:
                 # Until the daemon has heard of the close.
                 wait_for(lambda p=place: not subprocess.run(["umount", p]).returncode, "umount")
-
-
-class Listener:
-    """Another program that is asked for permission, as virus scanners are."""
-
-    def __init__(self, path, heed=lambda pid: True):
-        fan_class_content, fan_cloexec, fan_nonblock = 4, 1, 2
-        self.group = watcher.fanotify(fan_class_content | fan_cloexec | fan_nonblock)
-        watcher.mark_open(self.group, path)
-        self.heed, self.ended, self.count, self.kept = heed, threading.Event(), 0, []
-        self.thread = threading.Thread(target=self.answer)
-        self.thread.start()
-
-    def answer(self):
-        form = "IBBHQii"
-        while not self.ended.wait(0.001):
-            try:
-                data = os.read(self.group, 4096)
-            except BlockingIOError:
-                continue
-            for at in range(0, len(data), struct.calcsize(form)):
-                *_, fd, pid = struct.unpack_from(form, data, at)
-                self.count += 1
-                if self.heed(pid):
-                    os.pread(fd, PAGE, 0)
-                    self.allow(fd)
-                else:
-                    self.kept.append(fd)
-
-    def allow(self, fd):
-        try:
-            os.write(self.group, struct.pack("iI", fd, 1))
-        except OSError as error:
-            equal(error.errno, errno.ENOENT)
-        os.close(fd)
-
-    def close(self):
-        self.ended.set()
-        self.thread.join()
-        os.close(self.group)
 
 
 @case("beside another listener on the same file system headers are as fresh")

@@ -9,7 +9,6 @@ The test runs in a mount namespace of its own (enter), so that what it mounts en
 """
 
 import base64
-import ctypes
 import json
 import os
 import re
@@ -22,7 +21,6 @@ import tempfile
 import threading
 
 from registry import die_with_parent, wait_for
-from tap import Skip
 
 PROGRAM = os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts")
 ALONE = "PULLKEY_TEST_NAMESPACE"
@@ -273,27 +271,3 @@ def is_waiting(process, count=1):
         except FileNotFoundError:
             pass
     return found >= count
-
-
-def fanotify(flags):
-    libc = ctypes.CDLL(None, use_errno=True)
-    group = libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC)
-    if group < 0:
-        raise OSError(ctypes.get_errno(), "fanotify_init")
-    return group
-
-
-def mark_open(group, path):
-    """Opens in the whole file system ask that group."""
-    add, filesystem, open_perm, here = 1, 0x100, 0x10000, -100
-    libc = ctypes.CDLL(None, use_errno=True)
-    mask = ctypes.c_uint64(open_perm)
-    if libc.fanotify_mark(group, add | filesystem, mask, here, path.encode()) < 0:
-        raise OSError(ctypes.get_errno(), "fanotify_mark")
-
-
-def need_permission_events():
-    try:
-        os.close(fanotify(4))
-    except OSError as error:
-        raise Skip(f"no permission events here: {error}") from error
