@@ -18,9 +18,10 @@ from containerd import VERSIONS
 from daemon import ROOT
 from helper import Helper
 from hosts import basic, table
+from listener import Listener
 from node import named, node
 from registry import Registry, wait_for
-from scenario import PASSWORD, USER
+from scenario import PASSWORD, USER, succeed
 from service import Gate
 from tap import CASES, check, equal, run
 
@@ -134,6 +135,50 @@ def readers(version):
         it.hosts.stop()
 
 
+def listened(version):
+    """Somebody else is asked for the same opens, and answers at once, or late."""
+    with opened(version) as (it, gate):
+        it.write(gate.address, table(f"https://{gate.address}", helper="pullkey"))
+        it.login(gate.address, "alice", "first")
+        it.hosts.start()
+        reference = it.reference(gate.address)
+        other = Listener(it.hosts.target)
+        try:
+            it.expect_pulled(reference)
+            check(other.count >= 2, "the other listener heard nothing")
+            for number, is_late in enumerate((False, True)):
+                gate.accepted = [("alice", f"password {number}")]
+                it.expect_refused(reference)
+                gate.clear()
+                it.login(gate.address, *gate.accepted[0])
+                if is_late:
+                    pull_late(it, reference, other)
+                else:
+                    it.expect_pulled(reference)
+                equal(credentials(gate), {("Basic", *gate.accepted[0])}, "what the registry got")
+            it.logout(gate.address)
+            it.expect_refused(reference)
+        finally:
+            other.close()
+            it.hosts.stop()
+
+
+def pull_late(it, reference, other):
+    """A pull whose open the other listener holds until it has been seen to be held."""
+    it.containerd.forget()
+    ours = it.containerd.process_id
+    other.heed = lambda pid: pid != ours
+    results = []
+    pull = threading.Thread(target=lambda: results.append(it.containerd.crictl_pull(reference)))
+    pull.start()
+    wait_for(lambda: other.kept, "the other listener to hold containerd")
+    check(not results, "the pull did not wait")
+    other.heed = lambda pid: True
+    pull.join(60)
+    succeed(results[0], "the pull")
+    equal(it.containerd.images()["crictl"], {reference: it.image.manifest}, "the images")
+
+
 def unprivileged(version):
     """auto says why it cannot, once, and pulls go on; on refuses to start."""
     with opened(version, "auto") as (it, gate):
@@ -148,6 +193,7 @@ def unprivileged(version):
 if ROOT:
     NAMES = [("a password that changes, and the pull right after it", rotated)]
     NAMES += [("the daemon is killed during an open", killed)]
+    NAMES += [("a second listener, at once and late", listened)]
     CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
     ONCE = [("scrub", scrubbed), ("readers_policy deny", readers)]
     CASES += [(named(VERSIONS[0], name), partial(function, VERSIONS[0])) for name, function in ONCE]
