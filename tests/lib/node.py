@@ -110,10 +110,12 @@ PUBLISHED = "run/pullkey/hosts/"
 def node(version, registry=None, containerd=None, trust=True, start=True, **options):
     """`registry` is one that runs already, else one is made, with USER. `containerd` is that object
     of pullkey's configuration. Without `trust` containerd does not know the registry's CA. `start`
-    is whether the daemon is started. More options: `settings` and `level` of Containerd, else those
-    of Hosts.
+    is whether the daemon is started. `config_path` is what containerd reads, else what the daemon
+    publishes; `kind` another class of Containerd. More options: `settings` and `level` of that, else
+    those of Hosts.
     """
     containerds = {name: options.pop(name) for name in ("settings", "level") if name in options}
+    kind, config_path = options.pop("kind", Containerd), options.pop("config_path", None)
     with ExitStack() as stack:
         if registry is None:
             registry = stack.enter_context(Registry({USER: PASSWORD}))
@@ -124,7 +126,7 @@ def node(version, registry=None, containerd=None, trust=True, start=True, **opti
         stack.callback(it.hosts.stop)
         if start:
             it.hosts.start()
-        it.containerd = Containerd(home, version, it.hosts.link, **containerds)
+        it.containerd = kind(home, version, config_path or it.hosts.link, **containerds)
         stack.enter_context(it.containerd)
         yield it
 
