@@ -8,33 +8,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 
 #define TEMPORARY_SUFFIX ".pullkey-new" /* never one that containerd would import or read */
 #define LABEL_MAX 4096
 #define CHECK_MS 15000
-
-/* Where distributions and the project's own archives put it. */
-static const char *find_containerd(void)
-{
-    static const char *const places[] = { "/usr/bin/containerd", "/usr/local/bin/containerd" };
-
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-        if (access(places[i], X_OK) == 0)
-            return places[i];
-    return NULL;
-}
 
 static void close_fd(int *fd)
 {
@@ -407,66 +392,24 @@ int migrate_write_file(const struct node *node, const struct migrate_file *file,
 
 /* -- containerd -- */
 
-/* What it prints may hold secrets: it goes nowhere. The end of the pipe tells the end of it. */
-static int start(const char *containerd, const char *path, pid_t *ret_pid, int *ret_fd)
+const char *migrate_containerd(void)
 {
-    char *const argv[] = { (char[]){ "containerd" }, (char[]){ "--config" },
-                           (char *)(uintptr_t)path,  (char[]){ "config" },
-                           (char[]){ "dump" },       NULL };
-    char *const environment[] = { (char[]){ "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, NULL };
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, all;
-    int ends[2], r;
+    const char *program = NULL;
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -1;
-    (void)sigemptyset(&none);
-    (void)sigfillset(&all);
-    (void)posix_spawn_file_actions_init(&actions);
-    (void)posix_spawnattr_init(&attributes);
-    (void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    (void)posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    (void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    (void)posix_spawn_file_actions_adddup2(&actions, ends[1], 3);
-    (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setsigdefault(&attributes, &all);
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    r = posix_spawn(ret_pid, containerd, &actions, &attributes, argv, environment);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attributes);
-    (void)close(ends[1]);
-    if (r != 0)
-        (void)close(ends[0]);
-    else
-        *ret_fd = ends[0];
-    return r == 0 ? 0 : -1;
+    for (int owner = 0; !program && owner < NODE_OWNER_MAX; owner++)
+        program = node_containerd((enum node_owner)owner);
+    return program;
 }
 
 int migrate_check_config(const char *path, struct pullkey_error *error)
 {
-    const char *containerd = find_containerd();
-    struct pollfd wait = { .events = POLLIN };
-    int status = 0, fd, ready;
-    pid_t pid;
+    const char *const words[] = { "containerd", "--config", path, "config", "dump", NULL };
+    const char *containerd = migrate_containerd();
+    int r = containerd ? node_run(containerd, words, CHECK_MS, NULL, 0, error) : 0;
 
-    if (!containerd)
-        return 0;
-    if (start(containerd, path, &pid, &fd) < 0)
-        return error_set(error, PULLKEY_INTERNAL, "cannot run %s to check it", containerd);
-    wait.fd = fd;
-    ready = clock_poll(&wait, 1, clock_monotonic_ms() + CHECK_MS);
-    (void)close(fd);
-    if (ready <= 0)
-        (void)kill(pid, SIGKILL);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (ready <= 0)
-        return error_set(error, PULLKEY_UNREACHABLE, "%s did not check it within %d seconds",
-                         containerd, CHECK_MS / 1000);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    if (r == -PULLKEY_INVALID)
         return error_set(error, PULLKEY_INVALID,
                          "%s config dump refuses the new text: nothing was changed by it",
                          containerd);
-    return 0;
+    return r < 0 ? error_wrap(error, "the new text was not checked") : 0;
 }

@@ -33,8 +33,18 @@ static void shown_done(struct shown *shown, size_t files)
     secret_release(shown->cells);
 }
 
+/* Of those that are about to change. */
+static const struct migrate_file *find_config(const struct migrate *migrate)
+{
+    for (size_t i = 0; i < migrate->file_count; i++)
+        if (migrate->files[i].order == MIGRATE_CONFIG)
+            return &migrate->files[i];
+    return NULL;
+}
+
 static int add_notes(struct migrate *migrate, struct pullkey_error *error)
 {
+    const struct migrate_file *config = find_config(migrate);
     struct pullkey_error ignored;
     struct stat status;
     int r = 0;
@@ -43,12 +53,17 @@ static int add_notes(struct migrate *migrate, struct pullkey_error *error)
         r = migrate_row(migrate, MIGRATE_NOTE, PULLKEY_STATEDIR "/store.key", 0,
                         "whoever has the image can read the credentials", error,
                         "the key of the store travels with this image");
-    for (size_t i = 0; r == 0 && migrate->is_live && i < migrate->file_count; i++)
-        if (migrate->files[i].order == MIGRATE_CONFIG &&
-            node_stat(migrate->node, HOSTS_CONFIG_PATH, &status, &ignored) == -PULLKEY_NOT_FOUND)
-            r = migrate_row(migrate, MIGRATE_NOTE, HOSTS_CONFIG_PATH, 0,
-                            "start pullkey-hosts before containerd is restarted", error,
-                            "it is not there yet");
+    if (r < 0 || !migrate->is_live || !config)
+        return r;
+    if (node_stat(migrate->node, HOSTS_CONFIG_PATH, &status, &ignored) == -PULLKEY_NOT_FOUND)
+        r = migrate_row(migrate, MIGRATE_NOTE, HOSTS_CONFIG_PATH, 0,
+                        "start pullkey-hosts before containerd is restarted", error,
+                        "it is not there yet");
+    if (r == 0 && !migrate_containerd())
+        r = migrate_row(migrate, MIGRATE_NOTE, config->inner, 0,
+                        "run it with the containerd of this node before that is restarted", error,
+                        "no containerd was found, and so \"containerd config dump\" does not look "
+                        "at the new text");
     return r;
 }
 

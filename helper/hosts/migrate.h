@@ -157,7 +157,10 @@ int migrate_write_file(const struct node *node, const struct migrate_file *file,
                        int (*check)(const char *path, struct pullkey_error *error),
                        struct pullkey_error *error);
 
-/* containerd takes a config.toml, where there is a containerd. */
+/* A containerd that can look at a config.toml, that of k3s or RKE2 too; NULL: there is none. */
+const char *migrate_containerd(void);
+
+/* It takes a config.toml; without one every file is taken. */
 int migrate_check_config(const char *path, struct pullkey_error *error);
 
 /* -- What is shown (migrate-show.c) -- */

@@ -186,6 +186,18 @@ int node_hosts_read(const struct node *node, const char *inner, const struct set
                     struct node_hosts *ret, struct pullkey_error *error);
 void node_hosts_done(struct node_hosts *hosts);
 
+/* Where this machine has its containerd; NULL: nowhere that is known. */
+const char *node_containerd(enum node_owner owner);
+
+/*
+ * Runs it, and waits for its end; `words` ends with NULL, its first one is "containerd". With
+ * `ret_text`, what it prints (the first `size` - 1 bytes) is all that counts, and what it says is
+ * not waited for longer than `wait_ms`. Without, nothing is read: -PULLKEY_INVALID if it fails,
+ * -PULLKEY_UNREACHABLE if it does not end in time.
+ */
+int node_run(const char *program, const char *const *words, int64_t wait_ms, char *ret_text,
+             size_t size, struct pullkey_error *error);
+
 /* For the parts of node: node-config.c, node-version.c, node-yaml.c. */
 int node_config_read(const struct node *node, struct node_config *config,
                      struct pullkey_error *error);

@@ -204,10 +204,20 @@ exec "$@"
 """
 
 
-def live(tree, *words):
+# A file that cannot be executed, in the place of each program.
+HIDE = """
+place=$(mktemp) && chmod 0600 "$place"
+for program in /usr/local/bin /usr/bin /usr/local/sbin /usr/sbin; do
+    test ! -e $program/containerd || mount --bind "$place" $program/containerd || exit 77
+done
+rm "$place"
+"""
+
+
+def live(tree, *words, before=""):
     """As on the node itself: the root is "/"."""
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", MOUNTS, "sh", tree.root, PROGRAM, "migrate", *words],
+        ["unshare", "-m", "sh", "-c", before + MOUNTS, "sh", tree.root, PROGRAM, "migrate", *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=120,
@@ -250,6 +260,29 @@ def asked():
         done = live(tree, "--write")
         equal((done.returncode, done.stderr), (0, b""), done.stdout)
         tree.check_clean()
+
+
+@case_of_root("without a containerd, the one of k3s looks at config.toml; where there is none, that is said")
+def not_asked():
+    refuses = '#!/bin/sh\ntest "$1 $3 $4" = "--config config dump" && exit 1\n'
+    program = "/var/lib/rancher/k3s/data/current/bin/containerd"
+    said = b"no containerd was found"
+    with Template({CONFIG: FILES[CONFIG]}) as tree:
+        tree.put(program, refuses)
+        os.chmod(tree.path(program), 0o755)
+        done = live(tree, "--write", before=HIDE)
+        equal((done.returncode, said in done.stdout), (1, False), done.stdout)
+        check((program + " config dump refuses").encode() in done.stderr, done.stderr)
+        equal(tree.read(CONFIG), FILES[CONFIG], "config.toml")
+        os.unlink(tree.path(program))
+        for words in ((), ("--write",)):
+            done = live(tree, *words, before=HIDE)
+            equal((done.returncode, done.stderr), (0, b""), done.stdout)
+            equal(done.stdout.count(said), 1, done.stdout)
+        tree.check_clean()
+    if os.access("/usr/bin/containerd", os.X_OK):
+        with Template({CONFIG: FILES[CONFIG]}) as tree:
+            check(said not in live(tree).stdout, "there is one")
 
 
 sys.exit(run())
