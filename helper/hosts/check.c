@@ -11,7 +11,6 @@
 #include "pullkey-build.h"
 
 #define JSON_TEXT_MAX (32u * 1024 * 1024)
-#define OVERMOUNT_SOURCE "/run/pullkey/source"
 
 static void check_done(struct check *check)
 {
@@ -67,7 +66,7 @@ static int add_roots(struct check *check, struct pullkey_error *error)
             r = add_root(check, &check->node.configs[i], paths.items[j], error);
     }
     if (r == 0)
-        r = add_root(check, NULL, OVERMOUNT_SOURCE, error);
+        r = add_root(check, NULL, HOSTS_SOURCE_OVERMOUNTED, error);
     if (r == 0)
         r = add_root(check, NULL, HOSTS_SOURCE_DEFAULT, error);
     if (r == 0)
@@ -81,7 +80,7 @@ static bool is_mounted_over(const struct check *check)
     struct stat source, place;
     struct pullkey_error ignored;
 
-    return node_stat(&check->node, OVERMOUNT_SOURCE, &source, &ignored) == 0 &&
+    return node_stat(&check->node, HOSTS_SOURCE_OVERMOUNTED, &source, &ignored) == 0 &&
            node_stat(&check->node, HOSTS_SOURCE_DEFAULT, &place, &ignored) == 0 &&
            (source.st_dev != place.st_dev || source.st_ino != place.st_ino);
 }
@@ -90,7 +89,7 @@ static bool is_mounted_over(const struct check *check)
 static void find_overmount(struct check *check)
 {
     for (size_t i = 0; i < check->root_count; i++)
-        if (strcmp(check->roots[i].hosts.inner, OVERMOUNT_SOURCE) == 0 &&
+        if (strcmp(check->roots[i].hosts.inner, HOSTS_SOURCE_OVERMOUNTED) == 0 &&
             check->roots[i].hosts.count > 0)
             check->is_overmount = is_mounted_over(check);
     for (size_t i = 0; i < check->root_count; i++) {
@@ -98,7 +97,7 @@ static void find_overmount(struct check *check)
 
         root->is_target =
             check_is_target(check, root->hosts.inner) &&
-            !(check->is_overmount && strcmp(root->hosts.inner, OVERMOUNT_SOURCE) == 0);
+            !(check->is_overmount && strcmp(root->hosts.inner, HOSTS_SOURCE_OVERMOUNTED) == 0);
     }
 }
 
@@ -240,6 +239,7 @@ static int check_everything(struct check *check, struct pullkey_error *error)
     }
     for (size_t i = 0; i < check->node.yaml_count; i++)
         check_yaml(check, &check->node.yamls[i]);
+    check_settings(check);
     check_helpers(check);
     check_target(check);
     check_system(check);

@@ -74,6 +74,7 @@ void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
 void check_helpers(struct check *check);
 void check_system(struct check *check);
+void check_settings(struct check *check);
 
 /* Asks registries, if the root is "/", within fifteen seconds. */
 int check_network(struct check *check, struct pullkey_error *error);

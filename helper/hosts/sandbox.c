@@ -68,6 +68,16 @@ static int confine(int rules, __u64 handled, const char *writable, struct pullke
     return r;
 }
 
+static long landlock_version(void)
+{
+    return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+bool sandbox_has_landlock(void)
+{
+    return landlock_version() >= 1;
+}
+
 int sandbox_enter(const char *writable, struct pullkey_error *error)
 {
     struct landlock_ruleset_attr attributes = { .handled_access_fs = RUN_AND_CHANGE };
@@ -76,9 +86,9 @@ int sandbox_enter(const char *writable, struct pullkey_error *error)
 
     if (r < 0)
         return r;
-    version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    version = landlock_version();
     if (version < 1) {
-        log_line("hosts", "the kernel has no Landlock: the asking process is not confined by it");
+        log_line("hosts", "%s", SANDBOX_NO_LANDLOCK);
         return 0;
     }
     if (version >= 3)

@@ -4,6 +4,7 @@
 #define PULLKEY_HOSTS_SANDBOX_H
 
 #include <pullkey/backend.h>
+#include <stdbool.h>
 
 /*
  * Drops every capability for good, and forbids to run programs and to change files but those below
@@ -11,5 +12,11 @@
  * or where it is not switched on) forbids nothing; that is logged.
  */
 int sandbox_enter(const char *writable, struct pullkey_error *error);
+
+bool sandbox_has_landlock(void);
+
+#define SANDBOX_NO_LANDLOCK                                                                        \
+    "the kernel has no Landlock: the process that asks for credentials is confined by its user "   \
+    "and its capabilities alone"
 
 #endif

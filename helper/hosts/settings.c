@@ -92,6 +92,19 @@ static bool is_same_registry(const struct registry_reference *a, const struct re
     return a->http == b->http && a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
+static bool is_same_path(const struct settings_host *entry,
+                         const struct registry_reference *reference)
+{
+    return strcmp(entry->reference.path, reference->path) == 0;
+}
+
+bool settings_is_about(const struct settings_host *entry,
+                       const struct registry_reference *reference)
+{
+    return is_same_registry(&entry->reference, reference) &&
+           (entry->reference.path[0] == '\0' || is_same_path(entry, reference));
+}
+
 const char *settings_helper(const struct settings *settings,
                             const struct registry_reference *reference)
 {
@@ -100,11 +113,11 @@ const char *settings_helper(const struct settings *settings,
     for (size_t i = 0; i < settings->host_count; i++) {
         const struct settings_host *host = &settings->hosts[i];
 
-        if (!is_same_registry(&host->reference, reference))
+        if (!settings_is_about(host, reference))
             continue;
-        if (strcmp(host->reference.path, reference->path) == 0)
+        if (is_same_path(host, reference))
             return host->helper;
-        if (host->reference.path[0] == '\0' && !whole_host)
+        if (!whole_host)
             whole_host = host->helper;
     }
     return whole_host;

@@ -33,6 +33,11 @@ struct settings {
 int settings_load(const struct config *config, struct settings *ret, struct pullkey_error *error);
 void settings_done(struct settings *settings);
 
+/* An entry of "hosts" is about a host: that of the same URL, or, without a path, all of a registry.
+ */
+bool settings_is_about(const struct settings_host *entry,
+                       const struct registry_reference *reference);
+
 /*
  * The helper of a host, or NULL: that of an equal URL; else that of one without a path on the same
  * host and port.

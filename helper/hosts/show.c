@@ -263,6 +263,13 @@ static size_t print_problems(const cJSON *root, const cJSON *entries)
     return count;
 }
 
+static void print_notes(const cJSON *notes)
+{
+    for (const cJSON *note = notes ? notes->child : NULL; note; note = note->next)
+        if (cJSON_IsString(note))
+            output_finding(OUTPUT_NOTE, note->valuestring);
+}
+
 static int read_status(const char *target, struct json *ret, struct buffer *text,
                        struct pullkey_error *error)
 {
@@ -312,6 +319,7 @@ int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
     if (r < 0)
         return r;
     problems = print_problems(json.root, entries);
+    print_notes(json_member(json.root, "notes"));
     if (!running)
         output_finding(OUTPUT_ERROR,
                        "the daemon does not run: start pullkey-hosts.service; headers stay as they "

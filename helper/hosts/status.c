@@ -10,9 +10,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "notes.h"
 #include "pullkey-build.h"
 
 #define PIECE 32768 /* bytes */
+#define NOTES_MAX (4u * 1024 * 1024)
 
 int status_directory(const char *target, char *ret, struct pullkey_error *error)
 {
@@ -130,7 +132,7 @@ static void append_entry(struct buffer *text, const struct tree_entry *entry)
 }
 
 static int write_json(const char *directory, const struct status *status, const struct tree *tree,
-                      int64_t now, struct pullkey_error *error)
+                      const struct buffer *notes, int64_t now, struct pullkey_error *error)
 {
     struct document document;
     struct buffer *text = &document.text;
@@ -148,6 +150,8 @@ static int write_json(const char *directory, const struct status *status, const 
     append_text(text, ",\"source_problem\":", status->source_problem);
     buffer_printf(text, ",\"on_open\":%s,\"open_timeouts\":%llu", tree->open ? "true" : "false",
                   (unsigned long long)status->open_timeouts);
+    buffer_append_text(text, ",\"notes\":");
+    notes_write(notes, text);
     buffer_printf(text, ",\"registries\":%zu,\"entries\":[", tree->count);
     for (size_t i = 0; i < tree->count; i++) {
         if (!tree->entries[i]->is_managed && !tree->entries[i]->problem)
@@ -295,10 +299,20 @@ static int write_metrics(const char *directory, const struct status *status,
     return close_document(&document, 0644, error);
 }
 
-int status_write(const char *directory, const struct status *status, const struct tree *tree,
-                 int64_t now, struct pullkey_error *error)
+int status_write(const char *directory, struct status *status, const struct tree *tree, int64_t now,
+                 struct pullkey_error *error)
 {
-    int r = write_json(directory, status, tree, now, error);
+    cleanup_buffer struct buffer notes = BUFFER_INIT(NOTES_MAX);
+    int r;
+
+    /* Of a source that cannot be read nothing is known. */
+    if (!status->source_problem)
+        notes_collect(tree, &notes);
+    r = buffer_check(&notes, error);
+    if (r < 0)
+        return r;
+    notes_say(&notes, &status->noted);
+    r = write_json(directory, status, tree, &notes, now, error);
 
     return r < 0 ? r : write_metrics(directory, status, tree, now, error);
 }

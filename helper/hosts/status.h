@@ -18,11 +18,12 @@ struct status {
     const char *configuration_problem; /* NULL: it is fine */
     const char *source_problem;        /* NULL: it can be read */
     uint64_t open_timeouts;
+    uint64_t noted; /* a hash of the notes that were said */
 };
 
-/* Both are replaced by rename. `directory` is that of the target. */
-int status_write(const char *directory, const struct status *status, const struct tree *tree,
-                 int64_t now, struct pullkey_error *error);
+/* Both are replaced by rename. `directory` is that of the target. New notes are said. */
+int status_write(const char *directory, struct status *status, const struct tree *tree, int64_t now,
+                 struct pullkey_error *error);
 
 /* One line for systemd. */
 void status_summary(const struct status *status, const struct tree *tree, char *ret, size_t size);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pullkey hosts check`: each trap with its name, file and line; a node without one says nothing."""
 
+import ctypes
 import http.server
 import json
 import os
@@ -306,6 +307,29 @@ trap("registries.yaml that is none", None, {K3S: f"configs: {{a: {{auth: {{passw
      ("registries-refused", K3S, 2, E))
 trap("registries.yaml with aliases", None, {K3S: f"a: &a {MARKER}\nb: *a\n"},
      ("registries-refused", K3S, 1, E))
+MAP = SYSCONFDIR + "/config.json"
+MIRROR = CERTS + "/m.example:5000/hosts.toml"
+
+
+def maps(*urls):
+    return {MAP: json.dumps({"version": 1, "containerd": {"hosts": dict.fromkeys(urls, "pullkey")}})}
+
+
+trap("a helper for a registry without a file", "2.1.0",
+     {**reads(TARGET), CERTS + "/a.example/ca.crt": "", **maps("https://a.example", "http://m.example:5000")},
+     ("helper-without-file", A, None, W), ("helper-without-file", MIRROR, None, W))
+trap("a helper for a registry with a file that has other hosts", "2.1.0",
+     {**reads(TARGET), A: 'server = "https://b.example"\n' + PLAIN.replace("a.", "c."),
+      **maps("https://a.example", "https://b.example")},
+     ("mirror-gets-pull-secrets", A, 2, N), ("helper-without-file", A, None, W))
+trap("a helper for a path that no file has", "2.1.0",
+     {**reads(TARGET), A: PLAIN, **maps("https://a.example/v2/team", "https://a.example")},
+     ("helper-without-file", A, None, W))
+trap("a helper for a file that is refused", "2.1.0",
+     {**reads(TARGET), A: "broken\n", **maps("https://a.example")}, ("hosts-file-refused", A, 1, E))
+trap("a helper for a registry that k3s does not know", None,
+     {K3S_CONFIG: config(TARGET, 3, IMAGES), **maps("https://a.example")},
+     ("managed-k3s", K3S_CONFIG, None, N), ("helper-without-file", A, None, W))
 trap("Talos", None, {"/etc/os-release": "NAME=x\nID=talos\n"}, ("managed-talos", None, None, N))
 trap("Bottlerocket", None, {"/etc/os-release": "ID=bottlerocket\n"},
      ("managed-bottlerocket", None, None, N))
@@ -491,6 +515,28 @@ def network():
     equal(seen, [("/v2/", None)] * (2 if module_is_there("probe") else 0), "they are sent nothing")
     for server in (bearer, basic):
         server.shutdown()
+
+
+@case("a kernel without Landlock is a note, where the node itself is looked at")
+def landlock():
+    without = os.path.join(os.path.dirname(os.path.abspath(__file__)), "without-landlock.py")
+    inside = 'mount --bind "$0" /etc && exec "$@"'
+    with Node({CONFIG: config(TARGET), A: HELPER}) as node:
+        space = ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "/bin/sh", "-c", inside, node.path("/etc")]
+        for name in ("ld.so.cache", "ld.so.conf"):
+            if os.path.exists("/etc/" + name):
+                shutil.copy("/etc/" + name, node.path("/etc/"))
+        if subprocess.run([*space, "true"], capture_output=True).returncode != 0:
+            raise Skip("no mount namespace of its own here")
+        for prefix, expected in (([sys.executable, without], 1), ([], 0 if has_landlock() else 1)):
+            done = subprocess.run([*space, *prefix, PROGRAM, "check", "--json"], capture_output=True, text=True)
+            found = [item["level"] for item in json.loads(done.stdout)["findings"] if item["id"] == "landlock-missing"]
+            equal(found, [N] * expected, done.stderr)
+        equal([f[0] for f in node.findings() if f[0] == "landlock-missing"], [], "an image has no kernel that runs")
+
+
+def has_landlock():
+    return ctypes.CDLL(None).syscall(444, None, 0, 1) >= 1
 
 
 @case("notes alone are no problem")

@@ -25,6 +25,7 @@ from watcher import Watcher
 watcher.enter()
 
 OTHER = "other.example.com"
+WITHOUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "without-landlock.py")
 MIB = 1024 * 1024
 MALFORMED = "[host\n"
 
@@ -364,6 +365,46 @@ def configuration():
             wait_for(lambda: not it.hosts.status()["configuration_problem"], "it to be fine")
             equal(it.header(OTHER), basic(*CREDENTIAL))
         check("config.json" in it.hosts.output(), "nothing was said")
+        it.expect_unharmed()
+
+
+@case("a helper for a host that no file has: said once, and in the status until there is a file")
+def idle():
+    with scene() as it:
+        it.helper.credentials[OTHER] = CREDENTIAL
+        os.makedirs(os.path.join(it.source, OTHER))
+        with open(os.path.join(it.source, OTHER, "ca.crt"), "w", encoding="ascii"):
+            pass
+        equal(it.hosts.status()["notes"], [])
+        it.hosts.configure({"hosts": {url(OTHER): it.helper.name, url(GOOD): it.helper.name}})
+        wait_for(lambda: it.hosts.status()["notes"], "the status to say it")
+        (note,) = it.hosts.status()["notes"]
+        check(url(OTHER) in note and GOOD not in note, note)
+        shown = it.hosts.command("status")
+        check(f"note: {note}" in shown.stdout, shown)
+        equal(shown.returncode, 0, f"a note is no problem: {shown.stdout}")
+        it.hosts.reload()
+        it.hosts.wait_asked(url(GOOD), it.hosts.host(url(GOOD))["asked"] + 1)
+        equal(it.hosts.output().count(note), 1, "said once")
+        it.write(OTHER, table(url(OTHER)))
+        it.wait_read(OTHER, basic(*CREDENTIAL))
+        wait_for(lambda: not it.hosts.status()["notes"], "the status to be without")
+        equal(it.header(GOOD), basic(*CREDENTIAL))
+
+
+@case("a kernel without Landlock: said once, and in the status")
+def landlock():
+    with scene(start=False) as it:
+        script = it.home.write("daemon", f'#!/bin/sh\nexec {sys.executable} {WITHOUT} {it.hosts.program} "$@"\n')
+        os.chmod(script, 0o755)
+        it.hosts.program = script
+        it.start()
+        equal(it.hosts.status()["notes"], [], "it is pullkey that is confined, and not asked here")
+        it.write(OTHER, table(url(OTHER), helper="pullkey"))
+        wait_for(lambda: it.hosts.status()["notes"], "the status to say it")
+        (note,) = it.hosts.status()["notes"]
+        check("no Landlock" in note, note)
+        equal(it.hosts.output().count(note), 1, it.hosts.output())
         it.expect_unharmed()
 
 
