@@ -408,12 +408,26 @@ static int check_absolute(const struct json *document, const cJSON *item,
     return 0;
 }
 
+/* A '*' is a whole part of a path, and a program has a name of its own. */
+static int check_program(const struct json *document, const cJSON *item,
+                         struct pullkey_error *error)
+{
+    int r = check_absolute(document, item, error);
+
+    for (const char *star = r == 0 ? strchr(item->valuestring, '*') : NULL; star;
+         star = strchr(star + 1, '*'))
+        if (star[-1] != '/' || star[1] != '/')
+            return json_error(document, item, error,
+                              "a * stands for one whole part of a path, and not for the last");
+    return r;
+}
+
 static int check_readers(const struct json *document, const cJSON *value,
                          struct pullkey_error *error)
 {
     if (!cJSON_IsArray(value))
         return json_error(document, value, error, "expected a list of absolute paths");
-    return check_strings(document, value, check_absolute, error);
+    return check_strings(document, value, check_program, error);
 }
 
 static int check_bool(const struct json *document, const cJSON *item, struct pullkey_error *error)

@@ -79,12 +79,69 @@ static void check_entry(struct check *check, const struct settings_host *entry)
                  entry->reference.text);
 }
 
+/* -- containerd.readers ----------------------------------------------------------------------- */
+
+#define FIX_READERS                                                                                \
+    "list it with a * for the part that changes: /var/lib/rancher/k3s/data/*/bin/containerd, or "  \
+    "/var/lib/rancher/rke2/data/*/bin/containerd"
+
+/* What follows is a name that another release changes, or a link to it. */
+static const struct {
+    enum node_owner owner;
+    const char *name, *data, *link;
+} movers[] = {
+    { NODE_K3S, "k3s", "/var/lib/rancher/k3s/data/", NULL },
+    { NODE_RKE2, "RKE2", "/var/lib/rancher/rke2/data/", "/var/lib/rancher/rke2/bin/" },
+};
+
+static bool has_start(const char *text, const char *start)
+{
+    return start && strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool has_owner(const struct check *check, enum node_owner owner)
+{
+    for (size_t i = 0; i < check->node.config_count; i++)
+        if (check->node.configs[i].owner == owner)
+            return true;
+    return false;
+}
+
+static void check_mover(struct check *check, size_t mover)
+{
+    const cJSON *list = check->settings->readers;
+    const char *data = movers[mover].data;
+    bool is_listed = false;
+
+    for (const cJSON *item = list ? list->child : NULL; item; item = item->next) {
+        const char *path = item->valuestring;
+        bool is_literal = has_start(path, data) && !has_start(path + strlen(data), "*/");
+
+        is_listed = is_listed || has_start(path, data) || has_start(path, movers[mover].link);
+        if (is_literal || has_start(path, movers[mover].link))
+            findings_add(&check->findings, OUTPUT_WARNING, "readers-moves", NULL, 0, FIX_READERS,
+                         "readers has %s, and an upgrade of %s puts its programs elsewhere: with "
+                         "readers_policy \"deny\" every pull fails then",
+                         path, movers[mover].name);
+    }
+    if (!is_listed && has_owner(check, movers[mover].owner))
+        findings_add(&check->findings, OUTPUT_WARNING, "readers-unlisted", NULL, 0, FIX_READERS,
+                     "readers does not have the containerd of %s: with readers_policy \"deny\" "
+                     "every pull fails",
+                     movers[mover].name);
+}
+
 void check_settings(struct check *check)
 {
     if (check->node.root[0] == '\0' && check->has_helpers && !sandbox_has_landlock())
         findings_add(&check->findings, OUTPUT_NOTE, "landlock-missing", NULL, 0,
                      "boot a kernel of 5.13 or later, with landlock among its security modules",
                      "%s", SANDBOX_NO_LANDLOCK);
+    for (size_t i = 0;
+         check->settings && check->settings->readers_policy == SETTINGS_READERS_DENY &&
+         i < sizeof(movers) / sizeof(movers[0]);
+         i++)
+        check_mover(check, i);
     for (size_t i = 0; check->settings && i < check->settings->host_count; i++)
         if (!is_in_source(check, &check->settings->hosts[i]))
             check_entry(check, &check->settings->hosts[i]);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 
 #define DELETED " (deleted)"
 #define SELF "/proc/self/exe"
+#define ANY_PART "/*/"
 
 static const char *const usual[] = {
     "/usr/bin/containerd", "/usr/local/bin/containerd", "/usr/bin/ctr",
@@ -38,17 +40,33 @@ void readers_clean(char *path)
         path[length - end] = '\0';
 }
 
+static int append(struct readers *readers, const char *path, struct pullkey_error *error)
+{
+    char *copy = secret_copy(path, strlen(path));
+
+    if (!copy)
+        return error_memory(error);
+    readers->paths[readers->count++] = copy;
+    return 0;
+}
+
+/* Links are followed up to the first "*": what is behind it is not known yet. */
 static int add(struct readers *readers, const char *path, struct pullkey_error *error)
 {
-    char real[PATH_MAX];
+    const char *any = strstr(path, ANY_PART);
+    char before[PATH_MAX], place[PATH_MAX], real[2 * PATH_MAX];
+    int length = any ? (int)(any - path) : (int)strlen(path);
 
-    readers->paths[readers->count] = secret_copy(path, strlen(path));
-    if (!readers->paths[readers->count++])
-        return error_memory(error);
-    if (!realpath(path, real) || strcmp(real, path) == 0)
+    if (append(readers, path, error) < 0)
+        return -(int)error->code;
+    if (length >= PATH_MAX)
         return 0;
-    readers->paths[readers->count] = secret_copy(real, strlen(real));
-    return readers->paths[readers->count++] ? 0 : error_memory(error);
+    (void)snprintf(before, sizeof(before), "%.*s", length, path);
+    if (!realpath(length > 0 ? before : "/", place))
+        return 0;
+    (void)snprintf(real, sizeof(real), "%s%s", strcmp(place, "/") == 0 ? "" : place,
+                   any ? any : "");
+    return strcmp(real, path) == 0 ? 0 : append(readers, real, error);
 }
 
 int readers_load(const struct settings *settings, struct readers *ret, struct pullkey_error *error)
@@ -120,12 +138,68 @@ static bool is_at_home(const struct readers *readers, const struct reader *reade
     return false;
 }
 
+/* -- A "*" in a path -------------------------------------------------------------------------- */
+
+static bool matches(const char *pattern, const char *path)
+{
+    while (*pattern != '\0') {
+        size_t part = strcspn(path, "/");
+
+        if (*pattern == '*' && part > 0) {
+            pattern++;
+            path += part;
+        } else if (*pattern != *path) {
+            return false;
+        } else {
+            pattern++;
+            path++;
+        }
+    }
+    return *path == '\0';
+}
+
+static bool is_own(const char *path, mode_t kind, bool may_be_sticky)
+{
+    struct stat status;
+
+    return lstat(path, &status) == 0 && (status.st_mode & S_IFMT) == kind &&
+           (status.st_uid == 0 || status.st_uid == geteuid()) &&
+           ((status.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
+            (may_be_sticky && (status.st_mode & S_ISVTX)));
+}
+
+/* `length` is that of the directory that the first "*" stands in. The reader runs this program, so
+ * that nothing here has to be fetched from a disk. */
+static bool is_trusted(const char *path, size_t length)
+{
+    char above[PATH_MAX];
+
+    (void)snprintf(above, sizeof(above), "%s", path);
+    if (!is_own("/", S_IFDIR, length > 0))
+        return false;
+    for (char *slash = strchr(above + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (!is_own(above, S_IFDIR, (size_t)(slash - above) < length))
+            return false;
+        *slash = '/';
+    }
+    return is_own(path, S_IFREG, false);
+}
+
+static bool is_listed(const char *listed, const char *path)
+{
+    const char *any = strstr(listed, ANY_PART);
+
+    return any ? matches(listed, path) && is_trusted(path, (size_t)(any - listed))
+               : strcmp(listed, path) == 0;
+}
+
 bool readers_know(const struct readers *readers, const struct reader *reader)
 {
     if (reader->path[0] == '\0' || !is_at_home(readers, reader))
         return false;
     for (size_t i = 0; i < readers->count; i++)
-        if (strcmp(readers->paths[i], reader->path) == 0)
+        if (is_listed(readers->paths[i], reader->path))
             return true;
     return false;
 }

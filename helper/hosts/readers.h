@@ -21,7 +21,7 @@
 
 struct readers {
     bool deny;
-    char **paths; /* as they are listed, and where links lead */
+    char **paths; /* as they are listed, and where links lead; with "*" for parts of them */
     size_t count;
     char namespaces[2][READERS_NAMESPACE_MAX]; /* "" where it cannot be told */
 };
@@ -43,6 +43,12 @@ int readers_check(struct pullkey_error *error);
 /* `thread` is 0 for one that this process cannot see. */
 void readers_look(pid_t thread, struct reader *ret);
 
+/*
+ * A "*" in a listed path is exactly one part of the reader's. What it leads to then must be root's,
+ * or the caller's, and not writable by others: the directory that it stands in, all below that, and
+ * the program; of the directories above, those that are sticky may be writable. Else whoever can
+ * make a directory there could choose a program.
+ */
 bool readers_know(const struct readers *readers, const struct reader *reader);
 
 /* Takes " (deleted)" away. */

@@ -330,6 +330,24 @@ trap("a helper for a file that is refused", "2.1.0",
 trap("a helper for a registry that k3s does not know", None,
      {K3S_CONFIG: config(TARGET, 3, IMAGES), **maps("https://a.example")},
      ("managed-k3s", K3S_CONFIG, None, N), ("helper-without-file", A, None, W))
+def denies(*readers):
+    return {MAP: json.dumps({"version": 1, "containerd": {"readers_policy": "deny", "readers": readers}})}
+
+
+DATA = "/var/lib/rancher/{}/data/{}/bin/containerd"
+for what, readers, count in (
+    ("a hash", [DATA.format("k3s", "0123"), DATA.format("rke2", "v1.30.1-0123")], 2),
+    ("links", [DATA.format("k3s", "current"), "/var/lib/rancher/rke2/bin/containerd"], 2),
+    ("any hash", [DATA.format("k3s", "*"), DATA.format("rke2", "*")], 0),
+    ("others", ["/usr/bin/containerd", "/var/lib/rancher/k3s/x"], 0),
+):
+    trap(f"readers of k3s and RKE2: {what}", "2.1.0", {**R, CERTS: None, **denies(*readers)},
+         *[("readers-moves", None, None, W)] * count)
+trap("readers that are not those of k3s", None,
+     {K3S_CONFIG: config(CERTS, 3, IMAGES), CERTS: None, **denies("/usr/bin/containerd")},
+     ("managed-k3s", K3S_CONFIG, None, N), ("readers-unlisted", None, None, W))
+trap("a hash, and nothing is refused", "2.1.0",
+     {**R, CERTS: None, MAP: json.dumps({"version": 1, "containerd": {"readers": [DATA.format("k3s", "0123")]}})})
 trap("Talos", None, {"/etc/os-release": "NAME=x\nID=talos\n"}, ("managed-talos", None, None, N))
 trap("Bottlerocket", None, {"/etc/os-release": "ID=bottlerocket\n"},
      ("managed-bottlerocket", None, None, N))
