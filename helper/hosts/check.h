@@ -76,7 +76,8 @@ void check_helpers(struct check *check);
 void check_system(struct check *check);
 void check_settings(struct check *check);
 
-/* Asks registries, if the root is "/", within fifteen seconds. */
+/* Asks CHECK_ANSWERS_MAX registries, if the root is "/", within fifteen seconds. What is left is a
+ * finding. */
 int check_network(struct check *check, struct pullkey_error *error);
 /* NULL: it was not asked. */
 const struct check_answer *check_find_answer(const struct check *check,

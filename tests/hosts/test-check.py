@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pullkey hosts check`: each trap with its name, file and line; a node without one says nothing."""
 
+import contextlib
 import ctypes
 import http.server
 import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -489,68 +491,132 @@ def printed():
         check(lines[1].startswith("    "), lines[1])
 
 
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Asks for what its server says."""
+
+    def do_GET(self):
+        self.server.seen.append((self.path, self.headers.get("Authorization")))
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", self.server.challenge)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(challenge, certificate=None):
+    server = http.server.ThreadingHTTPServer(("", 0), Handler)
+    server.challenge, server.seen = challenge, []
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def inside(node):
+    """What a command has to begin with for the node's /etc to be the machine's."""
+    for name in ("ld.so.cache", "ld.so.conf"):
+        if os.path.exists("/etc/" + name):
+            shutil.copy("/etc/" + name, node.path("/etc/"))
+    script = 'mount --bind "$0" /etc && exec "$@"'
+    space = ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "/bin/sh", "-c", script, node.path("/etc")]
+    if subprocess.run([*space, "true"], capture_output=True).returncode != 0:
+        raise Skip("no mount namespace of its own here")
+    return space
+
+
+def report_of_node(node, *prefix):
+    """What `check` says where the root is /."""
+    done = subprocess.run([*inside(node), *prefix, PROGRAM, "check", "--json"], capture_output=True, text=True)
+    equal(done.stderr, "")
+    check(MARKER not in done.stdout and BASIC not in done.stdout, done.stdout)
+    return json.loads(done.stdout)
+
+
+def schemes(report):
+    return [(host["scheme"], host["token_server"]) for host in report["hosts"]]
+
+
+def ids(report):
+    return [item["id"] for item in report["findings"]]
+
+
+HAS_PROBE = "probe" in os.environ["PULLKEY_PARTS"].split()
+
+
 @case("registries are asked by the node itself: what they want, and where their tokens come from")
 def network():
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            seen.append((self.path, self.headers.get("Authorization")))
-            self.send_response(401)
-            self.send_header("WWW-Authenticate", self.server.challenge)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    with serving('Bearer realm="https://auth.example/token",service="x"') as bearer, \
+         serving('Basic realm="x"') as basic:
+        urls = [f"http://127.0.0.1:{server.server_port}" for server in (bearer, basic)]
+        text = "".join(f'[host."{url}"]\n' + header(f'"Basic {BASIC}"', url=url) for url in urls)
+        with Node({**reads(), A: text, "/etc/passwd": "root:x:0:0::/:/bin/sh\n"}, "2.1.0") as node:
+            report = report_of_node(node)
+            equal(schemes(report), [("Bearer", "auth.example"), ("Basic", None)] if HAS_PROBE else [(None, None)] * 2)
+            equal([(host["helper"], host["long_lived"]) for host in report["hosts"]], [(None, True)] * 2)
+            check("registries-not-asked" not in ids(report), "all were")
+        for server in (bearer, basic):
+            equal(server.seen, [("/v2/", None)] * HAS_PROBE, "they are sent nothing")
 
-        def log_message(self, *_):
-            pass
 
-    def serve(challenge):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.challenge = challenge
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return server
+@case("registries are asked with the authorities that hosts.toml names, beside it, and in lists")
+def authorities():
+    if not HAS_PROBE or not shutil.which("openssl"):
+        raise Skip("this needs the module probe, and openssl")
+    with Node({**reads(), A: "", "/etc/passwd": "root:x:0:0::/:/bin/sh\n"}, "2.1.0") as node:
+        place = os.path.dirname(node.path(A))
+        for name in ("ours", "other"):
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2",
+                 "-keyout", f"{name}.key", "-out", f"{name}.crt"], cwd=place, check=True, capture_output=True)
+        with open(place + "/ours.pem", "w", encoding="ascii") as both:
+            for name in ("ours.key", "ours.crt"):
+                with open(f"{place}/{name}", encoding="ascii") as file:
+                    both.write(file.read())
+        with serving('Basic realm="x"', place + "/ours.pem") as server:
+            url = f"https://127.0.0.1:{server.server_port}"
+            for ca, expected in (
+                ('"ours.crt"', "Basic"), (f'"{CERTS}/a.example/ours.crt"', "Basic"), ('["ours.crt"]', "Basic"),
+                ('["other.crt", "../a.example/ours.crt"]', "Basic"), ('"other.crt"', None), ('["other.crt"]', None),
+                ('""', None), ("[]", None),
+            ):
+                node.put(A, f'[host."{url}"]\nca = {ca}\n' + header(f'"Basic {BASIC}"', url=url))
+                equal(schemes(report_of_node(node)), [(expected, None)], ca)
 
-    seen = []
-    bearer = serve('Bearer realm="https://auth.example/token",service="x"')
-    basic = serve('Basic realm="x"')
-    urls = [f"http://127.0.0.1:{server.server_port}" for server in (bearer, basic)]
-    text = "".join(f'[host."{url}"]\n' + header(f'"Basic {BASIC}"', url=url) for url in urls)
-    with Node({**reads(), A: text, "/etc/passwd": "root:x:0:0::/:/bin/sh\n"}, "2.1.0") as node:
-        for name in ("ld.so.cache", "ld.so.conf"):
-            if os.path.exists("/etc/" + name):
-                shutil.copy("/etc/" + name, node.path("/etc/"))
-        inside = 'mount --bind "$0" /etc && exec "$@"'
-        space = ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "/bin/sh", "-c", inside, node.path("/etc")]
-        tried = subprocess.run([*space, "true"], capture_output=True)
-        if tried.returncode != 0:
-            raise Skip("no mount namespace of its own here")
-        done = subprocess.run([*space, PROGRAM, "check", "--json"], capture_output=True, text=True)
-        equal((done.returncode, done.stderr), (1, ""), done.stdout)
-        report = json.loads(done.stdout)
-        check(MARKER not in done.stdout and BASIC not in done.stdout, done.stdout)
-        equal([(host["helper"], host["long_lived"], host["scheme"], host["token_server"])
-               for host in report["hosts"]],
-              [(None, True, "Bearer", "auth.example"), (None, True, "Basic", None)]
-              if module_is_there("probe") else [(None, True, None, None)] * 2)
-    equal(seen, [("/v2/", None)] * (2 if module_is_there("probe") else 0), "they are sent nothing")
-    for server in (bearer, basic):
-        server.shutdown()
+
+@case("of many registries some are not asked, and how many is said")
+def many_registries():
+    if not HAS_PROBE:
+        raise Skip("this needs the module probe")
+    with serving('Basic realm="x"') as server:
+        urls = [f"http://127.0.0.{i}:{server.server_port}" for i in range(1, 71)]
+        text = "".join(f'[host."{url}"]\n' + header(f'"Basic {BASIC}"', url=url) for url in urls)
+        # The same again is one registry.
+        with Node({**reads(), A: text, HUB: text, "/etc/passwd": "root:x:0:0::/:/bin/sh\n"}, "2.1.0") as node:
+            report = report_of_node(node)
+            (said,) = [item["text"] for item in report["findings"] if item["id"] == "registries-not-asked"]
+            check(said.startswith("6 of 70 registries were not asked"), said)
+            equal(len(server.seen), 64)
 
 
 @case("a kernel without Landlock is a note, where the node itself is looked at")
 def landlock():
     without = os.path.join(os.path.dirname(os.path.abspath(__file__)), "without-landlock.py")
-    inside = 'mount --bind "$0" /etc && exec "$@"'
     with Node({CONFIG: config(TARGET), A: HELPER}) as node:
-        space = ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "/bin/sh", "-c", inside, node.path("/etc")]
-        for name in ("ld.so.cache", "ld.so.conf"):
-            if os.path.exists("/etc/" + name):
-                shutil.copy("/etc/" + name, node.path("/etc/"))
-        if subprocess.run([*space, "true"], capture_output=True).returncode != 0:
-            raise Skip("no mount namespace of its own here")
         for prefix, expected in (([sys.executable, without], 1), ([], 0 if has_landlock() else 1)):
-            done = subprocess.run([*space, *prefix, PROGRAM, "check", "--json"], capture_output=True, text=True)
-            found = [item["level"] for item in json.loads(done.stdout)["findings"] if item["id"] == "landlock-missing"]
-            equal(found, [N] * expected, done.stderr)
-        equal([f[0] for f in node.findings() if f[0] == "landlock-missing"], [], "an image has no kernel that runs")
+            report = report_of_node(node, *prefix)
+            found = [item["level"] for item in report["findings"] if item["id"] == "landlock-missing"]
+            equal(found, [N] * expected)
+        check("landlock-missing" not in [f[0] for f in node.findings()], "an image has no kernel that runs")
 
 
 def has_landlock():
