@@ -360,6 +360,23 @@ static void check_inline(struct check *check, const struct check_root *root,
                      check_host_name(host->key));
 }
 
+/* containerd 1 sorts the hosts of a file by their lines, and takes each for a table meanwhile. */
+static void check_no_table(struct check *check, const struct check_root *root,
+                           const struct node_host_directory *directory)
+{
+    const struct toml_item *hosts = toml_member(directory->toml.root, "host");
+
+    if (!hosts || hosts->kind != TOML_TABLE || !hosts->first || !hosts->first->next ||
+        !check_may_be_before(check, root, 2, 0, 0))
+        return;
+    for (const struct toml_item *host = hosts->first; host; host = host->next)
+        if (host->kind != TOML_TABLE)
+            check_at(check, level_for(check, root, OUTPUT_ERROR), "host-no-table", directory->path,
+                     host, "write it as [host.\"URL\"], with its keys below",
+                     "%s is no table: containerd 1 panics at this file",
+                     check_host_name(host->key));
+}
+
 /* A mirror gets what a pod's pull secret says, if it asks. */
 static void check_mirrors(struct check *check, const struct node_host_directory *directory)
 {
@@ -397,6 +414,7 @@ void check_host_files(struct check *check, const struct check_root *root,
                                   : "correct it: containerd ignores the file, and pulls from the "
                                     "registry itself",
                            &directory->problem);
+        check_no_table(check, root, directory);
         return;
     }
     if (!directory->has_file)

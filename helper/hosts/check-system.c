@@ -98,10 +98,12 @@ void check_helpers(struct check *check)
                      "there is no user %s, who is to run the helpers",
                      check->settings->helper_user);
     if (check->settings && check->settings->scrub && check->has_helpers)
-        findings_add(&check->findings, OUTPUT_NOTE, "scrub", NULL, 0,
-                     "leave scrub off where pulls must go on without the daemon",
-                     "scrub is on: when the daemon is gone, files are left without a credential, "
-                     "and pulls that need one fail");
+        findings_add(
+            &check->findings, OUTPUT_NOTE, "scrub", NULL, 0,
+            "leave scrub off where pulls must go on without the daemon, or the issuer",
+            "scrub is on: files are without a credential when the daemon is gone, and after "
+            "each restart or upgrade of it until its helper has answered; pulls that need "
+            "one fail meanwhile");
     if (check->settings && check->settings->readers_policy == SETTINGS_READERS_DENY &&
         check->has_helpers)
         findings_add(&check->findings, OUTPUT_NOTE, "readers-deny", NULL, 0,
@@ -218,6 +220,33 @@ static bool has_line(const char *text, const char *line)
     return false;
 }
 
+/* Where releases of rpm have their database. Its formats are rpm's own, and change with it. */
+static bool has_rpm(const struct check *check)
+{
+    static const char *const places[] = {
+        "/usr/lib/sysimage/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/Packages.db",
+        "/usr/lib/sysimage/rpm/Packages",     "/var/lib/rpm/rpmdb.sqlite",
+        "/var/lib/rpm/Packages.db",           "/var/lib/rpm/Packages",
+    };
+    struct pullkey_error ignored;
+    struct stat status;
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        if (node_stat(&check->node, places[i], &status, &ignored) == 0)
+            return true;
+    return false;
+}
+
+static void check_version(struct check *check, const struct node_config *config)
+{
+    if (config->owner == NODE_CONTAINERD && config->file_count > 0 && !config->version.is_known &&
+        has_rpm(check))
+        findings_add(&check->findings, OUTPUT_NOTE, "version-unknown", config->path, 0,
+                     "run \"pullkey hosts check\" on the node itself, where containerd says it",
+                     "the version of containerd could not be determined, as the database of rpm is "
+                     "not read: what is wrong with some releases only may not be wrong here");
+}
+
 void check_system(struct check *check)
 {
     static const char *const places[] = { "/etc/os-release", "/usr/lib/os-release" };
@@ -231,6 +260,8 @@ void check_system(struct check *check)
         if (has_line(text.data, systems[i].line))
             findings_add(&check->findings, OUTPUT_NOTE, systems[i].id, NULL, 0, systems[i].fix,
                          "%s", systems[i].text);
+    for (size_t i = 0; i < check->node.config_count; i++)
+        check_version(check, &check->node.configs[i]);
     for (size_t i = 0; i < check->node.config_count; i++)
         if (check->node.configs[i].owner != NODE_CONTAINERD)
             findings_add(&check->findings, OUTPUT_NOTE, "managed-k3s", check->node.configs[i].path,

@@ -195,6 +195,14 @@ trap("an inline host", "2.1.0", {**R, A: 'host = { "https://a.example" = {} }\n'
 trap("an inline host below [host]", "2.1.0", {**R, A: '[host]\n"https://a.example" = {}\n'},
      ("inline-host", A, 2, E))
 trap("an inline host, 1.7", "1.7.33", {**R, A: 'host = { "https://a.example" = {} }\n'})
+# Found to panic with 1.7.35; one host alone is not sorted.
+for release, *finding in (("1.7.35", ("host-no-table", A, 1, E)), (None, ("host-no-table", A, 1, N)), ("2.0.0",)):
+    trap(f"a host that is no table, {release}", release, {**R, A: 'host."https://b.example" = 1\n' + PLAIN},
+         ("hosts-file-refused", A, 1, E), *finding)
+trap("one host that is no table, 1.7", "1.7.35", {**R, A: 'host."https://b.example" = 1\n'},
+     ("hosts-file-refused", A, 1, E))
+trap("a dotted host", "2.1.0", {**R, A: 'host."https://a.example".skip_verify = true\n'},
+     ("inline-host", A, 1, E))
 trap("tables that stand apart", "2.1.0",
      {**R, A: PLAIN + '[host."https://b.example"]\n[host."https://a.example".header]\nX-A = "b"\n'},
      ("mirror-gets-pull-secrets", A, 2, N), ("host-tables-apart", A, 3, W))
@@ -350,6 +358,11 @@ trap("readers that are not those of k3s", None,
      ("managed-k3s", K3S_CONFIG, None, N), ("readers-unlisted", None, None, W))
 trap("a hash, and nothing is refused", "2.1.0",
      {**R, CERTS: None, MAP: json.dumps({"version": 1, "containerd": {"readers": [DATA.format("k3s", "0123")]}})})
+for rpm in ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages"):
+    trap(f"a node with {rpm}", None, {**R, CERTS: None, rpm: "SQLite format 3"},
+         ("version-unknown", CONFIG, None, N))
+trap("a node with rpm and a known release", "2.1.0", {**R, CERTS: None, "/var/lib/rpm/rpmdb.sqlite": ""})
+trap("a node with rpm and without containerd", None, {"/var/lib/rpm/rpmdb.sqlite": ""})
 trap("Talos", None, {"/etc/os-release": "NAME=x\nID=talos\n"}, ("managed-talos", None, None, N))
 trap("Bottlerocket", None, {"/etc/os-release": "ID=bottlerocket\n"},
      ("managed-bottlerocket", None, None, N))
@@ -682,6 +695,8 @@ def configuration():
         found = [f for f in node.findings()]
         equal(sorted(f[0] for f in found),
               ["helper-missing", "helper-user-missing", "readers-deny", "scrub"])
+        (scrub,) = [item["text"] for item in node.report()[1]["findings"] if item["id"] == "scrub"]
+        check("gone" in scrub and "restart or upgrade" in scrub, scrub)
         node.put("/etc/passwd", "root:x:0:0::/:/bin/sh\nsomebody:x:1:1::/:/bin/sh\n")
         node.put("/usr/local/bin/docker-credential-other", "#!/bin/sh\n")
         os.chmod(node.path("/usr/local/bin/docker-credential-other"), 0o755)
