@@ -6,7 +6,6 @@
 #include "admin.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,14 +38,11 @@ struct line {
 
 int admin_usage(struct pullkey_error *error, const char *format, ...)
 {
-    char message[PULLKEY_ERROR_SIZE];
     va_list arguments;
 
     va_start(arguments, format);
-    if (vsnprintf(message, sizeof(message), format, arguments) < 0)
-        message[0] = '\0';
+    (void)error_set_list(error, PULLKEY_INVALID, format, arguments);
     va_end(arguments);
-    (void)error_set(error, PULLKEY_INVALID, "%s", message);
     return ADMIN_USAGE;
 }
 

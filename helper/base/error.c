@@ -3,13 +3,11 @@
 #include "text.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((format(printf, 3, 0))) static void set_message(struct pullkey_error *error,
-                                                              enum pullkey_error_class code,
-                                                              const char *format, va_list arguments)
+int error_set_list(struct pullkey_error *error, enum pullkey_error_class code, const char *format,
+                   va_list arguments)
 {
     char message[PULLKEY_ERROR_SIZE];
 
@@ -19,6 +17,7 @@ __attribute__((format(printf, 3, 0))) static void set_message(struct pullkey_err
     text_make_printable(message);
     error->code = code;
     memcpy(error->message, message, sizeof(message));
+    return -(int)code;
 }
 
 int error_set(struct pullkey_error *error, enum pullkey_error_class code, const char *format, ...)
@@ -26,7 +25,7 @@ int error_set(struct pullkey_error *error, enum pullkey_error_class code, const 
     va_list arguments;
 
     va_start(arguments, format);
-    set_message(error, code, format, arguments);
+    (void)error_set_list(error, code, format, arguments);
     va_end(arguments);
     return -(int)code;
 }
@@ -51,7 +50,7 @@ int error_errno(struct pullkey_error *error, int errnum, const char *format, ...
     va_list arguments;
 
     va_start(arguments, format);
-    set_message(error, class_of_errno(errnum), format, arguments);
+    (void)error_set_list(error, class_of_errno(errnum), format, arguments);
     va_end(arguments);
     used = strlen(error->message);
     (void)snprintf(error->message + used, sizeof(error->message) - used, ": %s",
@@ -67,7 +66,7 @@ int error_wrap(struct pullkey_error *error, const char *format, ...)
 
     memcpy(old, error->message, sizeof(old));
     va_start(arguments, format);
-    set_message(error, error->code, format, arguments);
+    (void)error_set_list(error, error->code, format, arguments);
     va_end(arguments);
     used = strlen(error->message);
     (void)snprintf(error->message + used, sizeof(error->message) - used, ": %s", old);

@@ -9,10 +9,14 @@
 #define PULLKEY_BASE_ERROR_H
 
 #include <pullkey/backend.h>
+#include <stdarg.h>
 
 /* Sets *error and returns -code. */
 int error_set(struct pullkey_error *error, enum pullkey_error_class code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+int error_set_list(struct pullkey_error *error, enum pullkey_error_class code, const char *format,
+                   va_list arguments) __attribute__((format(printf, 3, 0)));
 
 /* The same, with ": " and the text of an errno value at the end. The class follows from the value.
  */

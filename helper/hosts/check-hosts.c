@@ -35,9 +35,8 @@ bool check_release_is_known(const struct check *check, const struct check_root *
     return reader_of(check, root)->version.is_known;
 }
 
-/* What is wrong with some releases is a note where the release is not known. */
-static enum output_level level_for(const struct check *check, const struct check_root *root,
-                                   enum output_level level)
+enum output_level check_level(const struct check *check, const struct check_root *root,
+                              enum output_level level)
 {
     return check_release_is_known(check, root) ? level : OUTPUT_NOTE;
 }
@@ -124,7 +123,7 @@ static void check_capabilities(struct check *check, const struct check_root *roo
     if (!list)
         return;
     if (has_capability(host->table, "referrers") && check_may_be_before(check, root, 2, 2, 0))
-        check_at(check, level_for(check, root, OUTPUT_ERROR), "referrers-before-2.2", path, list,
+        check_at(check, check_level(check, root, OUTPUT_ERROR), "referrers-before-2.2", path, list,
                  "remove \"referrers\"; without capabilities a host has all of them",
                  "containerd before 2.2 ignores the whole file for the capability \"referrers\", "
                  "and pulls from the registry itself");
@@ -144,7 +143,7 @@ static void check_dial_timeout(struct check *check, const struct check_root *roo
         return;
     if (host->is_http && check_may_be_from(check, root, 2, 0, 0) &&
         check_may_be_before(check, root, 2, 1, 0))
-        check_at(check, level_for(check, root, OUTPUT_WARNING), "dial-timeout-http", path, item,
+        check_at(check, check_level(check, root, OUTPUT_WARNING), "dial-timeout-http", path, item,
                  "remove dial_timeout, or upgrade containerd",
                  "with dial_timeout, containerd 2.0 tries this http:// host with https first");
     else if (check_release_is_known(check, root) && check_may_be_before(check, root, 2, 0, 0))
@@ -245,7 +244,7 @@ static void check_bearer(struct check *check, const struct check_root *root, con
         return;
     if (has_answer ? strcmp(answer->result.scheme, "Bearer") == 0
                    : is_known_bearer(host->reference))
-        check_at(check, level_for(check, root, OUTPUT_ERROR), "bearer-before-2.1", path,
+        check_at(check, check_level(check, root, OUTPUT_ERROR), "bearer-before-2.1", path,
                  item ? item : host->table,
                  "upgrade containerd to 2.1 or later, or use a kubelet credential provider",
                  "%s asks for Bearer tokens, for which containerd before 2.1 does not send the "
@@ -291,92 +290,6 @@ static void check_host(struct check *check, const struct check_root *root,
 
 /* -- Files ------------------------------------------------------------------------------------ */
 
-/* Positions of headers in a table and below it, or of the next table that is none of its own. */
-static size_t first_header(const struct toml_document *toml, const struct toml_item *table)
-{
-    size_t first = toml->text[table->begin] == '[' ? table->begin : SIZE_MAX;
-
-    for (const struct toml_item *item = table->first; item; item = item->next) {
-        size_t below =
-            item->kind == TOML_TABLE && !item->is_inline ? first_header(toml, item) : SIZE_MAX;
-
-        first = below < first ? below : first;
-    }
-    return first;
-}
-
-static const struct toml_item *last_header(const struct toml_document *toml,
-                                           const struct toml_item *table)
-{
-    const struct toml_item *last = toml->text[table->begin] == '[' ? table : NULL;
-
-    for (const struct toml_item *item = table->first; item; item = item->next) {
-        const struct toml_item *below =
-            item->kind == TOML_TABLE && !item->is_inline ? last_header(toml, item) : NULL;
-
-        if (below && (!last || below->begin > last->begin))
-            last = below;
-    }
-    return last;
-}
-
-/* Tables of one host that stand apart make it two hosts to containerd 2. */
-static void check_order(struct check *check, const struct node_host_directory *directory,
-                        const struct toml_item *hosts)
-{
-    const struct toml_document *toml = &directory->file.toml;
-
-    for (const struct toml_item *host = hosts->first; host; host = host->next) {
-        size_t first = first_header(toml, host);
-        const struct toml_item *last = last_header(toml, host);
-
-        for (const struct toml_item *other = hosts->first; last && other; other = other->next) {
-            size_t at = first_header(toml, other);
-
-            if (other == host || at == SIZE_MAX || at < first || at > last->begin)
-                continue;
-            check_at(check, OUTPUT_WARNING, "host-tables-apart", directory->path, last,
-                     "put it right behind the other tables of the host",
-                     "a table of %s stands behind one of %s: containerd 2 tries the first host "
-                     "twice",
-                     check_host_name(host->key), check_host_name(other->key));
-            break;
-        }
-    }
-}
-
-static void check_inline(struct check *check, const struct check_root *root,
-                         const struct node_host_directory *directory, const struct toml_item *hosts)
-{
-    bool is_inline = hosts->is_inline;
-
-    if (!check_may_be_from(check, root, 2, 0, 0))
-        return;
-    for (const struct toml_item *host = hosts->first; host; host = host->next)
-        if (is_inline || host->is_inline || first_header(&directory->file.toml, host) == SIZE_MAX)
-            check_at(check, check_release_is_known(check, root) ? OUTPUT_ERROR : OUTPUT_WARNING,
-                     "inline-host", directory->path, host, "write it as [host.\"URL\"]",
-                     "containerd 2 does not see %s, because it has no [host.\"URL\"] of its own",
-                     check_host_name(host->key));
-}
-
-/* containerd 1 sorts the hosts of a file by their lines, and takes each for a table meanwhile. */
-static void check_no_table(struct check *check, const struct check_root *root,
-                           const struct node_host_directory *directory)
-{
-    const struct toml_item *hosts = toml_member(directory->toml.root, "host");
-
-    if (!hosts || hosts->kind != TOML_TABLE || !hosts->first || !hosts->first->next ||
-        !check_may_be_before(check, root, 2, 0, 0))
-        return;
-    for (const struct toml_item *host = hosts->first; host; host = host->next)
-        if (host->kind != TOML_TABLE)
-            check_at(check, level_for(check, root, OUTPUT_ERROR), "host-no-table", directory->path,
-                     host, "write it as [host.\"URL\"], with its keys below",
-                     "%s is no table: containerd 1 panics at this file",
-                     check_host_name(host->key));
-}
-
 /* A mirror gets what a pod's pull secret says, if it asks. */
 static void check_mirrors(struct check *check, const struct node_host_directory *directory)
 {
@@ -421,13 +334,10 @@ void check_host_files(struct check *check, const struct check_root *root,
         return;
     for (size_t i = 0; i < file->host_count; i++)
         check_host(check, root, directory, &file->hosts[i]);
-    if (hosts && hosts->kind == TOML_TABLE) {
-        check_order(check, directory, hosts);
-        check_inline(check, root, directory, hosts);
-    }
+    check_host_tables(check, root, directory);
     if (file->toml.root->first && file->host_count <= 1 && !(hosts && hosts->first) &&
         check_may_be_before(check, root, 1, 7, 32))
-        findings_add(&check->findings, level_for(check, root, OUTPUT_ERROR), "server-only",
+        findings_add(&check->findings, check_level(check, root, OUTPUT_ERROR), "server-only",
                      directory->path, 0, "add a table [host.\"URL\"] for the server",
                      "containerd up to 1.7.31 ignores a file without a [host.\"URL\"]");
     check_mirrors(check, directory);

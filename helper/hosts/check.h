@@ -69,6 +69,11 @@ void check_config_path(struct check *check, const struct node_config *config,
 void check_hosts(struct check *check, const struct check_root *root);
 void check_host_files(struct check *check, const struct check_root *root,
                       const struct node_host_directory *directory);
+/* Of a file that containerd reads, and of one that it refuses. */
+void check_host_tables(struct check *check, const struct check_root *root,
+                       const struct node_host_directory *directory);
+void check_no_table(struct check *check, const struct check_root *root,
+                    const struct node_host_directory *directory);
 void check_secrets(struct check *check, const struct node_host_directory *directory);
 void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
@@ -92,6 +97,9 @@ bool check_may_be_before(const struct check *check, const struct check_root *roo
 bool check_may_be_from(const struct check *check, const struct check_root *root, int major,
                        int minor, int patch);
 bool check_release_is_known(const struct check *check, const struct check_root *root);
+/* What is wrong with some releases is a note where the release is not known. */
+enum output_level check_level(const struct check *check, const struct check_root *root,
+                              enum output_level level);
 
 /* A value of a header: what people get wrong in it. */
 enum check_value {

@@ -32,23 +32,6 @@ static bool is_gone(const struct config_text *change, const struct toml_item *it
     return false;
 }
 
-/* The end of the values below a header, those of dotted keys included. */
-static size_t end_of_values(const struct toml_item *table)
-{
-    size_t end = 0;
-
-    for (const struct toml_item *item = table->first; item; item = item->next) {
-        size_t last = 0;
-
-        if (item->kind != TOML_TABLE || item->is_inline)
-            last = item->key_end > 0 ? item->end : 0;
-        else if (!item->has_header)
-            last = end_of_values(item);
-        end = last > end ? last : end;
-    }
-    return end;
-}
-
 static bool is_blank(const char *text, size_t begin, size_t end)
 {
     while (begin < end && strchr(" \t\r\n", text[begin]))
@@ -108,14 +91,14 @@ static int remove_item(struct work *work, const struct toml_item *item, struct p
     if (item->kind != TOML_TABLE || item->is_inline)
         return item->key_end > 0 ? remove_lines(work, item->key_begin, item->end, error) : 0;
     if (item->has_header) {
-        size_t end = end_of_values(item);
+        size_t end = toml_values_end(item);
 
         r = remove_lines(work, item->begin, end > item->end ? end : item->end, error);
     }
     for (const struct toml_item *child = item->first; r == 0 && child; child = child->next)
         if (!item->has_header ||
             (child->kind == TOML_TABLE && !child->is_inline && child->has_header) ||
-            (child->kind == TOML_TABLE && !child->is_inline && end_of_values(child) == 0))
+            (child->kind == TOML_TABLE && !child->is_inline && toml_values_end(child) == 0))
             r = remove_item(work, child, error);
     return r;
 }

@@ -99,24 +99,6 @@ static int insert_after(struct work *work, size_t at, const struct buffer *lines
     return r < 0 ? r : replace(work, at, at, lines, error);
 }
 
-/* Where the values of a table end that stand below its own header, or 0 for no values. Those of
- * dotted keys are among them. */
-static size_t end_of_values(const struct toml_item *table)
-{
-    size_t end = 0;
-
-    for (const struct toml_item *item = table->first; item; item = item->next) {
-        size_t last = 0;
-
-        if (item->kind != TOML_TABLE || item->is_inline)
-            last = item->key_end > 0 ? item->end : 0;
-        else if (!item->has_header)
-            last = end_of_values(item);
-        end = last > end ? last : end;
-    }
-    return end;
-}
-
 /* A pair stands on lines of its own, except in an inline table. */
 static size_t begin_of_pair(const struct work *work, const struct toml_item *item)
 {
@@ -214,7 +196,7 @@ static int extend_auth(struct work *work, struct pullkey_error *error)
         return insert_after(work, after_line(work, auth->end), &text, error);
     }
     write_keys(work, "auth.", "\n", &text);
-    return insert_after(work, after_line(work, end_of_values(auth)), &text, error);
+    return insert_after(work, after_line(work, toml_values_end(auth)), &text, error);
 }
 
 /* A table of its own behind the values of another. */
@@ -231,7 +213,7 @@ static int append_auth(struct work *work, size_t at, struct pullkey_error *error
 static int add_auth(struct work *work, struct pullkey_error *error)
 {
     const struct toml_item *table = work->host->table;
-    size_t values = end_of_values(table);
+    size_t values = toml_values_end(table);
 
     if (work->auth)
         return extend_auth(work, error);
@@ -255,7 +237,8 @@ static int change_table(struct work *work, struct pullkey_error *error)
         r = remove_headers(work, NULL, error);
         if (r == 0 && work->auth)
             return extend_auth(work, error);
-        return r < 0 ? r : append_auth(work, after_line(work, end_of_values(work->headers)), error);
+        return r < 0 ? r
+                     : append_auth(work, after_line(work, toml_values_end(work->headers)), error);
     }
     if (work->auth) {
         r = remove_headers(work, NULL, error);

@@ -121,6 +121,22 @@ const struct toml_item *toml_member(const struct toml_item *table, const char *k
     return NULL;
 }
 
+size_t toml_values_end(const struct toml_item *table)
+{
+    size_t end = 0;
+
+    for (const struct toml_item *item = table->first; item; item = item->next) {
+        size_t last = 0;
+
+        if (item->kind != TOML_TABLE || item->is_inline)
+            last = item->key_end > 0 ? item->end : 0;
+        else if (!item->has_header)
+            last = toml_values_end(item);
+        end = last > end ? last : end;
+    }
+    return end;
+}
+
 int toml_error(const struct toml_document *toml, const struct toml_item *item,
                struct pullkey_error *error, const char *format, ...)
 {

@@ -67,6 +67,10 @@ void toml_done(struct toml_document *toml);
 /* NULL if it is not there, or `table` is NULL or no table. Keys are compared as they are. */
 const struct toml_item *toml_member(const struct toml_item *table, const char *key);
 
+/* Where the values of a table end that stand below its own header, those of dotted keys included; 0
+ * where there are none. */
+size_t toml_values_end(const struct toml_item *table);
+
 /* An error at an item: "NAME:LINE: text". Returns -PULLKEY_INVALID. */
 int toml_error(const struct toml_document *toml, const struct toml_item *item,
                struct pullkey_error *error, const char *format, ...)
