@@ -225,6 +225,20 @@ static int make_names(const char *name, char temporary[NAME_MAX + 1], struct pul
     return 0;
 }
 
+/* The directory of a file that is about to change, locked, and the two names in it. */
+static int open_to_change(const char *path, const char **ret_name, char temporary[NAME_MAX + 1],
+                          struct pullkey_error *error)
+{
+    int directory = open_directory(path, ret_name, error);
+
+    if (directory < 0)
+        return directory;
+    if (lock_directory(directory, path, error) == 0 && make_names(*ret_name, temporary, error) == 0)
+        return directory;
+    (void)close(directory);
+    return -(int)error->code;
+}
+
 static int check_temporary(const char *path, const char *temporary,
                            int (*check)(const char *path, struct pullkey_error *error),
                            struct pullkey_error *error)
@@ -248,11 +262,9 @@ static int replace(const char *path, const struct migrate_file *file,
     const char *name;
     int r;
 
-    directory = open_directory(path, &name, error);
+    directory = open_to_change(path, &name, temporary, error);
     if (directory < 0)
         return directory;
-    if (lock_directory(directory, path, error) < 0 || make_names(name, temporary, error) < 0)
-        return -(int)error->code;
     old_fd = open_old(directory, name, path, &old, error);
     if (old_fd < 0)
         return old_fd;
@@ -290,12 +302,9 @@ static int create_in_new_directory(const char *directory_path, const char *name,
     const char *directory;
     int r;
 
-    above = open_directory(directory_path, &directory, error);
+    above = open_to_change(directory_path, &directory, temporary, error);
     if (above < 0)
         return above;
-    if (lock_directory(above, directory_path, error) < 0 ||
-        make_names(directory, temporary, error) < 0)
-        return -(int)error->code;
     remove_directory(above, temporary, name);
     if (mkdirat(above, temporary, 0700) < 0)
         return error_errno(error, errno, "cannot make %s", directory_path);
@@ -323,11 +332,9 @@ static int create_beside(const char *path, const struct migrate_file *file,
     const char *name;
     int r;
 
-    directory = open_directory(path, &name, error);
+    directory = open_to_change(path, &name, temporary, error);
     if (directory < 0)
         return directory;
-    if (lock_directory(directory, path, error) < 0 || make_names(name, temporary, error) < 0)
-        return -(int)error->code;
     r = write_temporary(directory, temporary, path, &file->new, -1, NULL, error);
     if (r == 0 && renameat2(directory, temporary, directory, name, RENAME_NOREPLACE) < 0)
         r = error_errno(error, errno, "cannot make %s", path);

@@ -88,6 +88,28 @@ def by_path():
         refused(cat(daemon.place()))
 
 
+@case("a * in readers is one part of a path, as long as nobody else can write there")
+def any_part():
+    if not ROOT:
+        raise tap.Skip("/ is not the caller's in a user namespace")
+    with deny() as daemon:
+        daemon.wait_headers()
+        old, new, deep = (daemon.file("data", name, "cat") for name in ("old", "new", "new/deep"))
+        daemon.configure(readers=[SELF, daemon.file("data/*/cat")])
+        for path in (old, deep, new):
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            shutil.copy(CAT, path)
+        wait_for(lambda: cat(daemon.place(), program=old).returncode == 0, "the new list to be read")
+        equal(cat(daemon.place(), program=new).returncode, 0)
+        refused(cat(daemon.place(), program=deep))
+        os.chmod(daemon.file("data"), 0o777)
+        refused(cat(daemon.place(), program=new))
+        os.chmod(daemon.file("data"), 0o755)
+        os.chown(daemon.file("data/new"), 65534, 65534)
+        refused(cat(daemon.place(), program=new))
+        equal(cat(daemon.place(), program=old).returncode, 0)
+
+
 @case("a program whose file was replaced by an upgrade is known by its path")
 def deleted():
     shell = os.path.realpath(shutil.which("dash") or find_program("sh"))
