@@ -313,21 +313,23 @@ void json_write_string(struct buffer *buffer, const char *bytes, size_t length)
         case '<':
         case '>':
         case '&': code = c; break;
-        case 0xe2:
-            /* U+2028 and U+2029 end a line in JavaScript. */
-            if (length - i >= 3 && (unsigned char)bytes[i + 1] == 0x80 &&
-                ((unsigned char)bytes[i + 2] & 0xfe) == 0xa8) {
-                code = 0x2000U + ((unsigned char)bytes[i + 2] & 0x3f);
-                taken = 3;
-            }
-            break;
         default:
-            if (c < 0x20)
+            taken = text_utf8_length(bytes + i, length - i);
+            if (taken == 0)
+                code = 0xfffd;
+            else if (c < 0x20)
                 code = c;
+            else if (taken == 3 && (memcmp(bytes + i, "\xe2\x80\xa8", 3) == 0 ||
+                                    memcmp(bytes + i, "\xe2\x80\xa9", 3) == 0))
+                /* They end a line in JavaScript. */
+                code = 0x2000U + ((unsigned char)bytes[i + 2] & 0x3f);
+            taken += taken == 0;
             break;
         }
-        if (!shorthand && code == 0 && c != 0)
+        if (!shorthand && code == 0 && c != 0) {
+            i += taken - 1;
             continue;
+        }
         buffer_append(buffer, bytes + from, i - from);
         if (shorthand)
             buffer_append_text(buffer, shorthand);

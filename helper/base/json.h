@@ -62,8 +62,8 @@ cJSON *json_member(const cJSON *object, const char *key);
  */
 int json_keep_numbers(struct json *json, struct pullkey_error *error);
 
-/* Writes a JSON string as Go's encoding/json does: <, > and & and U+2028, U+2029 are escaped. Input
- * is UTF-8. */
+/* Writes a JSON string as Go's encoding/json does: <, > and & and U+2028, U+2029 are escaped,
+ * and a byte that is not of UTF-8 becomes U+FFFD. */
 void json_write_string(struct buffer *buffer, const char *bytes, size_t length);
 
 /* Writes a tree, on one line or indented. */

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-/* The length of one UTF-8 sequence, 0 if it is not one. */
-static size_t sequence_length(const unsigned char *bytes, size_t length)
+size_t text_utf8_length(const char *text, size_t length)
 {
+    const unsigned char *bytes = (const unsigned char *)text;
     unsigned char first = bytes[0];
     unsigned char low = 0x80, high = 0xbf; /* allowed for the second byte */
     size_t count;
@@ -42,7 +42,7 @@ bool text_is_utf8(const char *bytes, size_t length)
     size_t at = 0;
 
     while (at < length) {
-        size_t step = sequence_length((const unsigned char *)bytes + at, length - at);
+        size_t step = text_utf8_length(bytes + at, length - at);
 
         if (step == 0)
             return false;
@@ -73,7 +73,7 @@ void text_make_printable(char *text)
 
     while (left > 0) {
         const unsigned char *bytes = (const unsigned char *)text;
-        size_t step = sequence_length(bytes, left);
+        size_t step = text_utf8_length(text, left);
 
         if (step == 0 || is_unprintable(bytes, step)) {
             step = step > 0 ? step : 1;

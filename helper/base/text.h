@@ -6,7 +6,9 @@
 
 #include "buffer.h"
 
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. The length of the first
+ * character; 0 if it is none, or `length` is too short for it. */
+size_t text_utf8_length(const char *bytes, size_t length);
 bool text_is_utf8(const char *bytes, size_t length);
 
 /*

@@ -383,7 +383,8 @@ static void strings_are_written_as_go_does(void **state)
         { "\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa\xe2\x81\xa8", 12,
           "\"\\u2028\\u2029\xe2\x80\xaa\xe2\x81\xa8\"" },
         { "caf\xc3\xa9 \xf0\x9f\x94\x91", 10, "\"caf\xc3\xa9 \xf0\x9f\x94\x91\"" },
-        { "\xe2\x80", 2, "\"\xe2\x80\"" },
+        { "\xe2\x80", 2, "\"\\ufffd\\ufffd\"" },
+        { "a\xff\xe2\x80\xa8", 5, "\"a\\ufffd\\u2028\"" },
     };
     struct pullkey_error error;
 
