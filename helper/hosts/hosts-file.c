@@ -460,7 +460,28 @@ static int read_own_registry(struct hosts_host *host, const char *registry,
     return r;
 }
 
-static void find_problem(struct hosts_host *host)
+/*
+ * containerd 1.7 takes an escape in a name as it stands: a host may become one without a name,
+ * which is whatever registry is asked for, and a server none. What merely looks like one, as in a
+ * string of several lines, is refused with it.
+ */
+static bool has_escaped_name(const struct toml_document *toml)
+{
+    const char *line = toml->text, *end = toml->text + toml->length;
+
+    while (line < end) {
+        const char *next = memchr(line, '\n', (size_t)(end - line));
+
+        next = next ? next + 1 : end;
+        while (line < next && *line != '=' && *line != '#')
+            if (*line++ == '\\')
+                return true;
+        line = next;
+    }
+    return false;
+}
+
+static void find_problem(struct hosts_host *host, const struct toml_document *toml)
 {
     if (!host->helper)
         return;
@@ -478,6 +499,9 @@ static void find_problem(struct hosts_host *host)
                           "credential; put allowInsecure = true beside credHelper if that is fine");
     else if (host->authorization)
         set_problem(host, "it has an Authorization header as well; remove that, or the credHelper");
+    else if (has_escaped_name(toml))
+        set_problem(host, "a key or a table of this file has a backslash in its name, which "
+                          "containerd 1.7 reads otherwise; write the name without");
 }
 
 /* Headers have names in ASCII, in any case. */
@@ -492,7 +516,8 @@ static const struct toml_item *find_authorization(const struct toml_item *header
     return found;
 }
 
-static int read_host(struct hosts_host *host, const char *registry, const struct settings *settings,
+static int read_host(const struct toml_document *toml, const char *registry,
+                     const struct settings *settings, struct hosts_host *host,
                      struct pullkey_error *error)
 {
     const struct toml_item *verify = hosts_member(host->table, "skip_verify");
@@ -505,7 +530,7 @@ static int read_host(struct hosts_host *host, const char *registry, const struct
     read_own_keys(host);
     if (!host->helper && !host->problem && host->reference && settings)
         host->helper = settings_helper(settings, host->reference);
-    find_problem(host);
+    find_problem(host, toml);
     return 0;
 }
 
@@ -558,7 +583,7 @@ int hosts_file_parse(const char *path, const char *registry, const char *text, s
     if (r == 0)
         r = find_hosts(&file, error);
     for (size_t i = 0; r == 0 && i < file.host_count; i++)
-        r = read_host(&file.hosts[i], registry, settings, error);
+        r = read_host(&file.toml, registry, settings, &file.hosts[i], error);
     if (r < 0) {
         hosts_file_done(&file);
         return r;

@@ -260,16 +260,28 @@ static int append_host(struct render *render, const struct hosts_host *server,
     return r < 0 ? r : insert_line(render, render->file->toml.length, &text, error);
 }
 
+/* containerd 1.7 does not see such a key, and would see the copy of it. */
+static bool has_key_in_capitals(const struct toml_item *table, const char *name)
+{
+    const struct toml_item *item = hosts_member(table, name);
+
+    return item && strcmp(item->key, name) != 0;
+}
+
 static bool needs_host(const struct hosts_file *file)
 {
     const struct hosts_host *server = &file->hosts[0];
 
+    for (size_t i = 0; i < sizeof(copied_keys) / sizeof(copied_keys[0]); i++)
+        if (has_key_in_capitals(server->table, copied_keys[i].name))
+            return false;
     /* What containerd makes of a registry on this machine, http or https, cannot be written down.
-     * The parser of 1.7 refuses brackets in the name of a table: as it is, the file is at least read
-     * from 1.7.32 on. */
+     * The parser of 1.7 refuses brackets in the name of a table: as it is, the file is at least
+     * read from 1.7.32 on. */
     return file->host_count == 1 &&
            !(server->own_name && (server->is_http || server->skip_verify)) &&
-           !strpbrk(server->name, "[]") && !hosts_member(file->toml.root, "host");
+           !has_key_in_capitals(server->table, "header") && !strpbrk(server->name, "[]") &&
+           !hosts_member(file->toml.root, "host");
 }
 
 static int collect(struct render *render, struct pullkey_error *error)

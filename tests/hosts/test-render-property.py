@@ -37,7 +37,8 @@ SECONDS, BATCH = 25, 1000
 ONE = CASES == 1
 HEADER = re.compile(r"(?:^|\.)[\[\s\"']*header\b", re.M | re.I)
 HELPER = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
-# Names of tables, and keys, with an escape in them: containerd 1.7 does not resolve it.
+# Names of tables, and keys, with an escape in them: containerd 1.7 does not resolve it, so that no
+# host of such a file gets a header.
 ESCAPED = re.compile(r"^[^=#\n]*\\", re.M)
 
 # Why a file is not rendered.
@@ -59,7 +60,11 @@ PROBLEMS = {
     "its URL": r"its URL is not one",
     "insecure": r"over http:// or with skip_verify",
     "a header of its own": r"has an Authorization header as well",
+    "an escape": r"has a backslash in its name",
 }
+
+# Hosts below [host], or with dotted keys: containerd 1.7 sees them, 2.x does not.
+LOOSE = re.compile(r"""^[ \t]*(\[[ \t]*["']?host["']?[ \t]*\]|["']?host["']?[ \t]*\.)""", re.M)
 
 
 class Finding(Exception):
@@ -272,6 +277,7 @@ def expectations(question, tree, verdict):
             must = wanted(question, name, table, is_server, is_local)
             # Where containerd 1.7 does not see the server it takes the registry that is asked for.
             must = must and not (is_server and server and "server" not in tree)
+            must = must and not ESCAPED.search(question.file.text)
             said = ours.get((name, is_server), False)
             is_seen = is_server or (name, False) in ours
             require(said == must or not is_seen, f"{name!r}: managed is {said}, expected {must}")
@@ -413,7 +419,8 @@ class Place:
             return
         expected = expectations(question, question.tree, verdict)
         addresses = [(host["host"], host["path"]) for host in before["hosts"]]
-        if self.seen.setdefault(question.seed, addresses) != addresses:
+        others = self.seen.setdefault(question.seed, addresses) != addresses
+        if others or (version == "1.7" and LOOSE.search(question.file.text)):
             # Hosts that are no table in brackets; 2.x does not see them, and so they are not managed.
             expected = {address: (True, False) for address in addresses}
             self.count(f"{tag}sees other hosts than 2.3", question.seed)

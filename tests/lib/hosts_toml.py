@@ -128,7 +128,9 @@ class Writer:
     def key(self, text):
         if re.fullmatch(r"[A-Za-z0-9_-]+", text) and self.maybe(0.7):
             return text
-        return self.string(text, multi=False)
+        is_plain = re.fullmatch(r"[ -~]*", text) and '"' not in text and "\\" not in text
+        # Most without escapes: with one anywhere no host of the file gets a header.
+        return f'"{text}"' if is_plain and self.maybe(0.97) else self.string(text, multi=False)
 
     def path(self, parts):
         dot = "." if self.maybe(0.9) else self.chance.choice([" .", ". ", "\t.  "])

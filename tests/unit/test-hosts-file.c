@@ -445,6 +445,9 @@ static void other_problems(void **state)
         { HELPED "[host.\"" A "\".header]\nAUTHORIZATION = ['x']", "x", "an Authorization header",
           0 },
         { HELPED "[host.\"" A "\".header]\nProxy-Authorization = 'x'", "x", NULL, 0 },
+        { HELPED "# a\\b\nx = 'a\\b'", "x", NULL, 0 },
+        { HELPED "[host.\"https\\u003A//b.example\"]", "x", "a backslash in its name", 0 },
+        { HELPED "\"a\\u0062\" = 1", "x", "a backslash in its name", 0 },
     };
     /* containerd reads these, and sends what is for nobody that the name seems to name. */
     static const char *const names[] = {

@@ -152,18 +152,23 @@ static void a_table_for_the_server(void **state)
                     "\n[host.\"https://s.example/v2\"]\nheader." LINE);
     assert_rendered(
         "server = 's.example'\ncapabilities = [ # c\n'pull']\nca = ['a', '/b']\n"
-        "client = [['c', \"d\"], 'e']\nSKIP_VERIFY = false\noverride_path = true\n"
-        "dial_timeout = '''5s'''\n[auth]\ncredHelper = 'x'\n[header]\n\"X \\\" Y\" = ['z']\n",
+        "client = [['c', \"d\"], 'e']\nskip_verify = false\noverride_path = true\n"
+        "dial_timeout = '''5s'''\n[auth]\ncredHelper = 'x'\n[header]\n'X \" Y' = ['z']\n",
         "server = 's.example'\ncapabilities = [ # c\n'pull']\n"
         "ca = [\"" DIRECTORY "/a\", '/b']\n"
         "client = [[\"" DIRECTORY "/c\", \"" DIRECTORY "/d\"], \"" DIRECTORY "/e\"]\n"
-        "SKIP_VERIFY = false\noverride_path = true\ndial_timeout = '''5s'''\n"
-        "[auth]\ncredHelper = 'x'\n[header]\n" LINE "\"X \\\" Y\" = ['z']\n"
+        "skip_verify = false\noverride_path = true\ndial_timeout = '''5s'''\n"
+        "[auth]\ncredHelper = 'x'\n[header]\n" LINE "'X \" Y' = ['z']\n"
         "\n[host.\"s.example\"]\ncapabilities = [ # c\n'pull']\n"
         "ca = [\"" DIRECTORY "/a\", \"/b\"]\n"
         "client = [[\"" DIRECTORY "/c\", \"" DIRECTORY "/d\"], \"" DIRECTORY "/e\"]\n"
         "skip_verify = false\noverride_path = true\ndial_timeout = '''5s'''\n"
         "header.\"X \\\" Y\" = ['z']\nheader." LINE);
+    /* Of a key in capitals containerd 1.7 would see the copy alone. */
+    assert_rendered("SKIP_VERIFY = false\nauth.credHelper = 'x'\n",
+                    "header." LINE "SKIP_VERIFY = false\nauth.credHelper = 'x'\n");
+    assert_rendered("auth.credHelper = 'x'\n[Header]\nX = 'y'\n",
+                    "auth.credHelper = 'x'\n[Header]\n" LINE "X = 'y'\n");
     /* Of these containerd heeds some only where no server is named. */
     assert_rendered(
         "capabilities = ['pull']\noverride_path = true\nca = '/a'\nauth.credHelper = 'x'\n",
