@@ -20,14 +20,18 @@
     (IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |            \
      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
+/* In the target, of what this program has made. */
+#define VANISHED (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+
 /* For one that is not there yet. */
 #define AWAITED (IN_CREATE | IN_MOVED_TO | IN_ONLYDIR | IN_MASK_ADD)
 
 struct changes_watch {
     bool source, configuration; /* whom a change in it concerns */
-    bool awaits;                /* a directory that is to appear below it */
-    bool place;                 /* the source stands in it */
-    bool own;                   /* the status stands in it */
+    bool target;
+    bool awaits; /* a directory that is to appear below it */
+    bool place;  /* the source stands in it */
+    bool own;    /* the status stands in it */
 };
 
 int changes_open(struct changes *ret, struct pullkey_error *error)
@@ -91,13 +95,14 @@ static void watch_above(struct changes *changes, const char *path)
         watched->awaits = true;
 }
 
-enum watched { WATCH_SOURCE, WATCH_PLACE, WATCH_CONFIGURATION };
+enum watched { WATCH_SOURCE, WATCH_PLACE, WATCH_CONFIGURATION, WATCH_TARGET };
 
 static void watch(struct changes *changes, const char *path, enum watched what)
 {
     static bool is_said;
     struct changes_watch *watched;
-    int descriptor = inotify_add_watch(changes->fd, path, WATCHED);
+    int descriptor =
+        inotify_add_watch(changes->fd, path, what == WATCH_TARGET ? VANISHED : WATCHED);
 
     if (descriptor < 0 && errno == ENOENT && what == WATCH_CONFIGURATION) {
         watch_above(changes, path);
@@ -114,6 +119,7 @@ static void watch(struct changes *changes, const char *path, enum watched what)
     if (!watched)
         return;
     watched->source = watched->source || what == WATCH_SOURCE;
+    watched->target = watched->target || what == WATCH_TARGET;
     watched->place = watched->place || what == WATCH_PLACE;
     watched->configuration = watched->configuration || what == WATCH_CONFIGURATION;
     watched->own = changes->own_directory && strcmp(path, changes->own_directory) == 0;
@@ -129,6 +135,11 @@ static void watch_place(struct changes *changes, const char *path, enum watched 
         return;
     memcpy(mempcpy(place, path, (size_t)(slash - path)), "", 1);
     watch(changes, place, what);
+}
+
+void changes_watch_target(struct changes *changes, const char *target)
+{
+    watch(changes, target, WATCH_TARGET);
 }
 
 void changes_watch_source(struct changes *changes, const char *source)
@@ -218,10 +229,14 @@ static bool is_status(const char *name)
     return strcmp(name, STATUS_FILE) == 0 || strcmp(name, STATUS_METRICS_FILE) == 0;
 }
 
-/* Does it concern the source? Beside that in its place there may be others. */
+/* Does it concern the source, or what was made of it? Beside that in its place there may be others.
+ */
 static bool is_of_source(const struct changes *changes, const struct changes_watch *watched,
                          const struct inotify_event *event)
 {
+    if (watched->target)
+        /* Names with a dot are on their way to others. */
+        return event->len == 0 || event->name[0] != '.';
     return watched->source ||
            (watched->place && (event->len == 0 || strcmp(event->name, changes->source_name) == 0));
 }

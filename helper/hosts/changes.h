@@ -40,6 +40,10 @@ void changes_close(struct changes *changes);
  * limit of watches is reached, only the looking again remains; that is logged. */
 void changes_watch_source(struct changes *changes, const char *source);
 
+/* Watches whether anything vanishes from the target; what is changed in it is found by looking
+ * again. */
+void changes_watch_target(struct changes *changes, const char *target);
+
 /* Watches what the configuration and the file backends of it are read from. Of a directory that is
  * not there yet the nearest one above it is watched, until the next call. */
 void changes_watch_configuration(struct changes *changes, const struct config_source *source,

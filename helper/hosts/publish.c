@@ -118,16 +118,59 @@ static int remove_entry(int directory, const char *name)
     return unlinkat(directory, name, AT_REMOVEDIR);
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* From the directory upwards: the first that is the source, with 0 for the directory itself. */
+static int find_above(int directory, const struct stat *source)
+{
+    cleanup_fd int fd = fcntl(directory, F_DUPFD_CLOEXEC, 0);
+    struct stat status, last = { 0 };
+
+    for (int level = 0; fd >= 0 && fstat(fd, &status) == 0; level++) {
+        int above;
+
+        if (is_same(&status, source))
+            return level;
+        if (level > 0 && is_same(&status, &last))
+            break;
+        last = status;
+        above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        (void)close(fd);
+        fd = above;
+    }
+    return -1;
+}
+
 int publish_check_source(const struct publish *publish, struct pullkey_error *error)
 {
-    struct stat target, source;
+    struct stat source;
+    int level = stat(publish->source_path, &source) < 0 ? -1 : find_above(publish->target, &source);
 
-    if (fstat(publish->target, &target) == 0 && stat(publish->source_path, &source) == 0 &&
-        source.st_dev == target.st_dev && source.st_ino == target.st_ino)
-        return error_set(error, PULLKEY_INVALID,
-                         "%s is the source itself; the target must be a directory of its own",
-                         publish->target_path);
-    return 0;
+    if (level < 0)
+        return 0;
+    return error_set(error, PULLKEY_INVALID,
+                     "%s is %s; the target must be a directory of its own, beside it or elsewhere",
+                     publish->target_path, level == 0 ? "the source itself" : "in the source");
+}
+
+bool publish_is_there(const struct publish *publish)
+{
+    struct stat there, target;
+
+    return stat(publish->target_path, &there) == 0 && fstat(publish->target, &target) == 0 &&
+           is_same(&there, &target);
+}
+
+bool publish_stat(const struct publish *publish, const char *name, bool is_file, struct stat *ret)
+{
+    char path[FILE_PATH_MAX];
+    int length = snprintf(path, sizeof(path), is_file ? "%s/" PUBLISH_FILE : "%s", name);
+
+    return length < (int)sizeof(path) &&
+           fstatat(publish->target, path, ret, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int check_target(const struct publish *publish, struct pullkey_error *error)

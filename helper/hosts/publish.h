@@ -11,6 +11,7 @@
 #ifndef PULLKEY_HOSTS_PUBLISH_H
 #define PULLKEY_HOSTS_PUBLISH_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/buffer.h"
@@ -32,7 +33,7 @@ struct publish {
  */
 int publish_open(const char *target, const char *source, struct publish *ret,
                  struct pullkey_error *error);
-/* To be asked before anything is published: the target is not the source itself. */
+/* To be asked before anything is published: the target is not the source itself, nor in it. */
 int publish_check_source(const struct publish *publish, struct pullkey_error *error);
 void publish_close(struct publish *publish);
 
@@ -67,6 +68,13 @@ int publish_read(const struct publish *publish, const char *name, struct buffer 
 
 /* Removes a registry. */
 int publish_remove(const struct publish *publish, const char *name, struct pullkey_error *error);
+
+/* False: the target was removed, or something is mounted there now. It has to be opened anew. */
+bool publish_is_there(const struct publish *publish);
+
+/* What stands there for a registry, neither following a link nor opening anything: false if that is
+ * nothing. `is_file`: its hosts.toml is meant, else the link. */
+bool publish_stat(const struct publish *publish, const char *name, bool is_file, struct stat *ret);
 
 /* Calls for each published registry, also for one that is removed meanwhile. Stops at the first
  * error. */

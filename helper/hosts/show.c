@@ -236,10 +236,11 @@ static int print_hosts(const cJSON *entries, struct pullkey_error *error)
 /* What is wrong, one line each: how many there are. */
 static size_t print_problems(const cJSON *root, const cJSON *entries)
 {
-    static const char *const keys[] = { "configuration_problem", "source_problem" };
+    static const char *const keys[] = { "configuration_problem", "source_problem",
+                                        "target_problem" };
     size_t count = 0;
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (!text_of(root, keys[i]))
             continue;
         output_finding(OUTPUT_ERROR, text_of(root, keys[i]));

@@ -148,6 +148,7 @@ static int write_json(const char *directory, const struct status *status, const 
                   (long long)status->started, (long long)now);
     append_text(text, ",\"configuration_problem\":", status->configuration_problem);
     append_text(text, ",\"source_problem\":", status->source_problem);
+    append_text(text, ",\"target_problem\":", status->target_problem);
     buffer_printf(text, ",\"on_open\":%s,\"open_timeouts\":%llu", tree->open ? "true" : "false",
                   (unsigned long long)status->open_timeouts);
     buffer_append_text(text, ",\"notes\":");
@@ -256,6 +257,13 @@ static void append_failures(struct document *document, const struct needs *needs
     }
 }
 
+static const char *first_problem(const struct status *status)
+{
+    return status->configuration_problem ? status->configuration_problem
+           : status->source_problem      ? status->source_problem
+                                         : status->target_problem;
+}
+
 static int write_metrics(const char *directory, const struct status *status,
                          const struct tree *tree, int64_t now, struct pullkey_error *error)
 {
@@ -286,9 +294,8 @@ static int write_metrics(const char *directory, const struct status *status,
                 "Registries of the source that are not served as they ask.");
     buffer_printf(text, "pullkey_hosts_problems %zu\n", count_problems(tree));
     append_head(text, "pullkey_hosts_configuration_valid", "gauge",
-                "0 where the configuration or the source cannot be read.");
-    buffer_printf(text, "pullkey_hosts_configuration_valid %d\n",
-                  !status->configuration_problem && !status->source_problem);
+                "0 where the configuration, the source or the target cannot be used.");
+    buffer_printf(text, "pullkey_hosts_configuration_valid %d\n", !first_problem(status));
     append_head(text, "pullkey_hosts_open_timeouts_total", "counter",
                 "Opens that waited in vain for a fresh header.");
     append_needs(&document, needs, "pullkey_hosts_open_timeouts_total", timeouts_of, error);
@@ -327,10 +334,8 @@ void status_summary(const struct status *status, const struct tree *tree, char *
         hosts++;
         missing += need->header.length == 0;
     }
-    if (status->configuration_problem || status->source_problem)
-        (void)snprintf(ret, size, "%s",
-                       status->configuration_problem ? status->configuration_problem
-                                                     : status->source_problem);
+    if (first_problem(status))
+        (void)snprintf(ret, size, "%s", first_problem(status));
     else
         (void)snprintf(ret, size,
                        "%zu of %zu registries rendered; of %zu hosts %zu have no header; %zu "

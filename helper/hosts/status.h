@@ -17,6 +17,7 @@ struct status {
     int64_t started;                   /* wall seconds */
     const char *configuration_problem; /* NULL: it is fine */
     const char *source_problem;        /* NULL: it can be read */
+    const char *target_problem;        /* NULL: it is there */
     uint64_t open_timeouts;
     uint64_t noted; /* a hash of the notes that were said */
 };

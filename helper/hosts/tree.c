@@ -115,28 +115,40 @@ static int get_entry(struct tree *tree, const char *name, struct tree_entry **re
 }
 
 /* FNV-1a, a word at a time. */
-static tree_stamp stamp_of(const char *path)
+static tree_stamp hash_of(const struct stat *status)
 {
     tree_stamp hash = 0xcbf29ce484222325;
-    struct stat status;
-
-    if (stat(path, &status) < 0)
-        return 0;
     const uint64_t words[] = {
-        status.st_dev,
-        (uint64_t)status.st_size,
-        status.st_ino,
-        (uint64_t)status.st_mtim.tv_sec,
-        (uint64_t)status.st_mtim.tv_nsec,
-        (uint64_t)status.st_ctim.tv_sec,
-        (uint64_t)status.st_ctim.tv_nsec,
+        status->st_dev,
+        (uint64_t)status->st_size,
+        status->st_ino,
+        (uint64_t)status->st_mtim.tv_sec,
+        (uint64_t)status->st_mtim.tv_nsec,
+        (uint64_t)status->st_ctim.tv_sec,
+        (uint64_t)status->st_ctim.tv_nsec,
     };
+
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         hash ^= words[i];
         hash *= 0x100000001b3;
         hash ^= hash >> 29;
     }
     return hash;
+}
+
+static tree_stamp stamp_of(const char *path)
+{
+    struct stat status;
+
+    return stat(path, &status) < 0 ? 0 : hash_of(&status);
+}
+
+static tree_stamp stamp_of_published(const struct tree *tree, const struct tree_entry *entry)
+{
+    struct stat status;
+
+    return publish_stat(tree->publish, entry->name, entry->is_managed, &status) ? hash_of(&status)
+                                                                                : 0;
 }
 
 /* Reads and parses hosts.toml. -PULLKEY_NOT_FOUND where there is none, or an empty one: containerd
@@ -305,6 +317,24 @@ static void keep_gone(struct tree *tree, const struct moment *now)
     }
 }
 
+static void mark_touched(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        struct tree_entry *entry = tree->entries[i];
+
+        if (entry->is_published && !entry->is_dirty)
+            entry->is_dirty = entry->published != stamp_of_published(tree, entry);
+    }
+}
+
+void tree_unpublish(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        tree->entries[i]->is_published = false;
+        tree->entries[i]->is_dirty = true;
+    }
+}
+
 static void mark_needs(struct tree *tree)
 {
     needs_begin_marking(tree->needs);
@@ -345,6 +375,7 @@ int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pull
     } else {
         keep_gone(tree, now);
     }
+    mark_touched(tree);
     mark_needs(tree);
     return r;
 }
@@ -453,6 +484,7 @@ int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullk
     }
     entry->is_published = true;
     entry->is_dirty = false;
+    entry->published = stamp_of_published(tree, entry);
     return 0;
 }
 

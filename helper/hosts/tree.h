@@ -27,6 +27,7 @@ struct tree_use {
 
 struct tree_entry {
     tree_stamp directory, file;
+    tree_stamp published; /* what stands in the target, when it was written */
     uint16_t use_count; /* HOSTS_PER_FILE_MAX at most */
     bool is_found;      /* by the scan that is under way */
     bool is_managed;    /* a helper answers for a host in it */
@@ -63,7 +64,8 @@ struct tree {
  * containerd reads what it would read without this program. -PULLKEY_UNREACHABLE where the source
  * cannot be read: nothing has changed then. A source that is not there at all is empty. What was
  * rendered and is gone, a registry or its hosts.toml, is given TREE_GRACE_MS to come back, since
- * generators remove before they write; `look_ms` says when to scan again because of that.
+ * generators remove before they write; `look_ms` says when to scan again because of that. What
+ * others have changed in the target is published again.
  */
 int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pullkey_error *error);
 
@@ -82,6 +84,9 @@ int tree_publish(struct tree *tree, struct pullkey_error *error);
 /* Each registry of the source is in the target, as a link at least. */
 bool tree_is_complete(const struct tree *tree);
 int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error);
+
+/* Nothing of it is in the target any more. */
+void tree_unpublish(struct tree *tree);
 
 void tree_done(struct tree *tree);
 

@@ -31,6 +31,7 @@
 struct watch {
     char source[FILE_PATH_MAX], target[FILE_PATH_MAX], directory[FILE_PATH_MAX];
     const char *link;
+    const char *open_mode; /* NULL: off */
     struct config_source config_source;
     struct config config;
     struct settings settings;
@@ -44,7 +45,7 @@ struct watch {
     int signals, clock_changes;
     char configuration_problem[PULLKEY_ERROR_SIZE], source_problem[PULLKEY_ERROR_SIZE];
     const char *target_problem; /* said already */
-    char target_message[PULLKEY_ERROR_SIZE];
+    char target_message[PULLKEY_ERROR_SIZE], target_away[PULLKEY_ERROR_SIZE];
     char summary[PULLKEY_ERROR_SIZE];
     bool is_published, is_ready, is_ending;
     bool wants_scan, wants_configuration; /* to be done in the next round */
@@ -128,12 +129,66 @@ static void reload(struct watch *watch)
     watch->wants_status = true;
 }
 
+/* --on-open: off, auto or on. */
+static int start_open(struct watch *watch, struct pullkey_error *error)
+{
+    const char *mode = watch->open_mode;
+    int r;
+
+    if (!mode || strcmp(mode, "off") == 0)
+        return 0;
+    r = open_start(watch->publish.target, watch->target, watch->changes.fd, &watch->tree.open,
+                   error);
+    if (r == 0) {
+        configure_open(watch);
+        return 0;
+    }
+    if (strcmp(mode, "on") == 0)
+        return error_wrap(error, "--on-open=on");
+    (void)error_wrap(error, "going on without --on-open");
+    say(error->message);
+    return 0;
+}
+
+/*
+ * The target was removed, unmounted, or mounted anew: what is written into the old one nobody sees.
+ * False: there is none now.
+ */
+static bool keep_target(struct watch *watch)
+{
+    struct pullkey_error error;
+    int r;
+
+    if (publish_is_there(&watch->publish))
+        return true;
+    serve_end(&watch->tree);
+    tree_unpublish(&watch->tree);
+    publish_close(&watch->publish);
+    r = hosts_make_place(watch->target, &error);
+    if (r == 0)
+        r = publish_open(watch->target, watch->source, &watch->publish, &error);
+    if (r == 0)
+        r = publish_check_source(&watch->publish, &error);
+    if (r < 0)
+        publish_close(&watch->publish);
+    set_problem(&watch->status.target_problem, watch->target_away, r < 0 ? &error : NULL);
+    if (r < 0)
+        return false;
+    log_line("hosts", "%s is another directory than before: everything is written anew",
+             watch->target);
+    changes_watch_target(&watch->changes, watch->target);
+    if (start_open(watch, &error) < 0)
+        say(error.message);
+    return true;
+}
+
 static void scan(struct watch *watch, bool all)
 {
     const struct moment now = crew_now();
     struct pullkey_error error;
     int r;
 
+    changes_watch_target(&watch->changes, watch->target);
     changes_watch_source(&watch->changes, watch->source);
     r = tree_scan(&watch->tree, all, &now, &error);
     set_problem(&watch->status.source_problem, watch->source_problem, r < 0 ? &error : NULL);
@@ -162,10 +217,14 @@ static void publish(struct watch *watch)
     struct pullkey_error error;
     int r;
 
-    tree_mark_changed(&watch->tree);
-    r = tree_publish(&watch->tree, &error);
     watch->wants_publish = false;
     watch->wants_status = true;
+    if (!keep_target(watch)) {
+        watch->retry_ms = clock_monotonic_ms() + RETRY_MS;
+        return;
+    }
+    tree_mark_changed(&watch->tree);
+    r = tree_publish(&watch->tree, &error);
     set_problem(&watch->target_problem, watch->target_message, r < 0 ? &error : NULL);
     if (r < 0)
         watch->retry_ms = clock_monotonic_ms() + RETRY_MS;
@@ -431,26 +490,6 @@ static int find_places(const struct hosts_call *call, struct watch *watch,
     return r;
 }
 
-/* --on-open: off, auto or on. */
-static int start_open(const char *mode, struct watch *watch, struct pullkey_error *error)
-{
-    int r;
-
-    if (!mode || strcmp(mode, "off") == 0)
-        return 0;
-    r = open_start(watch->publish.target, watch->target, watch->changes.fd, &watch->tree.open,
-                   error);
-    if (r == 0) {
-        configure_open(watch);
-        return 0;
-    }
-    if (strcmp(mode, "on") == 0)
-        return error_wrap(error, "--on-open=on");
-    (void)error_wrap(error, "going on without --on-open");
-    say(error->message);
-    return 0;
-}
-
 static int start(const struct hosts_call *call, struct watch *watch, struct pullkey_error *error)
 {
     int r = find_places(call, watch, error);
@@ -481,7 +520,7 @@ static int start(const struct hosts_call *call, struct watch *watch, struct pull
         .look_ms = INT64_MAX,
         .spread = true,
     };
-    r = start_open(call->values[HOSTS_ON_OPEN], watch, error);
+    r = start_open(watch, error);
     if (r == 0)
         serve_warn(&watch->tree);
     return r;
@@ -502,6 +541,7 @@ int hosts_watch(const struct hosts_call *call, struct pullkey_error *error)
         .signals = -1,
         .clock_changes = -1,
         .link = call->values[HOSTS_LINK],
+        .open_mode = mode,
         .retry_ms = INT64_MAX,
         .told_ms = INT64_MIN / 2,
     };

@@ -18,6 +18,7 @@ import watcher
 from daemon import ROOT
 from hanging import Hanging
 from hosts import basic, jwt, table
+from listener import need_permission_events
 from registry import wait_for
 from tap import case, check, equal, run
 from watcher import Watcher
@@ -520,6 +521,8 @@ def foreign_targets():
         os.chmod(it.source, 0o700)
         before = everything(it.source)
         refused(it, "is the source itself", target=it.source)
+        refused(it, "is in the source", target=it.home.directory("certs.d/below/it"))
+        shutil.rmtree(os.path.join(it.source, "below"))
         link = os.path.join(it.home.path, "link")
         os.symlink(it.source, link)
         refused(it, "is the source itself", target=link)
@@ -638,6 +641,67 @@ def ignored_signals():
         it.wait_read(GOOD, basic("alice", "second"))
 
 
+@case("a directory whose name is no UTF-8 harms no other, and the status can be read")
+def odd_name():
+    with scene() as it:
+        place = os.fsencode(it.source) + b"/b\xff.example.com"
+        os.mkdir(place)
+        with open(place + b"/hosts.toml", "w", encoding="utf-8") as file:
+            file.write(MALFORMED)
+        it.wait_problem("b\ufffd.example.com", "hosts.toml:1")
+        it.expect_unharmed()
+        check(os.path.lexists(os.fsencode(it.target) + b"/b\xff.example.com"), "it is not there")
+
+
+@case("what others change or remove in the target is published again")
+def touched():
+    with scene() as it:
+        number = 0
+
+        def expect_healed():
+            nonlocal number
+            number += 1
+            # Something else changes: that makes it look, as the half minute does.
+            it.write(OTHER, table(url(OTHER), capabilities=["pull"]), f"# {number}\n")
+            wait_for(lambda: it.read(GOOD) == it.before[GOOD], "the registry to be there again")
+            wait_for(lambda: it.read(LINKED) == it.before[LINKED], "the link to be there again")
+            it.expect_unharmed()
+
+        runs = len(it.helper.runs)
+        place = os.path.join(it.target, GOOD, "hosts.toml")
+        os.unlink(place)
+        expect_healed()
+        with open(place, "w", encoding="utf-8") as file:
+            file.write('server = "https://elsewhere.example.com"\n')
+        expect_healed()
+        shutil.rmtree(os.path.dirname(place))
+        expect_healed()
+        os.unlink(os.path.join(it.target, LINKED))
+        expect_healed()
+        equal(len(it.helper.runs), runs, "runs of the helper")
+
+
+@case("a target that is removed while it runs is made again, with the headers that it had")
+def target_removed():
+    with scene() as it:
+        for again in (None, 0o700, 0o755):
+            it.helper.failure = "the vault is closed"
+            shutil.rmtree(it.target)
+            if again:
+                os.mkdir(it.target)
+                os.chmod(it.target, again)
+            if again == 0o755:
+                wait_for(lambda: it.hosts.status()["target_problem"], "the problem to be said")
+                check("mode 0700" in it.hosts.status()["target_problem"], it.hosts.status())
+                equal(os.listdir(it.target), [])
+                os.rmdir(it.target)
+            wait_for(lambda: os.path.isdir(os.path.join(it.target, GOOD)), "the target")
+            wait_for(lambda: os.path.lexists(os.path.join(it.target, LINKED)), "the link")
+            it.expect_unharmed()
+            it.wait_fine(GOOD)
+        it.helper.failure = None
+
+
 SHORT_LIFE = 6  # seconds
 
 
@@ -687,6 +751,20 @@ if ROOT:
             daemon.login("second")
             daemon.start()
             wait_for(lambda: daemon.header("r1.example") == watcher.basic("second"), "the header")
+
+    @case("a target that is mounted anew while it runs is filled again, and opens wait there too")
+    def mounted_anew():
+        need_permission_events()
+        with Watcher("--on-open=on", helper="pullkey", registries=2) as daemon:
+            daemon.wait_headers()
+            subprocess.run(["umount", "--lazy", daemon.target], check=True)
+            watcher.mount("-t", "tmpfs", "-o", "mode=0700", "none", daemon.target)
+            daemon.registry("r1.example", helper="pullkey", text="# another\n")
+            wait_for(lambda: os.path.exists(daemon.place()), "the target to be filled")
+            equal(daemon.header(), watcher.basic("first"))
+            for number in range(5):
+                daemon.login(f"password-{number}")
+                equal(daemon.header(), watcher.basic(f"password-{number}"))
 
 
 sys.exit(run())
