@@ -20,6 +20,7 @@ import tempfile
 import tomllib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import peers
 from home import Home
 from registry import die_with_parent, find_program, wait_for
 from tap import Skip, case, check, equal, run
@@ -359,7 +360,16 @@ def examples():
             equal([bool(header) for header in headers], ["ecr" not in name], name)
 
 
-@case("the alerts are about metrics that there are")
+def judged(kind, text):
+    """What Prometheus says of rules or metrics: nothing where they are fine."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        words = [peers.program("prometheus"), kind, file.name]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+@case("the alerts are fine in Prometheus's eyes, and about metrics that there are")
 def alerts():
     try:
         import yaml
@@ -367,7 +377,11 @@ def alerts():
         raise Skip("python3-yaml is not installed") from problem
     path = os.path.join(SHARE, "examples", "prometheus", "pullkey-hosts.yaml")
     with open(path, encoding="utf-8") as file:
-        groups = yaml.safe_load(file)["groups"]
+        text = file.read()
+    equal(judged("rules", text), "")
+    refused = judged("rules", text.replace("pullkey_hosts_problems > 0", "pullkey_hosts_problems >"))
+    check("PullkeyHostsProblems" in refused, refused)
+    groups = yaml.safe_load(text)["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     check(len(rules) >= 5, rules)
     with Node() as node:
@@ -380,6 +394,8 @@ def alerts():
         wait_for(lambda: node.user(OWN), "the header")
         text = node.metrics()
         node.end()
+    equal(judged("metrics", text), "")
+    check(judged("metrics", text.replace(" gauge", " gage", 1)), "a type that there is not")
     samples = set(re.findall(r"^(\w+)(?:\{.*\})? -?\d+$", text, re.M))
     equal(samples, set(re.findall(r"^# TYPE (\w+) ", text, re.M)), "samples and types")
     labels = set(re.findall(r'[{,](\w+)="', text))
