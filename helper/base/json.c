@@ -291,7 +291,7 @@ int json_keep_numbers(struct json *json, struct pullkey_error *error)
     return keep_numbers(json->root, json->text, &at, error);
 }
 
-void json_write_string(struct buffer *buffer, const char *bytes, size_t length)
+static void write_string(struct buffer *buffer, const char *bytes, size_t length, bool replaces)
 {
     size_t from = 0;
 
@@ -316,7 +316,7 @@ void json_write_string(struct buffer *buffer, const char *bytes, size_t length)
         default:
             taken = text_utf8_length(bytes + i, length - i);
             if (taken == 0)
-                code = 0xfffd;
+                code = replaces ? 0xfffd : 0;
             else if (c < 0x20)
                 code = c;
             else if (taken == 3 && (memcmp(bytes + i, "\xe2\x80\xa8", 3) == 0 ||
@@ -340,6 +340,16 @@ void json_write_string(struct buffer *buffer, const char *bytes, size_t length)
     }
     buffer_append(buffer, bytes + from, length - from);
     buffer_append(buffer, "\"", 1);
+}
+
+void json_write_string(struct buffer *buffer, const char *bytes, size_t length)
+{
+    write_string(buffer, bytes, length, false);
+}
+
+void json_write_name(struct buffer *buffer, const char *name)
+{
+    write_string(buffer, name, strlen(name), true);
 }
 
 int json_write_tree(struct buffer *buffer, const cJSON *tree, bool indented,

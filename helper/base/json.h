@@ -62,9 +62,13 @@ cJSON *json_member(const cJSON *object, const char *key);
  */
 int json_keep_numbers(struct json *json, struct pullkey_error *error);
 
-/* Writes a JSON string as Go's encoding/json does: <, > and & and U+2028, U+2029 are escaped,
- * and a byte that is not of UTF-8 becomes U+FFFD. */
+/* Writes a JSON string as Go's encoding/json does: <, > and & and U+2028, U+2029 are escaped. Input
+ * is UTF-8. */
 void json_write_string(struct buffer *buffer, const char *bytes, size_t length);
+
+/* The same for what nobody has looked at, as names of files: a byte that is not of UTF-8 becomes
+ * U+FFFD. Never for a credential, which would be another one then. */
+void json_write_name(struct buffer *buffer, const char *name);
 
 /* Writes a tree, on one line or indented. */
 int json_write_tree(struct buffer *buffer, const cJSON *tree, bool indented,

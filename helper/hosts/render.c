@@ -44,7 +44,7 @@ static int ask_all(struct crew *crew, struct needs *needs, struct pullkey_error 
 static void append_member(struct buffer *text, const char *key, const char *value)
 {
     buffer_append_text(text, key);
-    json_write_string(text, value, strlen(value));
+    json_write_name(text, value);
 }
 
 static void report(const struct tree *tree, bool json, struct buffer *text, size_t *ret_problems)

@@ -96,7 +96,7 @@ static void append_text(struct buffer *text, const char *key, const char *value)
 {
     buffer_append_text(text, key);
     if (value)
-        json_write_string(text, value, strlen(value));
+        json_write_name(text, value);
     else
         buffer_append_text(text, "null");
 }
