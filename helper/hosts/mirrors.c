@@ -43,7 +43,7 @@ static int add(struct mirrors *mirrors, const char *text, struct pullkey_error *
                          MIRRORS_ENDPOINTS_MAX);
     *endpoint = (struct mirrors_endpoint){ 0 };
     if (length == 0 || length >= sizeof(endpoint->host) ||
-        strcspn(text, "?#\"'<>`{}|^\\ ") != strlen(text))
+        strcspn(text, "?#\"'<>`{}|^\\ \t\r\n") != strlen(text))
         return refuse(text, "is no URL of a registry", error);
     memcpy(mempcpy(endpoint->host, rest, length), "", 1);
     endpoint->is_http = scheme ? strncmp(text, "http://", 7) == 0 : is_localhost(endpoint->host);

@@ -93,6 +93,7 @@ static void what_containerd_would_not_take_is_refused(void **state)
     refuses("endpoint = ['https://']", "no URL");
     refuses("endpoint = ['https://a b']", "no URL");
     refuses("endpoint = ['https://m?x=1']", "no URL");
+    refuses("endpoint = [\"m\\t\"]", "no URL");
 }
 
 int main(void)
