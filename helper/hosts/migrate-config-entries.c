@@ -29,19 +29,18 @@ const char *config_text_of(const struct toml_item *item)
 static const char *read_credential(const struct node_auth *auth, struct config_entry *entry,
                                    struct pullkey_error *error)
 {
-    const char *username = config_text_of(auth->username),
-               *password = config_text_of(auth->password);
+    const char *username = config_text_of(auth->username);
+    const char *password = config_text_of(auth->password);
     const char *encoded = config_text_of(auth->encoded);
     const char *reason;
 
     if (username) {
-        entry->credential.username = secret_copy(username, strlen(username));
-        if (!entry->credential.username ||
-            secret_set(&entry->credential.secret, password ? password : "",
-                       password ? strlen(password) : 0, error) < 0)
-            return "there is not enough memory";
-        entry->has_secret = true;
-        return password ? NULL : "there is a user name without a password";
+        if (!password)
+            return "there is a user name without a password";
+        reason = migrate_read_pair(username, strlen(username), password, strlen(password),
+                                   &entry->credential, error);
+        entry->has_secret = !reason;
+        return reason;
     }
     if (config_text_of(auth->identity_token))
         return "an identity token cannot be sent in a header: log in with a password, and run this "

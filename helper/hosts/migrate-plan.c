@@ -301,6 +301,21 @@ int migrate_create(struct migrate *migrate, const char *inner, struct buffer *ne
     return add_file(migrate, inner, NULL, 0, new, &file, error);
 }
 
+const char *migrate_read_pair(const char *username, size_t username_length, const char *password,
+                              size_t password_length, struct pullkey_credential *ret,
+                              struct pullkey_error *error)
+{
+    if (memchr(username, ':', username_length))
+        return "the user name has a colon, which HTTP Basic authentication cannot carry";
+    ret->username = secret_copy(username, username_length);
+    if (!ret->username || secret_set(&ret->secret, password, password_length, error) < 0) {
+        credential_done(ret);
+        (void)error_memory(error);
+        return "there is not enough memory";
+    }
+    return NULL;
+}
+
 const char *migrate_read_encoded(const char *text, size_t length, struct pullkey_credential *ret,
                                  struct pullkey_error *error)
 {
@@ -318,14 +333,8 @@ const char *migrate_read_encoded(const char *text, size_t length, struct pullkey
     colon = memchr(plain.data, ':', plain.length);
     if (!colon || memchr(plain.data, '\0', plain.length))
         return "there is no colon between a user name and a password in it";
-    ret->username = secret_copy(plain.data, (size_t)(colon - plain.data));
-    if (!ret->username || secret_set(&ret->secret, colon + 1,
-                                     plain.length - (size_t)(colon + 1 - plain.data), error) < 0) {
-        credential_done(ret);
-        (void)error_memory(error);
-        return "there is not enough memory";
-    }
-    return NULL;
+    return migrate_read_pair(plain.data, (size_t)(colon - plain.data), colon + 1,
+                             plain.length - (size_t)(colon + 1 - plain.data), ret, error);
 }
 
 const char *migrate_read_basic(const struct toml_item *item, struct pullkey_credential *ret,

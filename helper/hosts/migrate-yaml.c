@@ -75,12 +75,9 @@ static const char *read_credential(const cJSON *auth, struct pullkey_credential 
 
     if (username && !password)
         return "there is a user name without a password";
-    if (username) {
-        ret->username = secret_copy(username, strlen(username));
-        return ret->username && secret_set(&ret->secret, password, strlen(password), error) == 0
-                   ? NULL
-                   : "there is not enough memory";
-    }
+    if (username)
+        return migrate_read_pair(username, strlen(username), password, strlen(password), ret,
+                                 error);
     if (text_of(auth, "identity_token"))
         return "an identity token cannot be sent in a header: log in with a password, and run this "
                "again";

@@ -116,6 +116,11 @@ int migrate_create(struct migrate *migrate, const char *inner, struct buffer *ne
  * line ends in the base64 are passed over: `base64` without -w0 puts them there. */
 const char *migrate_read_basic(const struct toml_item *item, struct pullkey_credential *ret,
                                struct pullkey_error *error);
+/* A user name and a password that stand apart. NULL with *ret filled, or why no header can carry
+ * them. */
+const char *migrate_read_pair(const char *username, size_t username_length, const char *password,
+                              size_t password_length, struct pullkey_credential *ret,
+                              struct pullkey_error *error);
 /* The base64 of "user:password", likewise. */
 const char *migrate_read_encoded(const char *text, size_t length, struct pullkey_credential *ret,
                                  struct pullkey_error *error);

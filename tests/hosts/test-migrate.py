@@ -496,6 +496,7 @@ def yaml_others():
         (f"mirrors:\n  x:\n    endpoint: ['http://a.example/x']\nconfigs:\n  a.example:\n    {auth}\n",
          "anybody"),
         (f"configs:\n  a.example:\n    auth: {{identity_token: t-{MARKER}}}\n", "identity token"),
+        (f"configs:\n  a.example:\n    auth: {{username: 'u:v', password: p-{MARKER}}}\n", "colon"),
         (f"configs:\n  'a b':\n    {auth}\n", ""),
         (f"configs:\n  a.example: &x\n    {auth}\n", "anchor"),
     ):
@@ -503,6 +504,34 @@ def yaml_others():
             report = tree.report("--write", status=1)
             check(hint in json.dumps(report), f"{hint}: {report['items']}")
             equal(tree.files(), {K3S: text.encode()}, text)
+
+
+# -- What no header can carry --------------------------------------------------------------------
+
+
+OTHER = "other-5e1f77"
+
+
+def stays(auth, hint):
+    """config.toml keeps one entry as it is, and the rest moves."""
+    kept = f'[{CRI}.registry.configs."quay.io".auth]\n{auth}\n'
+    with Template({CONFIG: MIRRORS + kept + AUTHS}) as tree:
+        report = tree.report("--write", status=1)
+        check(OTHER not in json.dumps(report), "a secret is in the output")
+        equal([row[2] for row in levels(report, "problem")], ["the credential for quay.io stays"], auth)
+        hints = [item["hint"] for item in report["items"] if item["level"] == "problem"]
+        check(hint in hints[0], f"{auth}: {hints}")
+        left = tree.read(CONFIG)
+        check(auth in left and f'"{MARKER}"' not in left, left)
+        equal(tree.get("quay.io"), None, "the store")
+        after = tree.files()
+        tree.report("--write", status=1)
+        equal(tree.files(), after, "the second run")
+
+
+@case("a user name with a colon stays")
+def colon():
+    stays(f'  username = "u:v"\n  password = "{OTHER}"', "colon")
 
 
 # -- Files ---------------------------------------------------------------------------------------
