@@ -25,29 +25,36 @@ const char *config_text_of(const struct toml_item *item)
     return item && item->kind == TOML_STRING && item->string[0] != '\0' ? item->string : NULL;
 }
 
+/* Counted by its length: a text may begin with a NUL. */
+static const struct toml_item *value_of(const struct toml_item *item)
+{
+    return item && item->kind == TOML_STRING && item->string_length > 0 ? item : NULL;
+}
+
 /* Which of the spellings counts: ParseAuth in containerd's CRI plugin. */
 static const char *read_credential(const struct node_auth *auth, struct config_entry *entry,
                                    struct pullkey_error *error)
 {
-    const char *username = config_text_of(auth->username);
-    const char *password = config_text_of(auth->password);
-    const char *encoded = config_text_of(auth->encoded);
+    const struct toml_item *username = value_of(auth->username);
+    const struct toml_item *password = value_of(auth->password);
+    const struct toml_item *encoded = value_of(auth->encoded);
     const char *reason;
 
     if (username) {
         if (!password)
             return "there is a user name without a password";
-        reason = migrate_read_pair(username, strlen(username), password, strlen(password),
-                                   &entry->credential, error);
+        reason = migrate_read_pair(username->string, username->string_length, password->string,
+                                   password->string_length, &entry->credential, error);
         entry->has_secret = !reason;
         return reason;
     }
-    if (config_text_of(auth->identity_token))
+    if (value_of(auth->identity_token))
         return "an identity token cannot be sent in a header: log in with a password, and run this "
                "again";
     if (!encoded)
         return NULL;
-    reason = migrate_read_encoded(encoded, strlen(encoded), &entry->credential, error);
+    reason =
+        migrate_read_encoded(encoded->string, encoded->string_length, &entry->credential, error);
     entry->has_secret = !reason;
     return reason;
 }

@@ -307,6 +307,8 @@ const char *migrate_read_pair(const char *username, size_t username_length, cons
 {
     if (memchr(username, ':', username_length))
         return "the user name has a colon, which HTTP Basic authentication cannot carry";
+    if (memchr(username, '\0', username_length) || memchr(password, '\0', password_length))
+        return "there is a NUL in the user name or the password, which no store can hold";
     ret->username = secret_copy(username, username_length);
     if (!ret->username || secret_set(&ret->secret, password, password_length, error) < 0) {
         credential_done(ret);
@@ -325,13 +327,13 @@ const char *migrate_read_encoded(const char *text, size_t length, struct pullkey
     const char *colon;
 
     for (size_t i = 0; i < length; i++)
-        if (!strchr(" \t\r\n", text[i]))
+        if (!memchr(" \t\r\n", text[i], 4))
             buffer_append(&packed, text + i, 1);
     if (packed.length == 0 || text_base64_decode(packed.data, packed.length, &plain, &why) < 0 ||
         plain.length == 0)
         return "it is no base64 of a user name and a password";
     colon = memchr(plain.data, ':', plain.length);
-    if (!colon || memchr(plain.data, '\0', plain.length))
+    if (!colon)
         return "there is no colon between a user name and a password in it";
     return migrate_read_pair(plain.data, (size_t)(colon - plain.data), colon + 1,
                              plain.length - (size_t)(colon + 1 - plain.data), ret, error);

@@ -534,6 +534,27 @@ def colon():
     stays(f'  username = "u:v"\n  password = "{OTHER}"', "colon")
 
 
+@case("a NUL in a credential is never cut off")
+def nul():
+    for password in (f"{OTHER}\\u0000x", f"\\u0000{OTHER}"):
+        stays(f'  username = "u"\n  password = "{password}"', "NUL")
+    stays(f'  username = "u\\u0000v"\n  password = "{OTHER}"', "NUL")
+    stays(f'  auth = "{basic("u", OTHER + chr(0) + "x")}"', "NUL")
+    stays(f'  auth = "{basic("u", OTHER)}\\u0000"', "no base64")
+    text = f'[host."{URL}".header]\nAuthorization = "Basic {basic("u", OTHER + chr(0))}"\n'
+    with Template({A: text}) as tree:
+        report = tree.report("--write", status=1)
+        check("NUL" in report["items"][0]["hint"], report)
+        equal(tree.files(), {A: text.encode()}, "hosts.toml")
+    need_yaml()
+    for auth in (f'username: u, password: "{OTHER}\\0x"', f'auth: {basic("u", OTHER + chr(0))}'):
+        text = f"configs:\n  a.example:\n    auth: {{{auth}}}\n"
+        with Template({K3S: text}) as tree:
+            report = tree.report("--write", status=1)
+            check("NUL" in json.dumps(report) or "u0000" in json.dumps(report), report)
+            equal(tree.files(), {K3S: text.encode()}, text)
+
+
 # -- Files ---------------------------------------------------------------------------------------
 
 HEADER = f'[host."{URL}"]\n[host."{URL}".header]\nauthorization = "Basic {BASIC}"\n'
