@@ -356,9 +356,9 @@ static bool is_served(const struct work *work)
     return false;
 }
 
-static int change(struct work *work, struct pullkey_error *error)
+/* `mark` is from before the offers: if the file stays, they do not happen either. */
+static int change(struct work *work, const struct migrate_mark *mark, struct pullkey_error *error)
 {
-    const struct migrate_mark mark = migrate_mark(work->migrate);
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
     const char *name = owners[work->yaml->owner].name;
     struct pullkey_error why;
@@ -369,9 +369,9 @@ static int change(struct work *work, struct pullkey_error *error)
     if (r == 0)
         r = change_settings(work, &why);
     if (r < 0) {
-        migrate_rollback(work->migrate, &mark);
+        migrate_rollback(work->migrate, mark);
         return migrate_row(work->migrate, MIGRATE_PROBLEM, work->yaml->inner, 0, why.message, error,
-                           "the file stays as it is");
+                           "the file stays as it is, with its credentials");
     }
     r = migrate_change(work->migrate, work->yaml->inner, work->yaml->text, work->yaml->length,
                        &text, MIGRATE_YAML, owners[work->yaml->owner].restart, error);
@@ -414,7 +414,7 @@ static int examine(struct work *work, struct pullkey_error *error)
         migrate_rollback(work->migrate, &mark);
         return refuse(work, error);
     }
-    return change(work, error);
+    return change(work, &mark, error);
 }
 
 int migrate_yaml(struct migrate *migrate, const struct node_yaml *yaml, struct pullkey_error *error)

@@ -492,6 +492,8 @@ def yaml_others():
     auth = f"auth: {{username: u, password: p-{MARKER}}}"
     for text, hint in (
         (f"configs: {{a.example: {{{auth}}}, b.example: {{}}}}\n", "on a line of its own"),
+        (f'{{"configs": {{"a.example": {{"auth": {{"username": "u", "password": "p-{MARKER}"}}}}}}}}\n',
+         "on a line of its own"),
         (f"configs:\n  a.example:\n    {auth}\n    tls: {{insecure_skip_verify: true}}\n", "anybody"),
         (f"mirrors:\n  x:\n    endpoint: ['http://a.example/x']\nconfigs:\n  a.example:\n    {auth}\n",
          "anybody"),
@@ -503,6 +505,7 @@ def yaml_others():
         with Template({K3S: text}) as tree:
             report = tree.report("--write", status=1)
             check(hint in json.dumps(report), f"{hint}: {report['items']}")
+            equal({item["level"] for item in report["items"]}, {"problem"}, f"promises of {text}")
             equal(tree.files(), {K3S: text.encode()}, text)
 
 
