@@ -311,6 +311,16 @@ static void check_mirrors(struct check *check, const struct node_host_directory 
     }
 }
 
+static void check_unread(struct check *check, const struct node_host_directory *directory)
+{
+    const char *fix = "make it a file that containerd can read: every pull fails";
+
+    if (directory->text.state == BUFFER_FULL)
+        fix = "shorten it: containerd has no such limit, but pullkey does not render the file";
+    findings_add_error(&check->findings, OUTPUT_ERROR, "hosts-file-unreadable", directory->path,
+                       fix, &directory->problem);
+}
+
 void check_host_files(struct check *check, const struct check_root *root,
                       const struct node_host_directory *directory)
 {
@@ -319,14 +329,14 @@ void check_host_files(struct check *check, const struct check_root *root,
 
     check_secrets(check, directory);
     if (directory->problem.code != PULLKEY_OK) {
-        bool unread = !directory->toml.root && !directory->text.data;
-
-        findings_add_error(&check->findings, OUTPUT_ERROR,
-                           unread ? "hosts-file-unreadable" : "hosts-file-refused", directory->path,
-                           unread ? "make it a file that containerd can read: every pull fails"
-                                  : "correct it: containerd ignores the file, and pulls from the "
-                                    "registry itself",
-                           &directory->problem);
+        if (!directory->toml.root && !directory->text.data)
+            check_unread(check, directory);
+        else
+            findings_add_error(&check->findings, OUTPUT_ERROR, "hosts-file-refused",
+                               directory->path,
+                               "correct it: containerd ignores the file, and pulls from the "
+                               "registry itself",
+                               &directory->problem);
         check_no_table(check, root, directory);
         return;
     }

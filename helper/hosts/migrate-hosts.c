@@ -118,15 +118,40 @@ static int change(struct migrate *migrate, const struct node_host_directory *dir
                           MIGRATE_REMOVES, 0, error);
 }
 
-/* A file that containerd cannot read either. */
+static bool has_authorization(const char *text, size_t length)
+{
+    static const char name[] = "authorization";
+
+    /* A file that is no TOML may have a NUL in it. */
+    for (size_t at = 0; at + strlen(name) <= length; at++)
+        if (strncasecmp(text + at, name, strlen(name)) == 0)
+            return true;
+    return false;
+}
+
+/* What was not read may hold anything. */
+static int examine_unread(struct migrate *migrate, const struct node_host_directory *directory,
+                          struct pullkey_error *error)
+{
+    return migrate_row(migrate, MIGRATE_PROBLEM, directory->inner, 0, directory->problem.message,
+                       error, "it cannot be read, and may hold a credential");
+}
+
+/* A file that containerd refuses too. */
 static int examine_broken(struct migrate *migrate, const struct node_host_directory *directory,
                           struct pullkey_error *error)
 {
-    int r = migrate_learn_toml(migrate, &directory->toml, error);
-    const char *text = directory->toml.root ? directory->toml.text : directory->text.data;
+    const struct toml_document *toml = &directory->toml;
+    int r = migrate_learn_toml(migrate, toml, error);
+    const char *text = toml->root ? toml->text : directory->text.data;
+    size_t length = toml->root ? toml->length : directory->text.length;
 
-    if (r < 0 || !text || !strcasestr(text, "authorization"))
+    if (r < 0)
         return r;
+    if (!text)
+        return examine_unread(migrate, directory, error);
+    if (!has_authorization(text, length))
+        return 0;
     return migrate_row(migrate, MIGRATE_PROBLEM, directory->inner, 0, directory->problem.message,
                        error,
                        "the file has an Authorization header and cannot be read: containerd does "
@@ -142,10 +167,10 @@ static int examine_directory(struct migrate *migrate, const struct node_host_dir
     bool any = false;
     int r;
 
-    if (!directory->has_file)
-        return 0;
     if (directory->problem.code != PULLKEY_OK)
         return examine_broken(migrate, directory, error);
+    if (!directory->has_file)
+        return 0;
     r = migrate_learn_toml(migrate, &file->toml, error);
     for (size_t i = 0; r == 0 && i < file->host_count; i++) {
         if (file->hosts[i].authorization)

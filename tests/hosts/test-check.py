@@ -730,6 +730,10 @@ def hostile():
         names = {f[1].split("/")[4].split(".")[0]: f[0] for f in found if f[1] and f[3] == E}
         for name in ("fifo", "socket", "directory", "loop", "large"):
             equal(names.get(name), "hosts-file-unreadable", f"{name}: {found}")
+        fixes = {item["file"].split("/")[-2]: item["fix"] for item in node.report()[1]["findings"]
+                 if item["id"] == "hosts-file-unreadable"}
+        check("every pull fails" in fixes["fifo.example"], f"{fixes}")
+        check("no such limit" in fixes["large.example"], f"{fixes}")
         equal(names.get("deep"), "hosts-file-refused")
         equal(names.get("self2"), "hosts-file-unreadable")
         check("outside" not in names, "a link that leads out finds what is in there: nothing")

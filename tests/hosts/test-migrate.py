@@ -156,6 +156,30 @@ def broken():
             equal(tree.read(A), text, "the file")
 
 
+@case("a file that cannot be read is said, with the reason, and is not nothing to do")
+def unreadable():
+    other = CERTS + "/other.example/hosts.toml"
+    for what, reason in ((f'[host."{URL}".header]\nAuthorization = "Basic {BASIC}"\n' + "# x\n" * 262144,
+                          "more than 1048576 bytes"),
+                         (("link", "hosts.toml"), "leads nowhere"), (None, "not a regular file"),
+                         ("fifo", "not a regular file"),
+                         (f'[host."{URL}".header]\n# \0\nAuthorization = "{MARKER}"\n', "UTF-8")):
+        with Template({A: what} if what != "fifo" else {}) as tree:
+            if what == "fifo":
+                os.makedirs(os.path.dirname(tree.path(A)))
+                os.mkfifo(tree.path(A))
+            tree.put(other, HEADER.replace("registry.corp", "other"))
+            report = tree.report("--write", status=1)
+            (problem,) = [item for item in report["items"] if item["level"] == "problem"]
+            equal(problem["file"], A, "the file")
+            check("cannot be read" in problem["what"] and reason in problem["hint"], problem)
+            check("credHelper" in tree.read(other), "the others move")
+    with Template() as tree:
+        tree.put(CERTS + "/loop.example", ("link", "loop.example"))
+        (problem,) = tree.report(status=1)["items"]
+        equal(problem["file"], CERTS + "/loop.example/hosts.toml", "a directory")
+
+
 @case("one host with two credentials: the first moves, the other is said with both places")
 def two_credentials():
     files = {
