@@ -357,9 +357,19 @@ void check_host_files(struct check *check, const struct check_root *root,
 
 static const struct node_host_directory *find(const struct node_hosts *hosts, const char *name)
 {
-    for (size_t i = 0; i < hosts->count; i++)
-        if (strcmp(hosts->directories[i].name, name) == 0)
-            return &hosts->directories[i];
+    size_t from = 0, to = hosts->count;
+
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        int order = strcmp(name, hosts->directories[middle].name);
+
+        if (order == 0)
+            return &hosts->directories[middle];
+        if (order < 0)
+            to = middle;
+        else
+            from = middle + 1;
+    }
     return NULL;
 }
 

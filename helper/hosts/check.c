@@ -46,7 +46,10 @@ static int add_root(struct check *check, const struct node_config *config, const
         if (!path)
             return error_memory(error);
         findings_add_error(&check->findings, OUTPUT_ERROR, "directory-unreadable", path,
-                           "make it a directory that containerd can read", &why);
+                           why.code == PULLKEY_INVALID
+                               ? "have fewer: containerd has no such limit, but pullkey does"
+                               : "make it a directory that containerd can read",
+                           &why);
         return 0;
     }
     root->config = config;

@@ -124,6 +124,28 @@ static int order_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Most directories have a few entries. */
+static int make_room(struct node_names *names, const char *inner, struct pullkey_error *error)
+{
+    size_t capacity = names->capacity > 0 ? 2 * names->capacity : 32;
+    char **items;
+
+    if (names->count == NODE_NAMES_MAX)
+        return error_set(error, PULLKEY_INVALID, "%s has more than %d entries", inner,
+                         NODE_NAMES_MAX);
+    if (names->count < names->capacity)
+        return 0;
+    items = secret_alloc(capacity * sizeof(*items));
+    if (!items)
+        return error_memory(error);
+    if (names->count > 0)
+        memcpy(items, names->items, names->count * sizeof(*items));
+    secret_release(names->items);
+    names->items = items;
+    names->capacity = capacity;
+    return 0;
+}
+
 static int read_names(DIR *directory, struct node_names *names, const char *inner,
                       struct pullkey_error *error)
 {
@@ -132,9 +154,8 @@ static int read_names(DIR *directory, struct node_names *names, const char *inne
     while ((entry = readdir(directory))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        if (names->count == NODE_NAMES_MAX)
-            return error_set(error, PULLKEY_INVALID, "%s has more than %d entries", inner,
-                             NODE_NAMES_MAX);
+        if (make_room(names, inner, error) < 0)
+            return -(int)error->code;
         names->items[names->count] = secret_copy(entry->d_name, strlen(entry->d_name));
         if (!names->items[names->count])
             return error_memory(error);
@@ -154,19 +175,16 @@ int node_list(const struct node *node, const char *inner, struct node_names *ret
     if (fd < 0)
         return fd;
     directory = fdopendir(fd);
-    names.items = secret_alloc(NODE_NAMES_MAX * sizeof(*names.items));
-    if (!directory || !names.items) {
-        if (directory)
-            (void)closedir(directory);
-        else
-            (void)close(fd);
+    if (!directory) {
+        (void)close(fd);
         return error_memory(error);
     }
     r = read_names(directory, &names, inner, error);
     (void)closedir(directory);
     if (r < 0)
         return r;
-    qsort(names.items, names.count, sizeof(*names.items), order_names);
+    if (names.count > 0)
+        qsort(names.items, names.count, sizeof(*names.items), order_names);
     *ret = names;
     names = (struct node_names){ 0 };
     return 0;

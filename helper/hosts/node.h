@@ -17,8 +17,8 @@
 #include "base/json.h"
 #include "hosts-file.h"
 
-#define NODE_FILES_MAX 64   /* config.toml and what it imports */
-#define NODE_NAMES_MAX 8192 /* entries of a directory */
+#define NODE_FILES_MAX 64    /* config.toml and what it imports */
+#define NODE_NAMES_MAX 65536 /* entries of a directory; of a source no fewer than watch takes */
 
 enum node_owner {
     NODE_CONTAINERD,
@@ -137,10 +137,10 @@ int node_stat(const struct node *node, const char *inner, struct stat *ret,
 int node_open_at(const struct node *node, const char *inner, int flags,
                  struct pullkey_error *error);
 
-/* Names in a directory, sorted, without "." and "..". */
+/* Names in a directory, sorted, without "." and "..". -PULLKEY_INVALID if there are too many. */
 struct node_names {
     char **items;
-    size_t count;
+    size_t count, capacity;
 };
 int node_list(const struct node *node, const char *inner, struct node_names *ret,
               struct pullkey_error *error);

@@ -774,4 +774,23 @@ def many():
         equal(node.findings(), [("hosts-file-refused", f"{CERTS}/r1999.example/hosts.toml", 1, E)])
 
 
+@case("as many directories as watch takes, and one more")
+def limit():
+    with Node(R, "2.1.0") as node:
+        node.put(f"{CERTS}/r9999.example/hosts.toml", "broken\n")
+        for i in range(9998):
+            os.mkdir(node.path(f"{CERTS}/r{i}.example"))
+        kinds = {f[0] for f in node.findings()}
+        equal(kinds, {"hosts-file-refused", "directory-empty"}, "ten thousand")
+        os.mkdir(node.path("/many"))
+        for i in range(65537):
+            os.close(os.open(node.path(f"/many/{i}"), os.O_CREAT | os.O_WRONLY))
+        node.put(CONFIG, config("/many"))
+        (found,) = [item for item in node.report()[1]["findings"]
+                    if item["id"] == "directory-unreadable"]
+        check("more than 65536 entries" in found["text"] and "no such limit" in found["fix"], found)
+        os.unlink(node.path("/many/0"))
+        check("directory-unreadable" not in {f[0] for f in node.findings()}, "one fewer")
+
+
 sys.exit(run())
