@@ -246,6 +246,7 @@ void check_config(struct check *check, const struct node_config *config)
         check_file(check, config, &config->files[i]);
         check_disabled(check, &config->files[i]);
     }
+    check_types(check, config);
     check_tables(check, config);
     for (size_t i = 0; i < config->mirror_count; i++) {
         const struct node_mirror *mirror = &config->mirrors[i];

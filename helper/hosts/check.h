@@ -64,6 +64,7 @@ bool check_is_target(const struct check *check, const char *inner);
     findings_add(&(check)->findings, level, id, path, (item)->line, __VA_ARGS__)
 
 void check_config(struct check *check, const struct node_config *config);
+void check_types(struct check *check, const struct node_config *config);
 void check_config_path(struct check *check, const struct node_config *config,
                        const struct check_paths *paths);
 void check_hosts(struct check *check, const struct check_root *root);

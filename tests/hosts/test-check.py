@@ -151,6 +151,41 @@ trap("all the secrets", "1.7.22",
      ("plaintext-config", CONFIG, 6, E), ("unknown-key", CONFIG, 7, W),
      ("plaintext-config", CONFIG, 9, E))
 
+# Each of them was seen with "containerd config dump" of 1.6, 2.0 and 2.3, which refuse it.
+for line in ('version = "x"', "version = 2.5", "Root = 5", "state = []", "temp = 5", 'oom_score = "x"',
+             'imports = "x"', "imports = [5]", 'disabled_plugins = "x"', "required_plugins = [5]",
+             "plugins = [1]", 'plugins = "x"', "[[plugins]]", "grpc = 5", "timeouts = 5"):
+    for release in ("1.6.20", "2.0.14", "2.3.7", None):
+        trap(f"{line}, {release}", release, {CONFIG: f"# x\n{line}\n"}, ("config-type", CONFIG, 2, E))
+for table, version in ((CRI, 2), (IMAGES, 3)):
+    for name, text, *more in (
+        ("", "registry = 5"), ("", "registry = []"),
+        (".registry", "config_path = 5"), (".registry", 'config_path = ["/x"]'),
+        (".registry", "mirrors = 5"), (".registry", "configs = []"), (".registry", "auths = 5"),
+        (".registry", "headers = 5"),
+        (".registry.headers", 'a = "x"', ("registry-headers", CONFIG, 3, N)),
+    ):
+        trap(f"{text} in {table}{name}", "2.3.7" if version == 3 else "1.6.20",
+             {CONFIG: f"version = {version}\n[{table}{name}]\n{text}\n"},
+             *more, ("config-type", CONFIG, 3, E))
+trap("a credential that is no string", "1.6.20",
+     {CONFIG: f'version = 2\n[{CRI}.registry.configs."a".auth]\nusername = 5\n'},
+     ("config-type", CONFIG, 3, E))
+trap("endpoints that are no list", "1.6.20",
+     {CONFIG: f'version = 2\n[{CRI}.registry.mirrors."a"]\nendpoint = "https://a"\n'},
+     ("mirrors-deprecated", CONFIG, 2, W), ("config-type", CONFIG, 3, E))
+trap("in an import", "2.3.7",
+     {CONFIG: 'version = 3\nimports = ["/x.toml"]\n', "/x.toml": "version = 3\nroot = 5\n"},
+     ("config-type", "/x.toml", 2, E))
+trap("a plugin that is no table, 1.6", "1.6.20", {CONFIG: "version = 2\nplugins.x = 5\n"},
+     ("config-type", CONFIG, 2, E))
+trap("a plugin that is none, 2.0", "2.0.14", {CONFIG: "version = 2\nplugins.x = 5\n"})
+trap("the plugin is no table", "2.0.14", {CONFIG: f"version = 2\n{CRI} = 5\n"}, ("config-type", CONFIG, 2, E))
+trap("a table that 2.0 does not read", "2.0.14", {CONFIG: f"version = 3\n[{CRI}.registry]\nconfig_path = 5\n"},
+     ("table-not-read", CONFIG, 2, E))
+trap("types that are right", "2.3.7",
+     {CONFIG: 'version = 3\nroot = "/x"\nimports = []\noom_score = -999\nplugins = {}\n'})
+
 # -- hosts.toml ----------------------------------------------------------------------------------
 
 R = reads()
