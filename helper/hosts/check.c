@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "hosts.h"
+#include "migrate.h"
 #include "pullkey-build.h"
 
 #define JSON_TEXT_MAX (32u * 1024 * 1024)
@@ -110,15 +111,15 @@ static void find_overmount(struct check *check)
 static int load_configuration(const struct check *check, struct config *ret,
                               struct pullkey_error *error)
 {
-    cleanup_release char *directory = node_path(&check->node, PULLKEY_SYSCONFDIR);
+    char directory[FILE_PATH_MAX];
     struct config_source source;
     int r;
 
     if (check->node.root[0] == '\0')
         return hosts_load(ret, error);
-    if (!directory)
-        return error_memory(error);
-    r = config_source_default(true, &source, error);
+    r = migrate_real_path(&check->node, PULLKEY_SYSCONFDIR, directory, error);
+    if (r == 0)
+        r = config_source_default(true, &source, error);
     if (r < 0)
         return r;
     source.system_directory = directory;
@@ -135,8 +136,10 @@ static int load_settings(struct check *check, struct config *config, struct sett
 
     if (r == 0)
         r = settings_load(config, settings, &why);
-    if (r == -PULLKEY_INTERNAL)
-        return error_memory(error);
+    if (r == -PULLKEY_INTERNAL) {
+        *error = why;
+        return r;
+    }
     if (r < 0)
         findings_add(&check->findings, OUTPUT_ERROR, "configuration", NULL, 0,
                      "run \"pullkey config check\"", "%s", why.message);

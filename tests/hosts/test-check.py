@@ -793,6 +793,17 @@ def unreadable():
         check("config-refused" in {f[0] for f in node.findings()}, "config.toml")
 
 
+@case("links that go in circles are named, and are no lack of memory")
+def circles():
+    for place in ("/etc", "/etc/pullkey", "/etc/pullkey/config.json", "/etc/pullkey/config.d"):
+        with Node() as node:
+            node.put(place, ("link", os.path.basename(place)))
+            done = node.check()
+            equal(done.returncode, 1, f"{place}: {done.stdout}{done.stderr}")
+            check("memory" not in done.stdout + done.stderr, f"{place}: {done.stderr}")
+            check(node.root + "/etc" in done.stdout + done.stderr, f"{place}: {done.stdout}{done.stderr}")
+
+
 @case("text of files cannot drive the terminal")
 def terminal():
     with Node({**R, A: '"\\u001b[2J\\u202e" = 1\n' + PLAIN}, "2.1.0") as node:
