@@ -43,6 +43,13 @@ static int name_of(int fd, char ret[FILE_PATH_MAX], const char *path, struct pul
     return 0;
 }
 
+/* What was not there when it was looked for. Two runs at once meet like this. */
+static int made_meanwhile(const char *path, struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_INVALID, "somebody else has made %s meanwhile: run this again",
+                     path);
+}
+
 /* The first name that does not exist must not exist as a link either. */
 static int check_missing(const char *real, const char *rest, const char *inner,
                          struct pullkey_error *error)
@@ -56,8 +63,10 @@ static int check_missing(const char *real, const char *rest, const char *inner,
         (int)sizeof(first))
         return error_set(error, PULLKEY_INVALID, "a path is too long");
     if (lstat(first, &status) == 0)
-        return error_set(error, PULLKEY_DENIED, "%s: there is a link in it that leads nowhere",
-                         inner);
+        return S_ISLNK(status.st_mode)
+                   ? error_set(error, PULLKEY_DENIED,
+                               "%s: there is a link in it that leads nowhere", inner)
+                   : made_meanwhile(first, error);
     return strstr(rest, "/../")
                ? error_set(error, PULLKEY_INVALID, "%s: there is a .. in it", inner)
                : 0;
@@ -213,9 +222,12 @@ static int flush(int directory, const char *path, struct pullkey_error *error)
 
 static int lock_directory(int directory, const char *path, struct pullkey_error *error)
 {
-    if (flock(directory, LOCK_EX | LOCK_NB) < 0)
-        return error_errno(error, errno, "another process is changing %s", path);
-    return 0;
+    if (flock(directory, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return errno == EWOULDBLOCK
+               ? error_set(error, PULLKEY_INVALID,
+                           "another process is changing %s: run this again when it is done", path)
+               : error_errno(error, errno, "cannot lock the directory of %s", path);
 }
 
 static int make_names(const char *name, char temporary[NAME_MAX + 1], struct pullkey_error *error)
@@ -283,6 +295,15 @@ static int replace(const char *path, const struct migrate_file *file,
     return flush(directory, path, error);
 }
 
+static int put_new(int directory, const char *temporary, const char *name, const char *path,
+                   struct pullkey_error *error)
+{
+    if (renameat2(directory, temporary, directory, name, RENAME_NOREPLACE) == 0)
+        return 0;
+    return errno == EEXIST ? made_meanwhile(path, error)
+                           : error_errno(error, errno, "cannot make %s", path);
+}
+
 /* A directory that another process left, with its one file. */
 static void remove_directory(int above, const char *name, const char *file)
 {
@@ -315,8 +336,8 @@ static int create_in_new_directory(const char *directory_path, const char *name,
         r = write_temporary(fd, name, path, &file->new, -1, NULL, error);
     if (r == 0)
         r = flush(fd, path, error);
-    if (r == 0 && renameat2(above, temporary, above, directory, RENAME_NOREPLACE) < 0)
-        r = error_errno(error, errno, "cannot make %s", directory_path);
+    if (r == 0)
+        r = put_new(above, temporary, directory, directory_path, error);
     if (r < 0) {
         remove_directory(above, temporary, name);
         return r;
@@ -336,8 +357,8 @@ static int create_beside(const char *path, const struct migrate_file *file,
     if (directory < 0)
         return directory;
     r = write_temporary(directory, temporary, path, &file->new, -1, NULL, error);
-    if (r == 0 && renameat2(directory, temporary, directory, name, RENAME_NOREPLACE) < 0)
-        r = error_errno(error, errno, "cannot make %s", path);
+    if (r == 0)
+        r = put_new(directory, temporary, name, path, error);
     if (r < 0) {
         (void)unlinkat(directory, temporary, 0);
         return r;

@@ -6,6 +6,7 @@ start with what is there, and the next run ends where an undisturbed one would h
 """
 
 import concurrent.futures
+import errno
 import os
 import subprocess
 import sys
@@ -174,6 +175,37 @@ for error_name, from_here in (("ENOSPC", ()), ("ENOSPC", ("--from",)), ("EIO", (
     @case(f"{error_name} at every other change of a file {' '.join(from_here)}")
     def changes(error=error_name, options=from_here):
         failing(CHANGES, error, options=options)
+
+
+@case("what another process makes meanwhile is said, with what to do")
+def meanwhile():
+    count = 0
+
+    def step(number):
+        nonlocal count
+        with Template(FILES) as tree:
+            fault = Fault("fail", "renameat2", number, errno.EEXIST)
+            done = tree.migrate_via(fault.via, "--write")
+            fired = fault.fired()
+            # The store has a call of its own, which its key begins with.
+            if fired and b"store.key" not in done.stderr:
+                count += 1
+                equal(done.returncode, 1, done.stderr)
+                check(b"run this again" in done.stderr, done.stderr)
+            check_next(tree)
+            return fired
+
+    every_step(step)
+    check(count > 0, "no call")
+
+
+@case("of several runs at once each ends well or says to run it again")
+def at_once():
+    for _ in range(4):
+        with Template(FILES) as tree, concurrent.futures.ThreadPoolExecutor(6) as pool:
+            for done in pool.map(lambda _: tree.migrate_via([], "--write"), range(6)):
+                check(done.returncode == 0 or b"run this again" in done.stderr, done.stderr)
+            check_next(tree)
 
 
 def case_of_root(name):
