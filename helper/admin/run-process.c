@@ -3,17 +3,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/secret.h"
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+#define KEEPER_START_MS 10000
 
 static void close_fd(int *fd)
 {
@@ -118,17 +122,17 @@ static void let_go_of_output(void)
         (void)close(null);
 }
 
-/* The life of the keeper: a byte says that the directory is made, the end of the pipe that nobody
- * uses it any more. */
+/*
+ * The life of the keeper: it says that nothing which is sent to the process group reaches it any
+ * more. A byte says that the directory is made, the end of the connection that nobody uses it.
+ */
 static void keep(int lifeline, struct run_directory *directory)
 {
     struct pullkey_error ignored;
-    sigset_t all;
-    char byte;
+    char byte = 'k';
 
-    (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, NULL);
     (void)setsid();
+    (void)!write(lifeline, &byte, 1);
     (void)!chdir("/");
     let_go_of_output();
     while (read(lifeline, &byte, 1) == 1)
@@ -137,13 +141,35 @@ static void keep(int lifeline, struct run_directory *directory)
     (void)run_directory_remove(directory, &ignored);
 }
 
+/* Whatever is made while the keeper can still be killed together with this process stays. */
+static int wait_for_keeper(int lifeline, struct pullkey_error *error)
+{
+    struct pollfd wait = { .fd = lifeline, .events = POLLIN };
+    char byte;
+    int ready = clock_poll(&wait, 1, clock_monotonic_ms() + KEEPER_START_MS);
+
+    if (ready < 0)
+        return error_errno(error, errno, "cannot wait for a process");
+    if (ready == 0)
+        return error_set(error, PULLKEY_UNREACHABLE,
+                         "the process that removes the credentials later did not start in time");
+    if (read(lifeline, &byte, 1) != 1)
+        return error_set(error, PULLKEY_INTERNAL,
+                         "the process that removes the credentials later was ended");
+    return 0;
+}
+
 int run_keeper_start(struct run_processes *processes, struct run_directory *directory,
                      struct pullkey_error *error)
 {
-    int ends[2];
+    sigset_t all, before;
+    int ends[2], r;
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return error_errno(error, errno, "cannot make a pipe");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return error_errno(error, errno, "cannot make a pair of sockets");
+    /* The keeper has no moment without. */
+    (void)sigfillset(&all);
+    (void)sigprocmask(SIG_SETMASK, &all, &before);
     processes->keeper = fork();
     if (processes->keeper == 0) {
         processes->is_child = true;
@@ -151,12 +177,18 @@ int run_keeper_start(struct run_processes *processes, struct run_directory *dire
         keep(ends[0], directory);
         return RUN_CHILD_ENDS;
     }
+    r = processes->keeper < 0 ? error_errno(error, errno, "cannot make a process") : 0;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)close(ends[0]);
     processes->lifeline = ends[1];
-    if (processes->keeper > 0)
-        return 0;
-    processes->keeper = 0;
-    return error_errno(error, errno, "cannot make a process");
+    if (r == 0)
+        r = wait_for_keeper(ends[1], error);
+    /* There is nothing to be removed yet, and one that hangs would be waited for. */
+    if (r < 0 && processes->keeper > 0)
+        (void)kill(processes->keeper, SIGKILL);
+    if (processes->keeper < 0)
+        processes->keeper = 0;
+    return r;
 }
 
 int run_keeper_hold(const struct run_processes *processes, struct pullkey_error *error)

@@ -51,7 +51,11 @@ struct run_program {
  */
 int run_program_find(char *const *arguments, struct run_program *ret, struct pullkey_error *error);
 
-/* To be called before the directory is made, so that it is removed from its first moment on. */
+/*
+ * To be called before the directory is made, so that it is removed from its first moment on. Comes
+ * back when the keeper has its own session, out of reach of what is sent to the process group, and
+ * waits 10 seconds for that.
+ */
 int run_keeper_start(struct run_processes *processes, struct run_directory *directory,
                      struct pullkey_error *error);
 

@@ -60,6 +60,7 @@ def start(user, directory, command, via=(), env=None):
 
 
 SHELL = ["sh", "-c", COMMAND, "sh"]
+ENDLESS = ["sh", "-c", "exec tail -f /dev/null"]
 
 
 def check_refused(done):
@@ -80,15 +81,14 @@ def control():
         tap.equal(done.stdout, b"incomplete\n")
 
 
-@tap.case("killed at each system call: nothing stays, also where the command goes on without")
-def killed():
+def kill_everywhere(*options):
     seen = set()
 
     def step(number):
         with runtime() as directory:
             twin = user.copy()
             try:
-                fault = Fault(twin, "kill", number)
+                fault = Fault(twin, "kill", number, options=options)
                 done = start(twin, directory, SHELL, via=fault.via)
                 fired = fault.report()["fired"]
                 # Once the command is started, it may find that they are gone.
@@ -107,6 +107,36 @@ def killed():
     tap.comment(f"{fired} system calls")
 
 
+@tap.case("killed at each system call: nothing stays, also where the command goes on without")
+def killed():
+    kill_everywhere()
+
+
+@tap.case("killed with its whole process group at each system call: nothing stays")
+def group_killed():
+    kill_everywhere("--group")
+
+
+@tap.case("the same where the process that removes them has come to each of its system calls only")
+def keeper_killed():
+    def step(number):
+        with runtime() as directory:
+            twin = user.copy()
+            try:
+                fault = Fault(twin, "kill", number, options=["--child"])
+                done = start(twin, directory, ENDLESS, via=fault.via)
+                tap.equal((done.returncode, done.stdout, done.stderr), (137, b"", b""))
+                wait_for(lambda: not left(directory), "what is left to be removed")
+                return bool(fault.report()["fired"])
+            finally:
+                twin.remove()
+
+    with prepared() as user:
+        fired = sandbox.until_quiet(step)
+    tap.check(fired > 5, f"{fired} system calls")
+    tap.comment(f"{fired} system calls")
+
+
 # What may fail, and how.
 FAILURES = (
     ("mkdir,mkdirat", "ENOSPC"),
@@ -115,6 +145,9 @@ FAILURES = (
     ("faccessat2,faccessat,access", "EACCES"),
     ("flock", "ENOLCK"),
     ("pipe2", "EMFILE"),
+    ("socketpair", "EMFILE"),
+    ("poll,ppoll", "ENOMEM"),
+    ("read", "EIO"),
     ("clone,clone3,fork,vfork", "EAGAIN"),
     ("write", "ENOSPC"),
     ("getrandom", "ENOSYS"),

@@ -2,16 +2,20 @@
 
 /*
  * Runs a program under ptrace and counts its system calls, kills it at one of them, or lets one
- * fail. A test tool: it follows the one process it starts (no threads, no children), from the
- * return of its execve to its end, and needs no access to its memory, so that it works for a
- * program that makes itself undumpable.
+ * fail. A test tool: it follows the one process it starts (no threads, but for kill --child no
+ * children), from the return of its execve to its end, and needs no access to its memory, so that
+ * it works for a program that makes itself undumpable.
  *
  *   syscall-fault [--report FILE] [--by-name] count PROG [ARG...]
- *   syscall-fault [--report FILE] kill N PROG [ARG...]
+ *   syscall-fault [--report FILE] [--group | --child] kill N PROG [ARG...]
  *   syscall-fault [--report FILE] [--from] [--bytes K] fail NAME[,NAME...] N ERRNO PROG [ARG...]
  *
  * count   runs PROG undisturbed.
  * kill    sends SIGKILL at the entry of the N-th system call (from 1), which then does not run.
+ *         With --group PROG is in a process group of its own, and all of that is killed. With
+ *         --child too, but the call one of the first child that PROG forks: the child stays at
+ *         its entry until PROG sleeps or has ended, and then the group is killed. Where the child
+ *         itself sleeps or ends before its N-th call, that is the moment, and nothing fired.
  * fail    lets the N-th of the named calls return -ERRNO (a name as ENOSPC, or a number) without
  *         running. With --from every later one fails too, as on a disk that stays full. With
  *         --bytes K the N-th call runs, its third argument (the length of read and write) cut to
@@ -27,6 +31,7 @@
  */
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,6 +55,7 @@
 #define STATUS_START 127
 #define MAX_NAMES 32
 #define MAX_NUMBER 1024
+#define MIN_LOOKS 200 /* at a process, which may sleep for a moment within a call */
 
 enum mode { MODE_COUNT, MODE_KILL, MODE_FAIL };
 
@@ -58,6 +64,8 @@ struct plan {
     long at;
     int error;
     bool from;
+    bool group;
+    bool child;
     long bytes; /* -1: the call fails whole */
     long names[MAX_NAMES];
     size_t n_names;
@@ -130,7 +138,7 @@ static int set_third_argument(pid_t pid, long value)
 static int usage(void)
 {
     fputs("usage: syscall-fault [--report FILE] [--by-name] count PROG [ARG...]\n"
-          "       syscall-fault [--report FILE] kill N PROG [ARG...]\n"
+          "       syscall-fault [--report FILE] [--group | --child] kill N PROG [ARG...]\n"
           "       syscall-fault [--report FILE] [--from] [--bytes K] fail NAME[,NAME...] N ERRNO"
           " PROG [ARG...]\n",
           stderr);
@@ -252,7 +260,7 @@ static int at_entry(pid_t pid, const struct plan *plan, struct tally *tally,
     *ret_skipped = action == ACTION_SKIP;
     tally->fired = tally->fired || action != ACTION_RUN;
     if (action == ACTION_KILL)
-        return kill(pid, SIGKILL);
+        return kill(plan->group ? -pid : pid, SIGKILL);
     if (action == ACTION_SKIP)
         return skip_call(pid);
     if (action == ACTION_CUT && (uint64_t)plan->bytes < info->entry.args[2])
@@ -309,8 +317,105 @@ static int follow(pid_t pid, const struct plan *plan, struct tally *tally)
     }
 }
 
-static int start(char **argv, pid_t *ret_pid)
+struct family {
+    pid_t program;
+    pid_t child; /* 0: none yet */
+    int looks; /* how often in a row they were at rest */
+    bool is_killed;
+};
+
+/* Asleep in a system call, or gone: it does nothing more of its own accord. */
+static bool is_at_rest(pid_t pid)
 {
+    char path[64], text[512] = "";
+    const char *state;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+    file = fopen(path, "re");
+    if (!file)
+        return true;
+    state = fgets(text, sizeof(text), file) ? strrchr(text, ')') : NULL;
+    fclose(file);
+    return !state || strchr("SZX", state[2]);
+}
+
+/* One stop of a child. Only the first is followed, to its call; those after it are let go. */
+static int at_child_stop(pid_t pid, int signal, const struct plan *plan, struct tally *tally)
+{
+    if (signal == (SIGTRAP | 0x80)) {
+        struct __ptrace_syscall_info info;
+
+        memset(&info, 0, sizeof(info));
+        if (ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) < 0)
+            return -1;
+        tally->fired = info.op == PTRACE_SYSCALL_INFO_ENTRY && ++tally->calls == plan->at;
+        if (tally->fired)
+            return 0;
+        signal = 0;
+    }
+    /* It begins with a stop. */
+    return (int)ptrace(PTRACE_SYSCALL, pid, 0L, signal == SIGSTOP ? 0L : (long)signal);
+}
+
+static int at_stop(pid_t pid, int status, const struct plan *plan, struct tally *tally,
+                   struct family *family)
+{
+    int signal = WSTOPSIG(status);
+
+    if (pid == family->program)
+        return (int)ptrace(PTRACE_CONT, pid, 0L, signal == SIGTRAP ? 0L : (long)signal);
+    if (family->child == 0)
+        family->child = pid;
+    if (family->is_killed || pid != family->child)
+        return (int)ptrace(PTRACE_DETACH, pid, 0L, 0L);
+    return at_child_stop(pid, signal, plan, tally);
+}
+
+/* The program may be waiting for the child, so it is looked at last. */
+static int kill_at_rest(const struct tally *tally, struct family *family)
+{
+    bool is_over = family->child != 0 && (tally->fired || is_at_rest(family->child)) &&
+                   is_at_rest(family->program);
+
+    family->looks = is_over ? family->looks + 1 : 0;
+    if (family->looks < MIN_LOOKS)
+        return sched_yield();
+    if (kill(-family->program, SIGKILL) < 0 && errno != ESRCH)
+        return -1;
+    family->is_killed = true;
+    if (tally->fired && ptrace(PTRACE_DETACH, family->child, 0L, 0L) < 0 && errno != ESRCH)
+        return -1;
+    return 0;
+}
+
+/* For --child: until the program has ended, and its child has too or goes on by itself. */
+static int follow_child(pid_t program, const struct plan *plan, struct tally *tally)
+{
+    struct family family = {.program = program};
+
+    if (ptrace(PTRACE_CONT, program, 0L, 0L) < 0)
+        return -1;
+    for (;;) {
+        int status, r = 0;
+        pid_t pid = waitpid(-1, &status, __WALL | (family.is_killed ? 0 : WNOHANG));
+
+        if (pid < 0)
+            return errno == ECHILD ? 0 : -1;
+        if (pid == 0)
+            r = kill_at_rest(tally, &family);
+        else if (WIFSTOPPED(status))
+            r = at_stop(pid, status, plan, tally, &family);
+        else if (pid == program)
+            tally->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        if (r < 0 && errno != ESRCH)
+            return -1;
+    }
+}
+
+static int start(const struct plan *plan, char **argv, pid_t *ret_pid)
+{
+    const long follow_forks = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
     int status;
     pid_t pid = fork();
 
@@ -318,6 +423,8 @@ static int start(char **argv, pid_t *ret_pid)
         return STATUS_TOOL;
     if (pid == 0) {
         if (ptrace(PTRACE_TRACEME, 0, 0L, 0L) < 0)
+            _exit(STATUS_TOOL);
+        if (plan->group && setpgid(0, 0) < 0)
             _exit(STATUS_TOOL);
         raise(SIGSTOP);
         execvp(argv[0], argv);
@@ -327,7 +434,8 @@ static int start(char **argv, pid_t *ret_pid)
     if (waitpid(pid, &status, __WALL) < 0 || !WIFSTOPPED(status))
         return STATUS_TOOL;
     if (ptrace(PTRACE_SETOPTIONS, pid, 0L,
-               (long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL)) < 0) {
+               (long)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL |
+                      (plan->child ? follow_forks : 0))) < 0) {
         kill(pid, SIGKILL);
         return STATUS_TOOL;
     }
@@ -405,6 +513,10 @@ int main(int argc, char **argv)
             by_name = true;
         else if (!strcmp(*argv, "--from"))
             plan.from = true;
+        else if (!strcmp(*argv, "--group"))
+            plan.group = true;
+        else if (!strcmp(*argv, "--child"))
+            plan.child = plan.group = true;
         else if (!strcmp(*argv, "--report") && argv[1])
             report_path = *++argv;
         else if (!strcmp(*argv, "--bytes") && argv[1] && parse_number(argv[1], 0, &plan.bytes))
@@ -412,12 +524,12 @@ int main(int argc, char **argv)
         else
             return usage();
     }
-    if (!parse_mode(&argv, &plan))
+    if (!parse_mode(&argv, &plan) || (plan.group && plan.mode != MODE_KILL))
         return usage();
-    r = start(argv, &pid);
+    r = start(&plan, argv, &pid);
     if (r)
         return r;
-    if (follow(pid, &plan, &tally) < 0) {
+    if ((plan.child ? follow_child : follow)(pid, &plan, &tally) < 0) {
         fprintf(stderr, "syscall-fault: ptrace: %s\n", strerror(errno));
         return STATUS_TOOL;
     }

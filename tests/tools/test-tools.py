@@ -14,6 +14,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap
+from registry import wait_for
 
 FAULT, PRELOAD, SUBJECT = (os.path.abspath(path) for path in sys.argv[1:4])
 SCRATCH = tempfile.TemporaryDirectory()
@@ -87,6 +88,48 @@ def kill():
 def kill_late():
     status, report = fault("kill", "100000", SUBJECT, "calls", "3")
     tap.equal((status, report["fired"]), (0, 0))
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as text:
+            return text.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def end(path):
+    """Ends the process whose number is in that file, and which is running."""
+    with open(path, encoding="ascii") as text:
+        pid = int(text.read())
+    tap.check(is_running(pid), "it has ended already")
+    os.kill(pid, signal.SIGKILL)
+
+
+@tap.case("kill --group: what it has started dies too")
+def kill_group():
+    path = os.path.join(SCRATCH.name, "pid")
+    words = ["sh", "-c", f"sleep 600 >/dev/null 2>&1 & echo $! >{path}; exec true"]
+    _, whole = fault("count", *words)
+    end(path)
+    for options, survives in (((), True), (("--group",), False)):
+        status, report = fault(*options, "kill", str(whole["calls"] - 3), *words)
+        tap.equal((status, report["fired"]), (137, 1))
+        if survives:
+            end(path)
+        with open(path, encoding="ascii") as text:
+            pid = int(text.read())
+        wait_for(lambda: not is_running(pid), "its child to end")
+
+
+@tap.case("kill --child: the child is kept at its call until the program sleeps")
+def kill_child():
+    for number in (1, 2, 50):
+        status, report = fault("--child", "kill", str(number), SUBJECT, "child")
+        tap.equal((status, report["fired"], report["calls"]), (137, 1, number))
+    status, report = fault("--child", "kill", "100000", SUBJECT, "child")
+    tap.equal((status, report["fired"]), (0, 0))
+    tap.check(report["calls"] > 50, "the calls of the child are counted")
 
 
 @tap.case("fail: the named call returns the error, without having run")
