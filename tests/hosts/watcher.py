@@ -21,6 +21,7 @@ import tempfile
 import threading
 
 from registry import die_with_parent, wait_for
+from tap import check, equal
 
 PROGRAM = os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts")
 ALONE = "PULLKEY_TEST_NAMESPACE"
@@ -221,18 +222,51 @@ class Directory:
     def __exit__(self, *_):
         shutil.rmtree(self.path)
 
+    def registry(self, name):
+        """A registry without a credential; where its rendered file will be."""
+        source = os.path.join(self.path, "source", name)
+        os.mkdir(source, 0o755)
+        with open(os.path.join(source, "hosts.toml"), "x", encoding="ascii") as file:
+            file.write(f'server = "https://{name}"\n')
+        return os.path.join(self.path, "target", name, "hosts.toml")
+
     def run(self, *options):
         """A process; as a user without privileges also where the test has some."""
         words = [PROGRAM, "watch", "--source", os.path.join(self.path, "source")]
         words += ["--target", os.path.join(self.path, "target"), *options]
         if os.geteuid() == 0:
-            for name in ("", "source", "target"):
-                os.chown(os.path.join(self.path, name), 65534, 65534)
+            for directory, _, files in os.walk(self.path):
+                for name in ("", *files):
+                    os.chown(os.path.join(directory, name), 65534, 65534)
             words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *words]
         env = {"PATH": os.environ["PATH"], "HOME": self.path}
         return subprocess.Popen(
             words, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent
         )
+
+
+def check_ordinary():
+    """The case for a user, who can mount nothing: auto says so and goes on, on does not start."""
+    with Directory() as daemon:
+        target = os.path.join(daemon.path, "target")
+        message = f"{target} is no file system of its own; mount a tmpfs there"
+        place = daemon.registry("r0.example")
+        with daemon.run("--on-open=auto") as process:
+            try:
+                line = process.stderr.readline()
+                check(f"going on without --on-open: {message}" in line, line)
+                wait_for(lambda: os.path.exists(place), "the file")
+            finally:
+                process.send_signal(signal.SIGTERM)
+            equal((process.wait(60), process.stderr.read()), (0, ""))
+        for mode, status, words in (
+            ("on", 1, f"--on-open=on: {message}"),
+            ("perhaps", 2, "--on-open is off, auto or on"),
+        ):
+            with daemon.run(f"--on-open={mode}") as process:
+                _, said = process.communicate(timeout=60)
+            equal((process.returncode, said.count("\n")), (status, 1), said)
+            check(words in said, said)
 
 
 class Opener(threading.Thread):
