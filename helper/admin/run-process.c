@@ -163,13 +163,14 @@ int run_keeper_start(struct run_processes *processes, struct run_directory *dire
                      struct pullkey_error *error)
 {
     sigset_t all, before;
+    bool is_blocked;
     int ends[2], r;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return error_errno(error, errno, "cannot make a pair of sockets");
-    /* The keeper has no moment without. */
+    /* So the keeper blocks them from its first moment on. */
     (void)sigfillset(&all);
-    (void)sigprocmask(SIG_SETMASK, &all, &before);
+    is_blocked = sigprocmask(SIG_SETMASK, &all, &before) == 0;
     processes->keeper = fork();
     if (processes->keeper == 0) {
         processes->is_child = true;
@@ -178,7 +179,8 @@ int run_keeper_start(struct run_processes *processes, struct run_directory *dire
         return RUN_CHILD_ENDS;
     }
     r = processes->keeper < 0 ? error_errno(error, errno, "cannot make a process") : 0;
-    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (is_blocked)
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)close(ends[0]);
     processes->lifeline = ends[1];
     if (r == 0)

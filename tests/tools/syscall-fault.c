@@ -13,9 +13,9 @@
  * count   runs PROG undisturbed.
  * kill    sends SIGKILL at the entry of the N-th system call (from 1), which then does not run.
  *         With --group PROG is in a process group of its own, and all of that is killed. With
- *         --child too, but the call one of the first child that PROG forks: the child stays at
- *         its entry until PROG sleeps or has ended, and then the group is killed. Where the child
- *         itself sleeps or ends before its N-th call, that is the moment, and nothing fired.
+ *         --child too, but the calls are those of the first child that PROG forks: it stays at the
+ *         entry of the N-th until PROG sleeps or has ended, and then the group is killed. Where
+ *         the child sleeps or ends before that, this is the moment, and nothing fired.
  * fail    lets the N-th of the named calls return -ERRNO (a name as ENOSPC, or a number) without
  *         running. With --from every later one fails too, as on a disk that stays full. With
  *         --bytes K the N-th call runs, its third argument (the length of read and write) cut to
