@@ -5,16 +5,18 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/output.h"
 
 #define OUR_HELPER "pullkey"
 
 /* "true" where what answers is a password that somebody stored: containerd from 2.1 on sends it to
- * the token server that the registry names. */
+ * the token server that the registry names. Of programs of others nobody knows: "null". */
 static const char *is_long_lived(const struct check *check, const struct hosts_host *host)
 {
     const struct config_asker asker = { .caller = CONFIG_HOSTS };
     const struct config_rule *rule;
     const struct config_instance *chain;
+    const char *answer = "false";
     size_t count;
 
     if (host->authorization)
@@ -24,10 +26,13 @@ static const char *is_long_lived(const struct check *check, const struct hosts_h
     rule = config_find_rule(check->config, host->reference, &asker);
     chain = rule ? rule->chain : check->config->default_chain;
     count = rule ? rule->chain_count : check->config->default_count;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(chain[i].type, "token") != 0)
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(chain[i].type, "exec") == 0)
+            answer = "null";
+        else if (strcmp(chain[i].type, "token") != 0)
             return "true";
-    return "false";
+    }
+    return answer;
 }
 
 /* The scheme is "" where the registry asks for nothing. */
@@ -48,8 +53,9 @@ static void write_answer(const struct check_answer *answer, struct buffer *json)
 }
 
 static void write_host(const struct check *check, const struct node_host_directory *directory,
-                       const struct hosts_host *host, struct buffer *json)
+                       const struct hosts_host *host, void *context)
 {
+    struct buffer *json = context;
     const char *name = check_host_name(host->name);
 
     buffer_append_text(json, json->data[json->length - 1] == '[' ? "{\"host\":" : ",\n {\"host\":");
@@ -67,9 +73,11 @@ static void write_host(const struct check *check, const struct node_host_directo
     buffer_append_text(json, "}");
 }
 
-void check_write_hosts(const struct check *check, struct buffer *json)
+typedef void visit_host(const struct check *check, const struct node_host_directory *directory,
+                        const struct hosts_host *host, void *context);
+
+static void visit(const struct check *check, visit_host *each, void *context)
 {
-    buffer_append_text(json, "[");
     for (size_t i = 0; i < check->root_count; i++)
         for (size_t j = 0; !check->roots[i].is_target && j < check->roots[i].hosts.count; j++) {
             const struct node_host_directory *directory = &check->roots[i].hosts.directories[j];
@@ -78,7 +86,42 @@ void check_write_hosts(const struct check *check, struct buffer *json)
                 if (directory->file.hosts[k].reference &&
                     (hosts_host_is_managed(&directory->file.hosts[k]) ||
                      directory->file.hosts[k].authorization))
-                    write_host(check, directory, &directory->file.hosts[k], json);
+                    each(check, directory, &directory->file.hosts[k], context);
         }
+}
+
+void check_write_hosts(const struct check *check, struct buffer *json)
+{
+    buffer_append_text(json, "[");
+    visit(check, write_host, json);
     buffer_append_text(json, "]");
+}
+
+static void print_host(const struct check *check, const struct node_host_directory *directory,
+                       const struct hosts_host *host, void *context)
+{
+    const struct check_answer *answer = check_find_answer(check, host->reference);
+    bool *is_first = context;
+
+    (void)directory;
+    if (strcmp(is_long_lived(check, host), "true") != 0)
+        return;
+    if (*is_first)
+        output_line("Hosts that are sent a password which stays good until somebody changes it:");
+    *is_first = false;
+    if (!answer || !answer->is_known)
+        output_line("  %s (which token server it names was not asked)",
+                    check_host_name(host->name));
+    else if (answer->result.realm_host[0] != '\0')
+        output_line("  %s, and the token server that it names: %s", check_host_name(host->name),
+                    answer->result.realm_host);
+    else
+        output_line("  %s, which names no token server", check_host_name(host->name));
+}
+
+void check_print_hosts(const struct check *check)
+{
+    bool is_first = true;
+
+    visit(check, print_host, &is_first);
 }

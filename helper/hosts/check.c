@@ -217,6 +217,8 @@ static int report(struct check *check, bool json, struct pullkey_error *error)
     r = json ? report_json(check, error) : findings_print(&check->findings, error);
     if (r < 0)
         return r;
+    if (!json)
+        check_print_hosts(check);
     if (is_fine && !json)
         output_progress("No problem found");
     return is_fine ? 0 : HOSTS_PROBLEM;

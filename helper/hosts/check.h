@@ -92,6 +92,9 @@ const struct check_answer *check_find_answer(const struct check *check,
 /* A JSON array of the hosts with a helper or a header, and what is known of their credentials. */
 void check_write_hosts(const struct check *check, struct buffer *json);
 
+/* Those of them whose password stays good, with the token server that gets it, for people. */
+void check_print_hosts(const struct check *check);
+
 /* The configuration that the releases of containerd on this node may share the directory by. */
 bool check_may_be_before(const struct check *check, const struct check_root *root, int major,
                          int minor, int patch);

@@ -505,11 +505,16 @@ CLEAN = {**reads(TARGET, 3, IMAGES), A: 'server = "https://a.example"\n' + HELPE
          "/etc/docker/certs.d/a.example/ca.crt": ""}
 
 
-@case("a node without a problem: exit 0, and nothing is said")
+LASTING = "Hosts that are sent a password which stays good until somebody changes it:\n"
+NOT_ASKED = "(which token server it names was not asked)"
+
+
+@case("a node without a problem: exit 0, and nothing but whose passwords stay good is said")
 def clean():
     with Node(CLEAN, "2.3.0") as node:
         done = node.check()
-        equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        said = LASTING + f"  https://a.example {NOT_ASKED}\n  https://m.example {NOT_ASKED}\n"
+        equal((done.returncode, done.stdout, done.stderr), (0, said, ""))
         status, report = node.report()
         equal(status, 0)
         equal(report, {
@@ -533,7 +538,7 @@ def printed():
         equal(done.returncode, 1)
         equal(done.stderr, "")
         lines = done.stdout.splitlines()
-        equal(len(lines), 2)
+        equal(lines[2:], [LASTING.strip(), f"  https://a.example {NOT_ASKED}"])
         check(lines[0].startswith(f"error: {node.path(A)}:2: ") and
               lines[0].endswith(" [plaintext-header]"), lines[0])
         check(lines[1].startswith("    "), lines[1])
@@ -581,12 +586,17 @@ def inside(node):
     return space
 
 
-def report_of_node(node, *prefix):
+def said_of_node(node, *words, prefix=()):
     """What `check` says where the root is /."""
-    done = subprocess.run([*inside(node), *prefix, PROGRAM, "check", "--json"], capture_output=True, text=True)
+    command = [*inside(node), *prefix, PROGRAM, "check", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
     equal(done.stderr, "")
     check(MARKER not in done.stdout and BASIC not in done.stdout, done.stdout)
-    return json.loads(done.stdout)
+    return done.stdout
+
+
+def report_of_node(node, *prefix):
+    return json.loads(said_of_node(node, "--json", prefix=prefix))
 
 
 def schemes(report):
@@ -611,8 +621,12 @@ def network():
             equal(schemes(report), [("Bearer", "auth.example"), ("Basic", None)] if HAS_PROBE else [(None, None)] * 2)
             equal([(host["helper"], host["long_lived"]) for host in report["hosts"]], [(None, True)] * 2)
             check("registries-not-asked" not in ids(report), "all were")
+            if HAS_PROBE:
+                said = said_of_node(node)
+                check(f"  {urls[0]}, and the token server that it names: auth.example\n" in said, said)
+                check(f"  {urls[1]}, which names no token server\n" in said, said)
         for server in (bearer, basic):
-            equal(server.seen, [("/v2/", None)] * HAS_PROBE, "they are sent nothing")
+            equal(server.seen, [("/v2/", None)] * 2 * HAS_PROBE, "they are sent nothing")
 
 
 @case("registries are asked with the authorities that hosts.toml names, beside it, and in lists")

@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import peers
 from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER
 from tap import Skip, case, check, equal, run
 from template import K3S, KEY, SECRETS, STORE, TARGET, Template, basic
@@ -251,11 +252,11 @@ CACHE = """server = "https://registry-1.docker.io"
 """
 
 
-def accepted(tree, inner=CONFIG):
+def accepted(tree, inner=CONFIG, program=CONTAINERD):
     """containerd itself reads it."""
-    if not os.access(CONTAINERD, os.X_OK):
-        return
-    done = subprocess.run([CONTAINERD, "--config", tree.path(inner), "config", "dump"],
+    if not os.access(program, os.X_OK):
+        raise Skip(f"there is no {program}")
+    done = subprocess.run([program, "--config", tree.path(inner), "config", "dump"],
                           capture_output=True, text=True, timeout=60)
     equal(done.returncode, 0, done.stderr)
     check(TARGET in done.stdout, "config_path")
@@ -341,6 +342,9 @@ version = 3
         {"m.example": ("puller", MARKER)},
         restart=["containerd"],
     )
+    with Template({CONFIG: text}) as tree:
+        tree.migrate("--write")
+        accepted(tree, program=peers.program("containerd", "containerd"))
 
 
 @case("an identity token stays, the rest moves")
