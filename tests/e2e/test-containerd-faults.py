@@ -82,6 +82,9 @@ def storm(version):
             for _ in range(PULLS):
                 it.expect_pulled()
         it.expect_pulled()
+        it.logout()
+        it.wait_no_header()
+        it.expect_refused()
 
 
 for number in VERSIONS:

@@ -112,6 +112,10 @@ def trouble(version):
         it.hosts.reload()
         it.wait_published(gate.address, basic("alice", "first"))
         it.expect_pulled(reference)
+        helper.credentials.clear()
+        it.hosts.reload()
+        it.wait_no_header(url)
+        it.expect_refused(reference)
 
 
 def google(version):

@@ -93,6 +93,11 @@ def killed(version):
         check(results and results[0].returncode == 0, f"the pull: {results}")
         equal(credentials(gate), {("Basic", "alice", "first")}, "what the registry got")
         helper.let_go()
+        helper.credentials.clear()
+        it.hosts.start()
+        it.hosts.reload()
+        it.wait_no_header(url)
+        it.expect_refused(reference)
 
 
 def is_opening(containerd):
@@ -118,6 +123,11 @@ def scrubbed(version):
         secret = basic("alice", "first").removeprefix("Basic ")
         it.hosts.stop()
         equal(it.home.find_text(secret), [], "files that hold the header at rest")
+        it.expect_refused(it.reference(gate.address))
+        it.hosts.start()
+        it.expect_pulled(it.reference(gate.address))
+        it.logout(gate.address)
+        it.expect_refused(it.reference(gate.address))
 
 
 def readers(version):
@@ -133,6 +143,11 @@ def readers(version):
         result = subprocess.run(["cat", path], capture_output=True, text=True)
         check(result.returncode != 0 and "not permitted" in result.stderr, result)
         it.hosts.stop()
+        secret = basic("alice", "first").removeprefix("Basic ")
+        check(it.home.find_text(secret), "the header is not found without scrub")
+        it.hosts.start()
+        it.logout(gate.address)
+        it.expect_refused(it.reference(gate.address))
 
 
 def listened(version):
@@ -188,6 +203,9 @@ def unprivileged(version):
         it.wait_header(f"https://{gate.address}")
         it.expect_pulled(it.reference(gate.address))
         check("on-open" in it.hosts.output(), it.hosts.output())
+        it.logout(gate.address)
+        it.wait_no_header(f"https://{gate.address}")
+        it.expect_refused(it.reference(gate.address))
 
 
 if ROOT:

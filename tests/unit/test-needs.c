@@ -98,6 +98,32 @@ static void equal_needs_are_one(void **ignored)
     needs_done(&needs);
 }
 
+/* Nodes that boot together must not ask together: each asks at a moment of its own. */
+static void a_start_is_spread_over_a_second(void **ignored)
+{
+    const struct moment now = at(0);
+    struct needs needs = { 0 };
+    size_t parts[10] = { 0 };
+    char url[32];
+
+    (void)ignored;
+    needs_random = next_random;
+    for (int i = 0; i < 1000; i++) {
+        const struct need *need;
+        int64_t wait;
+
+        (void)snprintf(url, sizeof(url), "https://r%d.example", i);
+        need = needs_get(&needs, "pullkey", url, 900, &now, true);
+        assert_non_null(need);
+        wait = need->due_ms - now.monotonic_ms;
+        assert_true(wait >= 0 && wait < NEEDS_BOOT_SPREAD_MS);
+        parts[wait * 10 / NEEDS_BOOT_SPREAD_MS]++;
+    }
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        assert_in_range(parts[i], 50, 200);
+    needs_done(&needs);
+}
+
 static void one_run_at_a_time(void **ignored)
 {
     struct needs needs = { 0 };
@@ -525,6 +551,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(equal_needs_are_one, set_up),
+        cmocka_unit_test_setup(a_start_is_spread_over_a_second, set_up),
         cmocka_unit_test_setup(one_run_at_a_time, set_up),
         cmocka_unit_test_setup(an_open_waits_for_what_is_not_fresh, set_up),
         cmocka_unit_test_setup(what_is_wanted_comes_first, set_up),
