@@ -10,7 +10,8 @@ import sys
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
 from containerd import VERSIONS
 from daemon import program_path
@@ -18,7 +19,7 @@ from helper import Helper
 from hosts import table
 from node import named, node
 from registry import Registry, wait_for
-from scenario import MARKER, PASSWORD, USER
+from scenario import MARKER, PASSWORD, USER, succeed
 from service import Gate
 from tap import CASES, check, equal, run
 
@@ -105,6 +106,15 @@ def upgrade(version):
         it.expect_pulled()
 
 
+def remove(it):
+    """The program that a package runs, on a node where systemd has stopped everything."""
+    tool = it.home.write("tools/systemctl", "#!/bin/sh\n")
+    os.chmod(tool, 0o755)
+    words = [os.path.join(HERE, "..", "..", "packaging", "systemd", "hosts-remove")]
+    path = f"{os.path.dirname(tool)}:{os.environ['PATH']}"
+    succeed(it.home.run([*words, "--root", it.home.path], env={"PATH": path}), "hosts-remove")
+
+
 def purge(version):
     """Without the program the name leads to the source, as it does before the first start."""
     with node(version, start=False) as it:
@@ -117,9 +127,12 @@ def purge(version):
         it.wait_header()
         it.expect_pulled()
         it.hosts.stop()
+        remove(it)
+        equal(os.readlink(it.hosts.link), "/etc/containerd/certs.d", "where the name leads")
+        # On a node that is the source.
         os.unlink(it.hosts.link)
         os.symlink(it.source, it.hosts.link)
-        shutil.rmtree(it.hosts.target)
+        equal(os.listdir(os.path.dirname(it.hosts.link)), ["certs.d"], "what is left")
         it.expect_refused()
         it.expect_no_secret(MARKER)
         equal(it.home.find_text("Authorization"), [], "files with a header")
