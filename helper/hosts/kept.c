@@ -4,11 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "pad.h"
 #include "present.h"
 #include "renew.h"
+
+/* Seconds: it ends before the daemon tries to write again, which is after five. */
+#define STALE_LEFT 10
 
 void kept_recover(const struct tree *tree, const struct tree_entry *entry,
                   const struct hosts_host *host, struct need *need, const struct moment *now)
@@ -186,20 +190,30 @@ static bool is_gone(const struct tree_entry *entry, const char *url)
     return false;
 }
 
+/* What was to take its place may be there, and cannot be written. */
+static bool is_ending(const struct render_header *header)
+{
+    return header->expiry != 0 && clock_wall_seconds() >= header->expiry - STALE_LEFT;
+}
+
 bool kept_is_stale(const struct tree *tree, const struct tree_entry *entry)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
     cleanup_hosts_file struct hosts_file old = { 0 };
     struct pullkey_error ignored;
-    char helper[RENEW_HELPER_SIZE];
+    struct pullkey_secret value;
+    struct render_header header;
+    const char *helper;
+    size_t length;
 
     if (publish_read(tree->publish, entry->name, &text, &ignored) < 0 ||
         hosts_file_parse("", entry->name, text.data ? text.data : "", text.length, NULL, &old,
                          &ignored) < 0)
         return false;
     for (size_t i = 0; i < old.host_count; i++)
-        if (old.hosts[i].name && renew_helper(&old, &old.hosts[i], helper) &&
-            is_gone(entry, old.hosts[i].name))
+        if (old.hosts[i].name &&
+            render_recover(&old, &old.hosts[i], &helper, &length, &header, &value) &&
+            (is_gone(entry, old.hosts[i].name) || is_ending(&header)))
             return true;
     return false;
 }
