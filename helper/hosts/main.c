@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/output.h"
 #include "base/process.h"
@@ -20,24 +19,6 @@
 #include "pullkey-build.h"
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-int hosts_usage(struct pullkey_error *error, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)error_set_list(error, PULLKEY_INVALID, format, arguments);
-    va_end(arguments);
-    return HOSTS_USAGE;
-}
-
-int hosts_load(struct config *ret, struct pullkey_error *error)
-{
-    struct config_source source;
-    int r = config_source_default(file_caller() == 0, &source, error);
-
-    return r < 0 ? r : config_load(&source, ret, error);
-}
 
 static int print_help(const char *command, struct pullkey_error *error)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where source and target are. */
+/* What the commands share: where source, target and configuration are, and a wrong call. */
 #include "hosts.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,24 @@
 
 #include "base/error.h"
 #include "base/file.h"
+
+int hosts_usage(struct pullkey_error *error, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)error_set_list(error, PULLKEY_INVALID, format, arguments);
+    va_end(arguments);
+    return HOSTS_USAGE;
+}
+
+int hosts_load(struct config *ret, struct pullkey_error *error)
+{
+    struct config_source source;
+    int r = config_source_default(file_caller() == 0, &source, error);
+
+    return r < 0 ? r : config_load(&source, ret, error);
+}
 
 int hosts_absolute(const char *path, char *ret, struct pullkey_error *error)
 {
