@@ -18,15 +18,6 @@
 #define HOUR 3600
 #define DAY (24 * HOUR)
 
-static uint32_t state;
-
-/* The same sequence in each run. */
-static uint32_t next_random(void)
-{
-    state = state * 1664525u + 1013904223u;
-    return state >> 8;
-}
-
 static uint32_t no_random(void)
 {
     return 0;
@@ -36,7 +27,6 @@ static int set_up(void **ignored)
 {
     (void)ignored;
     json_start();
-    state = 1;
     needs_random = no_random;
     return 0;
 }
@@ -96,6 +86,15 @@ static void equal_needs_are_one(void **ignored)
     assert_ptr_not_equal(need, needs_get(&needs, "pullkey", "https://b.example", 900, &now, false));
     assert_ptr_not_equal(need, needs_get(&needs, "pullkey", "https://a.example", 60, &now, false));
     needs_done(&needs);
+}
+
+/* The same sequence in each run. */
+static uint32_t next_random(void)
+{
+    static uint32_t state = 1;
+
+    state = state * 1664525u + 1013904223u;
+    return state >> 8;
 }
 
 /* Nodes that boot together must not ask together: each asks at a moment of its own. */
@@ -453,100 +452,6 @@ static void what_is_not_used_goes(void **ignored)
     needs_done(&needs);
 }
 
-/*
- * A day with 200 hosts and tokens of an hour: an event loop that sleeps exactly as long as it is
- * told. Nobody ever sees an expired header, no host is ever without one, and the helper runs hardly
- * more often than it must.
- */
-#define SOAK_HOSTS 200
-#define ANSWER_MS 700
-
-struct soak {
-    struct needs needs;
-    struct moment now;
-    struct need *running[NEEDS_RUNNING_MAX];
-    int64_t ready_ms[NEEDS_RUNNING_MAX];
-    uint64_t runs;
-};
-
-static void start_due(struct soak *soak)
-{
-    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
-        if (soak->running[i])
-            continue;
-        soak->running[i] = needs_take_due(&soak->needs, &soak->now);
-        soak->ready_ms[i] = soak->now.monotonic_ms + ANSWER_MS;
-        soak->runs += soak->running[i] != NULL;
-    }
-}
-
-static void take_answers(struct soak *soak)
-{
-    char secret[64];
-
-    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++) {
-        struct record record;
-
-        if (!soak->running[i] || soak->ready_ms[i] > soak->now.monotonic_ms)
-            continue;
-        (void)snprintf(secret, sizeof(secret), "%llu", (unsigned long long)soak->runs);
-        record = header_of("joe", secret, soak->now.wall + HOUR);
-        needs_answer(&soak->needs, soak->running[i], &record, &soak->now);
-        soak->running[i] = NULL;
-    }
-}
-
-static void check_headers(const struct soak *soak)
-{
-    for (const struct need *need = soak->needs.first; need; need = need->next) {
-        assert_true(need->header.length > 0);
-        assert_true(need->expiry > soak->now.wall);
-    }
-}
-
-static int64_t next_event(const struct soak *soak)
-{
-    int64_t wait = needs_wait_ms(&soak->needs, &soak->now);
-
-    for (size_t i = 0; i < NEEDS_RUNNING_MAX; i++)
-        if (soak->running[i] && (wait < 0 || soak->ready_ms[i] - soak->now.monotonic_ms < wait))
-            wait = soak->ready_ms[i] - soak->now.monotonic_ms;
-    assert_true(wait >= 0);
-    return wait;
-}
-
-static void a_day_with_tokens_of_an_hour(void **ignored)
-{
-    static struct soak soak;
-    const int64_t begin_ms = 1000, end_ms = begin_ms + (int64_t)DAY * 1000;
-    char url[64];
-
-    (void)ignored;
-    needs_random = next_random;
-    soak.now = at(0);
-    for (int i = 0; i < SOAK_HOSTS; i++) {
-        (void)snprintf(url, sizeof(url), "https://r%d.example", i);
-        (void)needs_get(&soak.needs, "pullkey", url, 900, &soak.now, true);
-    }
-    while (soak.now.monotonic_ms < end_ms) {
-        int64_t wait;
-
-        take_answers(&soak);
-        start_due(&soak);
-        if (soak.now.monotonic_ms > begin_ms + 60000) {
-            assert_false(needs_expire(&soak.needs, &soak.now));
-            check_headers(&soak);
-        }
-        wait = next_event(&soak);
-        soak.now.monotonic_ms += wait;
-        soak.now.wall = START + (soak.now.monotonic_ms - 1000) / 1000;
-    }
-    needs_done(&soak.needs);
-    print_message("# %llu helper runs for %d hosts, at least %d\n", (unsigned long long)soak.runs,
-                  SOAK_HOSTS, SOAK_HOSTS * 24);
-    assert_in_range(soak.runs, SOAK_HOSTS * 24, SOAK_HOSTS * 24 * 110 / 100);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -567,7 +472,6 @@ int main(void)
         cmocka_unit_test_setup(the_clock_jumps_back, set_up),
         cmocka_unit_test_setup(headers_of_an_earlier_run, set_up),
         cmocka_unit_test_setup(what_is_not_used_goes, set_up),
-        cmocka_unit_test_setup(a_day_with_tokens_of_an_hour, set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
