@@ -120,6 +120,8 @@ int present_publish(struct tree *tree, struct tree_entry *entry, const struct pr
     r = publish_file(tree->publish, entry->name, text->data ? text->data : "", text->length,
                      &change, error);
     tree->rendered += change.changed && !change.force;
+    if (r == 0)
+        entry->published = tree_stamp_of_published(&change.status);
     if (!tree->open)
         return r;
     if (r < 0) {
@@ -135,6 +137,7 @@ int present_publish(struct tree *tree, struct tree_entry *entry, const struct pr
         open_set_bare(tree->open, entry->open, present->is_bare);
         return 0;
     }
-    entry->open = open_add(tree->open, change.inode, entry, present->is_page, present->is_bare);
+    entry->open =
+        open_add(tree->open, change.status.st_ino, entry, present->is_page, present->is_bare);
     return entry->open ? 0 : error_memory(error);
 }

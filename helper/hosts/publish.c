@@ -164,10 +164,10 @@ bool publish_is_there(const struct publish *publish)
            is_same(&there, &target);
 }
 
-bool publish_stat(const struct publish *publish, const char *name, bool is_file, struct stat *ret)
+bool publish_stat(const struct publish *publish, const char *name, struct stat *ret)
 {
     char path[FILE_PATH_MAX];
-    int length = snprintf(path, sizeof(path), is_file ? "%s/" PUBLISH_FILE : "%s", name);
+    int length = snprintf(path, sizeof(path), "%s/" PUBLISH_FILE, name);
 
     return length < (int)sizeof(path) &&
            fstatat(publish->target, path, ret, AT_SYMLINK_NOFOLLOW) == 0;
@@ -265,6 +265,15 @@ static bool leads_to(int directory, const char *name, const char *path)
 
     return length > 0 && (size_t)length == strlen(path) &&
            memcmp(target, path, (size_t)length) == 0;
+}
+
+bool publish_is_link(const struct publish *publish, const char *name)
+{
+    char path[FILE_PATH_MAX];
+    struct pullkey_error ignored;
+
+    return file_join(path, publish->source_path, name, &ignored) == 0 &&
+           leads_to(publish->target, name, path);
 }
 
 int publish_link(const struct publish *publish, const char *name, struct pullkey_error *error)
@@ -369,7 +378,7 @@ static int write_file(const struct publish *publish, int directory, const char *
         return error_wrap(error, "%s/%s", publish->target_path, name);
     }
     change->changed = true;
-    change->inode = status.st_ino;
+    change->status = status;
     return 0;
 }
 
@@ -378,12 +387,10 @@ static bool has_text(int fd, const char *text, size_t length, struct publish_cha
 {
     cleanup_buffer struct buffer old = BUFFER_INIT(FILE_MAX);
     struct pullkey_error ignored;
-    struct stat status;
 
-    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+    if (fd < 0 || fstat(fd, &change->status) < 0 || !S_ISREG(change->status.st_mode))
         return false;
-    change->inode = status.st_ino;
-    return buffer_read_file(&old, fd, (size_t)status.st_size, &ignored) == 0 &&
+    return buffer_read_file(&old, fd, (size_t)change->status.st_size, &ignored) == 0 &&
            old.length == length && (length == 0 || memcmp(old.data, text, length) == 0);
 }
 

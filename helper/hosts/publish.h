@@ -54,7 +54,9 @@ struct publish_change {
     void *context;
     /* Set by publish_file: */
     bool changed; /* it is another file than before */
-    ino_t inode;  /* of the file that is there now, with `changed` or without */
+    /* Of the file that is there now, with `changed` or without: what others did to it since shows,
+     * but for the time of the last change, which is that before it took its place. */
+    struct stat status;
     int old;      /* with wants_old: what stood there, open for writing, or -1 */
 };
 
@@ -72,9 +74,11 @@ int publish_remove(const struct publish *publish, const char *name, struct pullk
 /* False: the target was removed, or something is mounted there now. It has to be opened anew. */
 bool publish_is_there(const struct publish *publish);
 
-/* What stands there for a registry, neither following a link nor opening anything: false if that is
- * nothing. `is_file`: its hosts.toml is meant, else the link. */
-bool publish_stat(const struct publish *publish, const char *name, bool is_file, struct stat *ret);
+/* The hosts.toml of a registry that is published now. False: there is none. */
+bool publish_stat(const struct publish *publish, const char *name, struct stat *ret);
+
+/* A link stands there, and leads where publish_link would make it lead. */
+bool publish_is_link(const struct publish *publish, const char *name);
 
 /* Calls for each published registry, also for one that is removed meanwhile. Stops at the first
  * error. */

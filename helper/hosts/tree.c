@@ -143,12 +143,23 @@ static tree_stamp stamp_of(const char *path)
     return stat(path, &status) < 0 ? 0 : hash_of(&status);
 }
 
-static tree_stamp stamp_of_published(const struct tree *tree, const struct tree_entry *entry)
+tree_stamp tree_stamp_of_published(const struct stat *status)
+{
+    struct stat copy = *status;
+
+    /* That taking its place changes too. */
+    copy.st_ctim = (struct timespec){ 0 };
+    return hash_of(&copy);
+}
+
+static bool is_touched(const struct tree *tree, const struct tree_entry *entry)
 {
     struct stat status;
 
-    return publish_stat(tree->publish, entry->name, entry->is_managed, &status) ? hash_of(&status)
-                                                                                : 0;
+    if (!entry->is_managed)
+        return !publish_is_link(tree->publish, entry->name);
+    return !publish_stat(tree->publish, entry->name, &status) ||
+           entry->published != tree_stamp_of_published(&status);
 }
 
 /* Reads and parses hosts.toml. -PULLKEY_NOT_FOUND where there is none, or an empty one: containerd
@@ -323,7 +334,7 @@ static void mark_touched(struct tree *tree)
         struct tree_entry *entry = tree->entries[i];
 
         if (entry->is_published && !entry->is_dirty)
-            entry->is_dirty = entry->published != stamp_of_published(tree, entry);
+            entry->is_dirty = is_touched(tree, entry);
     }
 }
 
@@ -484,7 +495,6 @@ int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullk
     }
     entry->is_published = true;
     entry->is_dirty = false;
-    entry->published = stamp_of_published(tree, entry);
     return 0;
 }
 

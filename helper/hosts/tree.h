@@ -27,7 +27,7 @@ struct tree_use {
 
 struct tree_entry {
     tree_stamp directory, file;
-    tree_stamp published; /* what stands in the target, when it was written */
+    tree_stamp published; /* its file in the target, if it has one of its own */
     uint16_t use_count; /* HOSTS_PER_FILE_MAX at most */
     bool is_found;      /* by the scan that is under way */
     bool is_managed;    /* a helper answers for a host in it */
@@ -84,6 +84,9 @@ int tree_publish(struct tree *tree, struct pullkey_error *error);
 /* Each registry of the source is in the target, as a link at least. */
 bool tree_is_complete(const struct tree *tree);
 int tree_publish_entry(struct tree *tree, struct tree_entry *entry, struct pullkey_error *error);
+
+/* Tells that nobody has changed a file of the target since. */
+tree_stamp tree_stamp_of_published(const struct stat *status);
 
 /* Nothing of it is in the target any more. */
 void tree_unpublish(struct tree *tree);
