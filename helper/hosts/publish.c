@@ -151,6 +151,8 @@ int publish_check_source(const struct publish *publish, struct pullkey_error *er
 
     if (level < 0)
         return 0;
+    if (publish->is_made)
+        (void)rmdir(publish->target_path);
     return error_set(error, PULLKEY_INVALID,
                      "%s is %s; the target must be a directory of its own, beside it or elsewhere",
                      publish->target_path, level == 0 ? "the source itself" : "in the source");
@@ -219,10 +221,11 @@ static int remove_unfinished(const struct publish *publish, struct pullkey_error
 int publish_open(const char *target, const char *source, struct publish *ret,
                  struct pullkey_error *error)
 {
-    struct publish publish = { -1, target, source };
+    struct publish publish = { .target = -1, .target_path = target, .source_path = source };
     int r;
 
-    if (mkdir(target, 0700) < 0 && errno != EEXIST)
+    publish.is_made = mkdir(target, 0700) == 0;
+    if (!publish.is_made && errno != EEXIST)
         return error_errno(error, errno, "cannot make %s", target);
     publish.target = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (publish.target < 0)

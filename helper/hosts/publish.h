@@ -23,6 +23,7 @@ struct publish {
     int target; /* an open directory */
     const char *target_path;
     const char *source_path; /* absolute: where links lead */
+    bool is_made;            /* by publish_open: the directory was not there before */
 };
 
 /*
@@ -33,7 +34,8 @@ struct publish {
  */
 int publish_open(const char *target, const char *source, struct publish *ret,
                  struct pullkey_error *error);
-/* To be asked before anything is published: the target is not the source itself, nor in it. */
+/* To be asked before anything is published: the target is not the source itself, nor in it.
+ * One that was made for that is removed again. */
 int publish_check_source(const struct publish *publish, struct pullkey_error *error);
 void publish_close(struct publish *publish);
 

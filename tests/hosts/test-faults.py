@@ -522,6 +522,8 @@ def foreign_targets():
         before = everything(it.source)
         refused(it, "is the source itself", target=it.source)
         refused(it, "is in the source", target=it.home.directory("certs.d/below/it"))
+        refused(it, "is in the source", target=os.path.join(it.source, "below/made"))
+        equal(os.listdir(os.path.join(it.source, "below")), ["it"], "what is left of it")
         shutil.rmtree(os.path.join(it.source, "below"))
         link = os.path.join(it.home.path, "link")
         os.symlink(it.source, link)
