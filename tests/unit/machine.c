@@ -68,6 +68,7 @@ void machine_start(const struct machine_test *given)
     now_ms = FIRST_MS;
     wall_moved = 0;
     waits = 0;
+    busy = 0;
     is_full = false;
     clock_news = -1;
     last_pid = FIRST_PID;

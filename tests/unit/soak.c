@@ -364,6 +364,8 @@ void soak_forget_given(void)
 {
     for (unsigned int i = 0; i < HOSTS_MAX; i++)
         hosts[i].given = 0;
+    if (soak_now.is_down)
+        return;
     soak_now.calm_ms = machine_ms();
     soak_now.settle_ms = SETTLE_MS;
 }

@@ -177,15 +177,15 @@ static void one_answer_in_twenty_fails(void **ignored)
     soak_run(&failing);
 }
 
+/* With nobody to ask, and a wall clock that says that a day is left, only the other clock can tell
+ * that a header has expired. */
 static void the_wall_clock_is_set(void **ignored)
 {
     static const struct soak_event events[] = {
-        { 2 * HOUR + 1, set_forward },
-        { 5 * HOUR + 7, set_back },
-        { 7 * HOUR + 2, set_back },
-        { 9 * HOUR + 3, set_forward },
+        { 2 * HOUR + 1, set_forward }, { 5 * HOUR + 7, set_back },  { 7 * HOUR, go_down },
+        { 7 * HOUR + 2, set_back },    { 8 * HOUR + 9, come_back }, { 10 * HOUR + 3, set_forward },
     };
-    static const struct soak jumps = { 50, 12 * HOUR, 0, 4, 0, events, UNIT_COUNT(events) };
+    static const struct soak jumps = { 50, 12 * HOUR, 0, 4, 50 * 20, events, UNIT_COUNT(events) };
 
     (void)ignored;
     soak_run(&jumps);
