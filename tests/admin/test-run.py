@@ -47,15 +47,15 @@ print(json.dumps(found))
 # Says where its files are, then what signals reach it; USR1 ends it.
 LISTENER = """\
 import os, signal, sys
-def say(number, _):
+names = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2")
+signals = {getattr(signal, "SIG" + name) for name in names}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # one that comes early is waited for too
+print("ready", os.getpid(), os.environ["DOCKER_CONFIG"], flush=True)
+while True:
+    number = signal.sigwait(signals)
     os.write(1, signal.Signals(number).name.encode() + b"\\n")
     if number == signal.SIGUSR1:
         sys.exit(9)
-for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2"):
-    signal.signal(getattr(signal, "SIG" + name), say)
-print("ready", os.getpid(), os.environ["DOCKER_CONFIG"], flush=True)
-while True:
-    signal.pause()
 """
 
 

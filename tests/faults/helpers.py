@@ -96,7 +96,8 @@ FAULTS = {
     "floods": ("exec yes flood", ("more than 1048576 bytes", "by hand")),
     "never answers": ("exec sleep 600", ("did not answer in time", "by hand")),
     "floods through a child": (
-        f"yes flood & {CHILD}wait",
+        # It says who it is before it floods: the end of the helper comes with the flood.
+        """sh -c 'echo $$ >"$HOME/grandchild"; exec yes flood' & wait""",
         ("more than 1048576 bytes", "by hand"),
     ),
     "never answers, nor does its child": (
@@ -204,7 +205,7 @@ for name_of_fault in FAULTS:
                     pool.submit(user.helper, verb, text)
                     for (user, _), (verb, text, _) in zip(users, REQUESTS, strict=True)
                 ]
-            if CHILD in FAULTS[fault][0]:
+            if "grandchild" in FAULTS[fault][0]:
                 check_grandchildren(user for user, _ in users)
             for (user, backends), (verb, _, call), run in zip(users, REQUESTS, runs, strict=True):
                 try:
