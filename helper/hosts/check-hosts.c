@@ -104,17 +104,6 @@ static void check_auth_keys(struct check *check, const char *path, const struct 
 
 /* -- Hosts ------------------------------------------------------------------------------------ */
 
-static bool has_capability(const struct toml_item *table, const char *name)
-{
-    const struct toml_item *list = hosts_member(table, "capabilities");
-
-    for (const struct toml_item *item = list && list->kind == TOML_ARRAY ? list->first : NULL; item;
-         item = item->next)
-        if (item->kind == TOML_STRING && text_equal_any_case(item->string, name))
-            return true;
-    return false;
-}
-
 static void check_capabilities(struct check *check, const struct check_root *root, const char *path,
                                const struct hosts_host *host)
 {
@@ -122,13 +111,13 @@ static void check_capabilities(struct check *check, const struct check_root *roo
 
     if (!list)
         return;
-    if (has_capability(host->table, "referrers") && check_may_be_before(check, root, 2, 2, 0))
+    if (hosts_has_capability(host, "referrers") && check_may_be_before(check, root, 2, 2, 0))
         check_at(check, check_level(check, root, OUTPUT_ERROR), "referrers-before-2.2", path, list,
                  "remove \"referrers\"; without capabilities a host has all of them",
                  "containerd before 2.2 ignores the whole file for the capability \"referrers\", "
                  "and pulls from the registry itself");
-    if (has_capability(host->table, "push") && !has_capability(host->table, "pull") &&
-        !has_capability(host->table, "resolve") && (host->authorization || host->helper))
+    if (hosts_has_capability(host, "push") && !hosts_has_capability(host, "pull") &&
+        !hosts_has_capability(host, "resolve") && (host->authorization || host->helper))
         check_at(check, OUTPUT_NOTE, "push-only-credential", path, list, "list the host last",
                  "this host is for pushes only, and still sees requests for blobs, with its "
                  "credential");

@@ -210,6 +210,17 @@ static int check_capabilities(const struct toml_document *toml, const struct tom
     return 0;
 }
 
+bool hosts_has_capability(const struct hosts_host *host, const char *name)
+{
+    const struct toml_item *list = hosts_member(host->table, "capabilities");
+
+    for (const struct toml_item *item = list && list->kind == TOML_ARRAY ? list->first : NULL; item;
+         item = item->next)
+        if (item->kind == TOML_STRING && text_equal_any_case(item->string, name))
+            return true;
+    return false;
+}
+
 size_t hosts_first_header(const struct toml_document *toml, const struct toml_item *table)
 {
     const char *text = toml->text + table->begin;

@@ -63,6 +63,9 @@ void hosts_file_done(struct hosts_file *file);
 /* A host has a helper that can be asked. */
 bool hosts_host_is_managed(const struct hosts_host *host);
 
+/* It stands in its list; without a list a host has all of them. */
+bool hosts_has_capability(const struct hosts_host *host, const char *name);
+
 /* Does containerd take a key for the one of this name, which is in lower case? In any case it does.
  */
 bool hosts_key_is(const char *key, const char *name);

@@ -2,8 +2,10 @@
 /* Which containerd a node has: what it says itself, else what the package manager knows. */
 #include "node.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -100,4 +102,22 @@ void node_version_find(const struct node *node, enum node_owner owner, struct no
             find_package(text.data, databases[i].name, databases[i].version, ret))
             return;
     }
+}
+
+bool node_machine_is_before(int major, int minor)
+{
+    struct node node = { .root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
+                         .root = (char[]){ "" } };
+    bool found = false;
+
+    for (int owner = 0; owner < NODE_OWNER_MAX; owner++) {
+        struct node_version version;
+
+        node_version_find(&node, (enum node_owner)owner, &version);
+        found = found || (version.is_known && (version.major < major ||
+                                               (version.major == major && version.minor < minor)));
+    }
+    if (node.root_fd >= 0)
+        (void)close(node.root_fd);
+    return found;
 }

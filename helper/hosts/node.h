@@ -203,6 +203,8 @@ int node_config_read(const struct node *node, struct node_config *config,
                      struct pullkey_error *error);
 void node_config_done(struct node_config *config);
 void node_version_find(const struct node *node, enum node_owner owner, struct node_version *ret);
+/* The containerd of this machine, or one of several, is known to be older. */
+bool node_machine_is_before(int major, int minor);
 int node_version_parse(const char *text, struct node_version *ret);
 int node_yaml_read(const struct node *node, struct node_yaml *yaml, struct pullkey_error *error);
 void node_yaml_done(struct node_yaml *yaml);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "node.h"
 #include "pad.h"
 
 static bool look_away(void *context, const struct hosts_host *host, struct render_header *ret)
@@ -16,9 +17,22 @@ static bool look_away(void *context, const struct hosts_host *host, struct rende
     return false;
 }
 
+/* containerd before 2.2 ignores a file with this capability: "referrers". */
+static bool is_too_new(struct tree *tree, const struct hosts_file *file)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < file->host_count; i++)
+        has = has || hosts_has_capability(&file->hosts[i], "referrers");
+    if (has && tree->release == TREE_RELEASE_UNKNOWN)
+        tree->release = node_machine_is_before(2, 2) ? TREE_BEFORE_REFERRERS : TREE_WITH_REFERRERS;
+    return has && tree->release == TREE_BEFORE_REFERRERS;
+}
+
 /* The text without headers, if it differs. */
 static int render_bare(const struct tree_entry *entry, const struct hosts_file *file,
-                       const char *directory, struct present *ret, struct pullkey_error *error)
+                       const struct render_place *place, struct present *ret,
+                       struct pullkey_error *error)
 {
     int r;
 
@@ -27,7 +41,7 @@ static int render_bare(const struct tree_entry *entry, const struct hosts_file *
                  entry->name, OPEN_PAGE);
         return 0;
     }
-    r = render_text(file, entry->name, directory, look_away, NULL, &ret->bare, error);
+    r = render_text(file, place, look_away, NULL, &ret->bare, error);
     if (r < 0)
         return r;
     if (!pad_text(&ret->bare, OPEN_PAGE))
@@ -46,16 +60,17 @@ int present_render(struct tree *tree, struct tree_entry *entry, const struct hos
                    struct present *ret, struct pullkey_error *error)
 {
     char directory[FILE_PATH_MAX];
+    const struct render_place place = { entry->name, directory, is_too_new(tree, file) };
     int r = file_join(directory, tree->source, entry->name, error);
 
     ret->text = (struct buffer)BUFFER_INIT(RENDER_SIZE_MAX);
     ret->bare = (struct buffer)BUFFER_INIT(RENDER_SIZE_MAX);
     if (r == 0)
-        r = render_text(file, entry->name, directory, tree_look_up, entry, &ret->text, error);
+        r = render_text(file, &place, tree_look_up, entry, &ret->text, error);
     if (r == 0)
         r = present_pad(tree, ret, error);
     if (r == 0 && tree->open && tree->settings->scrub)
-        r = render_bare(entry, file, directory, ret, error);
+        r = render_bare(entry, file, &place, ret, error);
     return r;
 }
 

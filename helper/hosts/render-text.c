@@ -5,23 +5,30 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "edit.h"
 
 #define LINE_MAX_BYTES (128 * 1024)
 
+/* What the change may have done to one value. */
+enum change { CHANGE_NONE, CHANGE_PATH, CHANGE_CAPABILITIES, CHANGE_HEADERS };
+
 static const struct {
     const char *name;
-    bool path; /* or paths */
-    bool own;  /* also heeded for the image's own registry */
+    enum change change;
+    bool own; /* also heeded for the image's own registry */
 } copied_keys[] = {
-    { "capabilities", false, false },  { "ca", true, true },
-    { "client", true, true },          { "skip_verify", false, true },
-    { "override_path", false, false }, { "dial_timeout", false, true },
+    { "capabilities", CHANGE_CAPABILITIES, false },
+    { "ca", CHANGE_PATH, true },
+    { "client", CHANGE_PATH, true },
+    { "skip_verify", CHANGE_NONE, true },
+    { "override_path", CHANGE_NONE, false },
+    { "dial_timeout", CHANGE_NONE, true },
 };
 
 struct render {
     const struct hosts_file *file;
-    const char *directory;
+    const struct render_place *place;
     render_lookup *lookup;
     void *context;
     struct edits edits;
@@ -69,8 +76,9 @@ static int write_path(const struct render *render, const struct toml_item *item,
                       struct buffer *text, struct pullkey_error *error)
 {
     size_t length = item->string_length;
-    cleanup_release char *path = is_bare_path(item) ? join_path(render->directory, item, &length)
-                                                    : secret_copy(item->string, length);
+    cleanup_release char *path = is_bare_path(item)
+                                     ? join_path(render->place->directory, item, &length)
+                                     : secret_copy(item->string, length);
 
     /* Where lines end with CR and LF, one reader keeps the CR of a string and the other does not.
      */
@@ -99,14 +107,58 @@ static int make_absolute(struct render *render, const struct toml_item *item,
                  : edits_add(&render->edits, item->begin, item->end, text.data, text.length, error);
 }
 
-static int make_table_absolute(struct render *render, const struct toml_item *table,
-                               struct pullkey_error *error)
+static bool is_dropped(const struct render *render, const struct toml_item *capability)
+{
+    return render->place->without_referrers && text_equal_any_case(capability->string, "referrers");
+}
+
+static int write_capabilities(const struct render *render, const struct toml_item *list,
+                              struct buffer *text, struct pullkey_error *error)
+{
+    size_t count = 0;
+
+    buffer_append_text(text, "[");
+    for (const struct toml_item *item = list->first; item; item = item->next) {
+        if (is_dropped(render, item))
+            continue;
+        buffer_append_text(text, count++ > 0 ? ", " : "");
+        toml_write_string(text, item->string, item->string_length);
+    }
+    buffer_append_text(text, "]");
+    /* An empty list stands for all of them. */
+    if (count == 0 && list->first)
+        return toml_error(&render->file->toml, list, error,
+                          "this containerd has no other capabilities than pull, resolve and push");
+    return buffer_check(text, error);
+}
+
+static int drop_capability(struct render *render, const struct toml_item *list,
+                           struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(LINE_MAX_BYTES);
+    const struct toml_item *item = list->first;
+    int r;
+
+    while (item && !is_dropped(render, item))
+        item = item->next;
+    if (!item)
+        return 0;
+    r = write_capabilities(render, list, &text, error);
+    return r < 0 ? r
+                 : edits_add(&render->edits, list->begin, list->end, text.data, text.length, error);
+}
+
+/* What a table of a host has that containerd would not take as it is. */
+static int adapt_table(struct render *render, const struct toml_item *table,
+                       struct pullkey_error *error)
 {
     int r = 0;
 
     for (const struct toml_item *item = table->first; r == 0 && item; item = item->next)
         if (hosts_key_is(item->key, "ca") || hosts_key_is(item->key, "client"))
             r = make_absolute(render, item, error);
+        else if (hosts_key_is(item->key, "capabilities"))
+            r = drop_capability(render, item, error);
     return r;
 }
 
@@ -193,7 +245,6 @@ static void copy_value(const struct render *render, const struct toml_item *item
                        struct buffer *text)
 {
     buffer_append(text, render->file->toml.text + item->begin, item->end - item->begin);
-    buffer_append_text(text, "\n");
 }
 
 static int copy_paths(const struct render *render, const struct toml_item *item,
@@ -225,12 +276,13 @@ static int copy_keys(const struct render *render, const struct hosts_host *serve
         if (!item || (server->own_name && !copied_keys[i].own))
             continue;
         buffer_printf(text, "%s = ", copied_keys[i].name);
-        if (copied_keys[i].path) {
+        if (copied_keys[i].change == CHANGE_PATH)
             r = copy_paths(render, item, text, error);
-            buffer_append_text(text, "\n");
-        } else {
+        else if (copied_keys[i].change == CHANGE_CAPABILITIES && render->place->without_referrers)
+            r = write_capabilities(render, item, text, error);
+        else
             copy_value(render, item, text);
-        }
+        buffer_append_text(text, "\n");
     }
     return r;
 }
@@ -253,6 +305,7 @@ static int append_host(struct render *render, const struct hosts_host *server,
         toml_write_string(&text, item->key, strlen(item->key));
         buffer_append_text(&text, " = ");
         copy_value(render, item, &text);
+        buffer_append_text(&text, "\n");
     }
     buffer_append_text(&text, "header.");
     write_value(header, &text);
@@ -288,11 +341,11 @@ static int collect(struct render *render, struct pullkey_error *error)
 {
     const struct hosts_file *file = render->file;
     const struct toml_item *hosts = toml_member(file->toml.root, "host");
-    int r = make_table_absolute(render, file->toml.root, error);
+    int r = adapt_table(render, file->toml.root, error);
 
     for (const struct toml_item *item = hosts ? hosts->first : NULL; r == 0 && item;
          item = item->next)
-        r = make_table_absolute(render, item, error);
+        r = adapt_table(render, item, error);
     /* The server first: where both are put in front of the text, its line is not one of a table. */
     for (size_t i = 0; r == 0 && i < file->host_count; i++) {
         const struct hosts_host *host = &file->hosts[i > 0 ? i - 1 : file->host_count - 1];
@@ -307,9 +360,6 @@ static int collect(struct render *render, struct pullkey_error *error)
     return r;
 }
 
-/* What the change may have done to one value. */
-enum change { CHANGE_NONE, CHANGE_PATH, CHANGE_HEADERS };
-
 static bool is_same_text(const struct toml_item *a, const struct toml_item *b)
 {
     return a->string_length == b->string_length &&
@@ -321,7 +371,7 @@ static bool is_same_path(struct render *render, const struct toml_item *old,
 {
     size_t length;
     cleanup_release char *path =
-        is_bare_path(old) ? join_path(render->directory, old, &length) : NULL;
+        is_bare_path(old) ? join_path(render->place->directory, old, &length) : NULL;
 
     if (!is_bare_path(old))
         return is_same_text(old, new);
@@ -338,6 +388,8 @@ static enum change change_of(const struct toml_item *item, bool in_host)
         return CHANGE_NONE;
     if (hosts_key_is(item->key, "ca") || hosts_key_is(item->key, "client"))
         return CHANGE_PATH;
+    if (hosts_key_is(item->key, "capabilities"))
+        return CHANGE_CAPABILITIES;
     return hosts_key_is(item->key, "header") ? CHANGE_HEADERS : CHANGE_NONE;
 }
 
@@ -359,6 +411,21 @@ static bool is_new_header(const struct toml_item *item, bool in_host, bool heade
         return true;
     return in_host && strcmp(item->key, "header") == 0 && item->kind == TOML_TABLE && item->first &&
            !item->first->next && strcmp(item->first->key, "Authorization") == 0;
+}
+
+static bool is_same_array(struct render *render, const struct toml_item *old,
+                          const struct toml_item *new, enum change change)
+{
+    const struct toml_item *b = new->first;
+
+    for (const struct toml_item *a = old->first; a; a = a->next) {
+        if (change == CHANGE_CAPABILITIES && is_dropped(render, a))
+            continue;
+        if (!b || !is_same(render, a, b, change))
+            return false;
+        b = b->next;
+    }
+    return !b;
 }
 
 /* All members of the old one, and no others but a header. `in_host`: keys of a host stand in it. */
@@ -383,17 +450,11 @@ static bool is_same_table(struct render *render, const struct toml_item *old,
 static bool is_same(struct render *render, const struct toml_item *old, const struct toml_item *new,
                     enum change change)
 {
-    const struct toml_item *a = old->first, *b = new->first;
-
     if (old->kind != new->kind)
         return false;
     switch (old->kind) {
     case TOML_TABLE: return is_same_table(render, old, new, false, change == CHANGE_HEADERS);
-    case TOML_ARRAY:
-        for (; a && b; a = a->next, b = b->next)
-            if (!is_same(render, a, b, change))
-                return false;
-        return !a && !b;
+    case TOML_ARRAY: return is_same_array(render, old, new, change);
     case TOML_STRING:
         return change == CHANGE_PATH ? is_same_path(render, old, new) : is_same_text(old, new);
     case TOML_INTEGER: return old->integer == new->integer;
@@ -471,11 +532,11 @@ static bool is_same_file(struct render *render, const struct hosts_file *new)
     return is_as_meant(render, new);
 }
 
-int render_text(const struct hosts_file *file, const char *registry, const char *directory,
+int render_text(const struct hosts_file *file, const struct render_place *place,
                 render_lookup *lookup, void *context, struct buffer *ret,
                 struct pullkey_error *error)
 {
-    struct render render = { file, directory, lookup, context, { 0 }, false };
+    struct render render = { file, place, lookup, context, { 0 }, false };
     cleanup_hosts_file struct hosts_file again = { 0 };
     int r = collect(&render, error);
 
@@ -484,8 +545,8 @@ int render_text(const struct hosts_file *file, const char *registry, const char 
     edits_done(&render.edits);
     if (r < 0)
         return r;
-    r = hosts_file_parse(file->toml.name, registry, ret->data ? ret->data : "", ret->length, NULL,
-                         &again, error);
+    r = hosts_file_parse(file->toml.name, place->registry, ret->data ? ret->data : "", ret->length,
+                         NULL, &again, error);
     if (r == -(int)PULLKEY_INTERNAL)
         return r;
     if (r < 0 || !is_same_file(&render, &again))

@@ -2,7 +2,8 @@
 /*
  * hosts.toml with headers: text is put in, nothing is written anew, so that order, comments and
  * unknown keys stay. `ca` and `client` become absolute, because containerd takes them for relative
- * to the file that it reads.
+ * to the file that it reads. The capability "referrers" goes where containerd is older than it, and
+ * would read nothing of the file.
  *
  * A header stands on a line of its own:
  *
@@ -24,15 +25,21 @@ struct render_header {
     int64_t expiry;
 };
 
+struct render_place {
+    const char *registry;  /* the name of the directory */
+    const char *directory; /* where the file stands, absolute */
+    bool without_referrers;
+};
+
 /* False: the host gets no header now. Asked for managed hosts only. */
 typedef bool render_lookup(void *context, const struct hosts_host *host, struct render_header *ret);
 
 /*
- * `directory` is where the file stands, absolute. The result is parsed again: containerd sees the
- * same as in the file, but for the headers and absolute paths. -PULLKEY_INVALID where that cannot
- * be had; `ret` is not to be used then.
+ * The result is parsed again: containerd sees the same as in the file, but for the headers,
+ * absolute paths and the capability. -PULLKEY_INVALID where that cannot be had; `ret` is not to be
+ * used then.
  */
-int render_text(const struct hosts_file *file, const char *registry, const char *directory,
+int render_text(const struct hosts_file *file, const struct render_place *place,
                 render_lookup *lookup, void *context, struct buffer *ret,
                 struct pullkey_error *error);
 

@@ -365,6 +365,8 @@ int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pull
         return -(int)error->code;
     }
     tree->look_ms = INT64_MAX;
+    if (all)
+        tree->release = TREE_RELEASE_UNKNOWN;
     for (size_t i = 0; i < tree->count; i++)
         tree->entries[i]->is_found = false;
     for (const struct dirent *entry; r == 0 && stream;) {

@@ -28,10 +28,10 @@ struct tree_use {
 struct tree_entry {
     tree_stamp directory, file;
     tree_stamp published; /* its file in the target, if it has one of its own */
-    uint16_t use_count; /* HOSTS_PER_FILE_MAX at most */
-    bool is_found;      /* by the scan that is under way */
-    bool is_managed;    /* a helper answers for a host in it */
-    bool is_dirty;      /* it is to be published */
+    uint16_t use_count;   /* HOSTS_PER_FILE_MAX at most */
+    bool is_found;        /* by the scan that is under way */
+    bool is_managed;      /* a helper answers for a host in it */
+    bool is_dirty;        /* it is to be published */
     bool is_published;
     bool is_unread;    /* its file could not be read, and nothing else is known of it */
     bool is_unwritten; /* its problem is that it could not be published */
@@ -52,6 +52,7 @@ struct tree {
     size_t count;
     size_t capacity;
     struct open *open; /* NULL: nobody waits at an open */
+    enum { TREE_RELEASE_UNKNOWN, TREE_BEFORE_REFERRERS, TREE_WITH_REFERRERS } release;
     int64_t look_ms; /* monotonic: when what is gone has to be looked for again; INT64_MAX: never */
     bool spread;     /* new needs are spread over a second (needs.h) */
     uint64_t rendered; /* files, since the start */
@@ -65,7 +66,8 @@ struct tree {
  * cannot be read: nothing has changed then. A source that is not there at all is empty. What was
  * rendered and is gone, a registry or its hosts.toml, is given TREE_GRACE_MS to come back, since
  * generators remove before they write; `look_ms` says when to scan again because of that. What
- * others have changed in the target is published again.
+ * others have changed in the target is published again. With `all` the release of containerd is
+ * asked for again too, once a file depends on it.
  */
 int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pullkey_error *error);
 

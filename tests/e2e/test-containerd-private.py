@@ -144,6 +144,24 @@ def server_alone(version):
         it.expect_refused(it.reference(OTHER), text=ANY)
 
 
+def referrers(version):
+    """A capability of 2.2. One before that ignores the whole file for it, and is the one that this
+    machine has installed."""
+    with node(version) as it:
+        capabilities = ["pull", "referrers", "resolve"]
+        entry = table(it.url, helper="pullkey", capabilities=capabilities)
+        it.write(OTHER, entry)
+        it.wait_no_header()
+        it.expect_refused(it.reference(OTHER), text=ANY)
+        it.login()
+        it.wait_header()
+        it.expect_pulled(it.reference(OTHER))
+        check("referrers" not in it.published(OTHER), it.published(OTHER))
+        it.logout()
+        it.wait_no_header()
+        it.expect_refused(it.reference(OTHER), text=ANY)
+
+
 def plain_header(version):
     """A header that stands in the file works as before; then it is taken out by hand."""
     with node(version) as it:
@@ -182,6 +200,7 @@ NAMES = [
     ("directories host:port and host_port_", directories),
     ("_default", default),
     ("a file that only names a server", server_alone),
+    ("the capability referrers", referrers),
     ("a plain header, and after its migration by hand", plain_header),
 ]
 ONCE = [

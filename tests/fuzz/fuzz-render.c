@@ -201,12 +201,13 @@ static bool has_line(const char *text, size_t length)
 
 static void render(const struct hosts_file *file, const char *registry, render_lookup *lookup)
 {
+    const struct render_place place = { registry, DIRECTORY, file->toml.length % 2 == 1 };
     cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
     cleanup_buffer struct buffer again = BUFFER_INIT(RENDER_SIZE_MAX);
     cleanup_hosts_file struct hosts_file rendered = { 0 };
     struct pullkey_error error = { 0 };
 
-    if (render_text(file, registry, DIRECTORY, lookup, NULL, &text, &error) < 0) {
+    if (render_text(file, &place, lookup, NULL, &text, &error) < 0) {
         require(error.code == PULLKEY_INVALID && !has_line(error.message, strlen(error.message)));
         return;
     }
@@ -222,7 +223,7 @@ static void render(const struct hosts_file *file, const char *registry, render_l
         if (render_recover(&rendered, &rendered.hosts[i], &helper, &length, &header, &view))
             require(length > 0 && header.value->bytes[header.value->length] == '\0');
     }
-    require(render_text(&rendered, registry, DIRECTORY, answer_some, NULL, &again, &error) == 0 ||
+    require(render_text(&rendered, &place, answer_some, NULL, &again, &error) == 0 ||
             lookup != answer_all);
     if (lookup == answer_all && again.length > 0)
         require(again.length == text.length && memcmp(again.data, text.data, text.length) == 0);

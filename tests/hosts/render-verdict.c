@@ -3,12 +3,13 @@
  * Says what pullkey makes of hosts.toml files, for test-render-property.py. Each line of input is a
  * JSON object:
  *
- *     registry   the name of the directory
- *     directory  where the file stands
- *     text       the file
- *     value      the header that managed hosts get
- *     config     the text of a configuration
- *     expiry     of the header, a number
+ *     registry       the name of the directory
+ *     directory      where the file stands
+ *     text           the file
+ *     value          the header that managed hosts get
+ *     config         the text of a configuration
+ *     expiry         of the header, a number
+ *     is_before_2_2  so is the containerd that it is for
  *
  * Each answer is a line: {"hosts": [{"name", "is_server", "managed", "problem", "helper"}], "text"}
  * with the rendered file, or {"refused": MESSAGE} with "hosts" where the file itself was read.
@@ -26,6 +27,7 @@
 struct question {
     const char *registry, *directory, *text, *config;
     struct render_header header;
+    bool is_before_2_2;
 };
 
 static bool answer_header(void *context, const struct hosts_host *host, struct render_header *ret)
@@ -84,8 +86,10 @@ static int render(struct question *question, struct buffer *answer, struct pullk
     if (r < 0)
         return r;
     write_hosts(&file, answer);
-    r = render_text(&file, question->registry, question->directory, answer_header, question, &text,
-                    error);
+    r = render_text(
+        &file,
+        &(struct render_place){ question->registry, question->directory, question->is_before_2_2 },
+        answer_header, question, &text, error);
     if (r == 0)
         write_member(answer, "text", text.data ? text.data : "");
     return r;
@@ -124,6 +128,7 @@ static int answer_line(const char *line, size_t length)
         .text = text_of(json.root, "text"),
         .config = text_of(json.root, "config"),
         .header = { &value, (int64_t)json_member(json.root, "expiry")->valuedouble },
+        .is_before_2_2 = cJSON_IsTrue(json_member(json.root, "is_before_2_2")),
     };
     buffer_append_text(&answer, "{");
     if (render(&question, &answer, &error) < 0)

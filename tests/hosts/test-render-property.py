@@ -47,6 +47,7 @@ REFUSALS = {
     "containerd does not read it": r"as it is, containerd ignores|it ignores the whole file",
     "two spellings of a key": r"in another case",
     "a path of several lines": r"a path has a line end in it",
+    "no capability is left": r"no other capabilities than",
     "no place for the header": r"a header cannot be put into it",
 }
 
@@ -65,6 +66,10 @@ PROBLEMS = {
 
 # Hosts below [host], or with dotted keys: containerd 1.7 sees them, 2.x does not.
 LOOSE = re.compile(r"""^[ \t]*(\[[ \t]*["']?host["']?[ \t]*\]|["']?host["']?[ \t]*\.)""", re.M)
+
+
+# A capability of 2.2, as it mostly stands in a file.
+REFERRERS = re.compile(r"""(["'])referrers\1(\s*,)?""", re.I)
 
 
 class Finding(Exception):
@@ -161,8 +166,23 @@ class Question:
         self.value = make_value(chance)
         self.expiry = chance.choice([0, 1700000000])
         self.old, self.new = (f"{place.path}/{name}/{seed}" for name in ("old", "new"))
-        self.write(self.old, self.file.text)
+        # What containerd reads is compared with: for one before 2.2 the file without "referrers".
+        self.before = self.text_before_2_2() if chance.random() < 0.5 else None
+        self.is_before_2_2 = self.before is not None
+        self.before = self.before or self.file.text
+        self.write(self.old, self.before)
         os.symlink(f"{place.path}/pool", f"{self.old}/{self.file.registry}/certs")
+
+    def text_before_2_2(self):
+        """None where that is not easily said, or nothing is left to be compared."""
+        text = REFERRERS.sub("", self.file.text)
+        try:
+            trees = [tomllib.loads(some.removeprefix("\ufeff")) for some in (self.file.text, text)]
+        except tomllib.TOMLDecodeError:
+            return None
+        before, after = map(capabilities, trees)
+        less = [[name for name in names if name.lower() != "referrers"] for names in before]
+        return text if less == after and less != before and all(after) else None
 
     def write(self, root, text):
         directory = f"{root}/{self.file.registry}"
@@ -179,8 +199,16 @@ class Question:
                 "value": self.value,
                 "config": self.file.config,
                 "expiry": self.expiry,
+                "is_before_2_2": self.is_before_2_2,
             }
         )
+
+
+def capabilities(tree):
+    """The lists of a file, of the server and of hosts."""
+    hosts = [host for host in tree.get("host", {}).values() if isinstance(host, dict)]
+    lists = [without_case(table, "capabilities") for table in (tree, *hosts)]
+    return [names for names in lists if isinstance(names, list) and all(isinstance(n, str) for n in names)]
 
 
 def address(name, override_path):
@@ -429,6 +457,8 @@ class Place:
             # It does not see what stands in a "Header", neither before nor after.
             expected = {address: (may, False) for address, (may, _) in expected.items()}
         added = compare_hosts(question, before["hosts"], after["hosts"], expected)
+        if question.is_before_2_2:
+            self.count(f"{tag}\"referrers\" is gone", question.seed)
         self.count(f"{tag}the same, {min(added, 3)} headers more", question.seed)
         if len(after["hosts"]) > len(before["hosts"]):
             self.count(f"{tag}the server has a table", question.seed)
@@ -438,7 +468,7 @@ class Place:
             if host["problem"]:
                 self.count("a host without: " + kind_of(host["problem"], PROBLEMS), question.seed)
         try:
-            question.tree = tomllib.loads(question.file.text.removeprefix("\ufeff"))
+            question.tree = tomllib.loads(question.before.removeprefix("\ufeff"))
         except tomllib.TOMLDecodeError:
             question.tree = None
         if "refused" in verdict:

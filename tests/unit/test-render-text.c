@@ -23,18 +23,23 @@ static bool answer(void *context, const struct hosts_host *host, struct render_h
     return !wanted || strstr(host->name, wanted);
 }
 
-static int render_for(const char *registry, const char *text, const char *wanted,
-                      struct buffer *result, struct pullkey_error *error)
+static int render_at(const struct render_place *place, const char *text, const char *wanted,
+                     struct buffer *result, struct pullkey_error *error)
 {
     cleanup_hosts_file struct hosts_file file = { 0 };
-    int r = hosts_file_parse("hosts.toml", registry, text, strlen(text), NULL, &file, error);
+    int r = hosts_file_parse("hosts.toml", place->registry, text, strlen(text), NULL, &file, error);
     char context[100] = "";
 
     if (wanted)
         (void)snprintf(context, sizeof(context), "%s", wanted);
-    return r < 0 ? r
-                 : render_text(&file, registry, DIRECTORY, answer, wanted ? context : NULL, result,
-                               error);
+    return r < 0 ? r : render_text(&file, place, answer, wanted ? context : NULL, result, error);
+}
+
+static int render_for(const char *registry, const char *text, const char *wanted,
+                      struct buffer *result, struct pullkey_error *error)
+{
+    return render_at(&(struct render_place){ registry, DIRECTORY, false }, text, wanted, result,
+                     error);
 }
 
 static void assert_rendered_for(const char *registry, const char *wanted, const char *text,
@@ -417,6 +422,59 @@ static void out_of_memory(void **state)
     }
 }
 
+/* For a containerd that would ignore the whole file because of it. */
+static void assert_before_referrers(bool is_before, const char *text, const char *expected)
+{
+    const struct render_place place = { "r.example", DIRECTORY, is_before };
+    cleanup_buffer struct buffer result = BUFFER_INIT(RENDER_SIZE_MAX);
+    struct pullkey_error error;
+
+    if (render_at(&place, text, NULL, &result, &error) < 0)
+        fail_msg("%s: %s", text, error.message);
+    assert_string_equal(result.data, expected);
+}
+
+static void without_referrers(void **state)
+{
+    static const char *const rows[][2] = {
+        { "capabilities = ['pull', 'referrers', 'resolve']",
+          "capabilities = [\"pull\", \"resolve\"]" },
+        { "capabilities = [\n'Referrers', # why\n \"PULL\",\n]", "capabilities = [\"PULL\"]" },
+        { "CAPABILITIES = ['push', 'REFERRERS']", "CAPABILITIES = [\"push\"]" },
+        { "capabilities = [ 'pull' , # why\n]", "capabilities = [ 'pull' , # why\n]" },
+        { "capabilities = []", "capabilities = []" },
+    };
+    const struct render_place old = { "r.example", DIRECTORY, true };
+    cleanup_buffer struct buffer none = BUFFER_INIT(RENDER_SIZE_MAX);
+    struct pullkey_error error;
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        char text[500], expected[500];
+
+        (void)snprintf(text, sizeof(text), HOST "%s\ncredHelper = 'x'\n", rows[i][0]);
+        (void)snprintf(expected, sizeof(expected), HOST "header." LINE "%s\ncredHelper = 'x'\n",
+                       rows[i][1]);
+        assert_before_referrers(true, text, expected);
+        (void)snprintf(expected, sizeof(expected), HOST "header." LINE "%s\ncredHelper = 'x'\n",
+                       rows[i][0]);
+        assert_before_referrers(false, text, expected);
+    }
+    assert_before_referrers(
+        true, "capabilities = ['referrers', 'pull']\nserver = 's'\nauth.credHelper = 'x'\n",
+        "header." LINE "capabilities = [\"pull\"]\nserver = 's'\nauth.credHelper = 'x'\n"
+        "\n[host.\"s\"]\ncapabilities = [\"pull\"]\nheader." LINE);
+    /* Also of a host that has no helper. */
+    assert_before_referrers(
+        true, HOST "credHelper = 'x'\n[host.\"" B "\"]\ncapabilities = ['push', 'referrers']\n",
+        HOST "header." LINE "credHelper = 'x'\n[host.\"" B "\"]\ncapabilities = [\"push\"]\n");
+    /* With an empty list it would have all the others. */
+    assert_int_equal(render_at(&old, HOST "capabilities = ['referrers']\ncredHelper = 'x'\n", NULL,
+                               &none, &error),
+                     -PULLKEY_INVALID);
+    assert_non_null(strstr(error.message, "this containerd has no other capabilities"));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -426,7 +484,7 @@ int main(void)
         cmocka_unit_test(refused),        cmocka_unit_test(any_value),
         cmocka_unit_test(too_large),      cmocka_unit_test(recovered),
         cmocka_unit_test(not_recovered),  cmocka_unit_test(wiped),
-        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(out_of_memory),  cmocka_unit_test(without_referrers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
