@@ -446,9 +446,19 @@ static int publish_linked(struct tree *tree, struct tree_entry *entry, struct pu
     return r;
 }
 
-/*
- * There is no room for the file, but a link takes none: for a registry that would be missing, and
- * in place of a header that is not to be seen any more.
+/* In place of a header that is not to be seen any more. If it must, the header goes first, and for
+ * a moment there is neither. */
+static int link_stale(struct tree *tree, const struct tree_entry *entry)
+{
+    struct pullkey_error ignored;
+    int r = publish_link(tree->publish, entry->name, &ignored);
+
+    if (r < 0 && publish_remove(tree->publish, entry->name, &ignored) == 0)
+        r = publish_link(tree->publish, entry->name, &ignored);
+    return r;
+}
+
+/* There is no room for the file, but a link takes none: also for a registry that would be missing.
  */
 static void fall_back(struct tree *tree, struct tree_entry *entry)
 {
@@ -456,7 +466,7 @@ static void fall_back(struct tree *tree, struct tree_entry *entry)
     int r = -1;
 
     if (kept_is_stale(tree, entry))
-        r = publish_link(tree->publish, entry->name, &ignored);
+        r = link_stale(tree, entry);
     else if (!entry->is_published)
         r = publish_link_unread(tree->publish, entry->name, &ignored);
     if (r == 0)
