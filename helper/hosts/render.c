@@ -85,7 +85,7 @@ static void report(const struct tree *tree, bool json, struct buffer *text, size
     }
     buffer_printf(text, "],\"rendered\":%zu,\"linked\":%zu}\n", managed, tree->count - managed);
     if (!json)
-        output_line("%zu registries rendered, %zu linked", managed, tree->count - managed);
+        output_line("registries: %zu rendered, %zu linked", managed, tree->count - managed);
 }
 
 static int render(const struct hosts_call *call, struct tree *tree, struct crew *crew,
