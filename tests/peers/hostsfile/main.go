@@ -13,6 +13,9 @@
 //	log        what was logged meanwhile, "LEVEL: TEXT"; a file that cannot be read as TOML is only
 //	           found there
 //	error      why a pull would fail; no hosts then. "panic: TEXT" where containerd would end
+//
+// The peers for other versions of containerd have this file too; containerd.go is where its code is
+// in each.
 package main
 
 import (
@@ -31,8 +34,6 @@ import (
 	"reflect"
 	"unsafe"
 
-	"github.com/containerd/containerd/v2/core/remotes/docker"
-	"github.com/containerd/containerd/v2/core/remotes/docker/config"
 	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
 )
@@ -77,7 +78,7 @@ func (c *collector) Fire(entry *logrus.Entry) error {
 // Older versions do not know all of these by name.
 var capabilities = []struct {
 	name string
-	bit  docker.HostCapabilities
+	bit  hostCapabilities
 }{{"pull", 1 << 0}, {"resolve", 1 << 1}, {"push", 1 << 2}, {"referrers", 1 << 3}}
 
 var system = func() *x509.CertPool {
@@ -103,13 +104,13 @@ func ask(directory, name string) (result answer) {
 		}
 	}()
 	result = answer{Hosts: []host{}}
-	find := config.HostDirFromRoot(directory)
-	options := config.HostOptions{HostDir: func(name string) (string, error) {
+	find := hostDirFromRoot(directory)
+	options := hostOptions{HostDir: func(name string) (string, error) {
 		found, err := find(name)
 		result.Directory = found
 		return found, err
 	}}
-	hosts, err := config.ConfigureHosts(ctx, options)(name)
+	hosts, err := configureHosts(ctx, options)(name)
 	if err != nil {
 		result.Error = err.Error()
 	}
@@ -124,7 +125,7 @@ func ask(directory, name string) (result answer) {
 	return result
 }
 
-func describe(one docker.RegistryHost) (host, error) {
+func describe(one registryHost) (host, error) {
 	seen := host{
 		Scheme:       one.Scheme,
 		Host:         one.Host,

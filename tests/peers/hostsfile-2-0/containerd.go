@@ -1,0 +1,1 @@
+../hostsfile/containerd.go
