@@ -104,7 +104,8 @@ DAEMON = None
 @tap.case(f"{NUMBER} registries: ready")
 def ready():
     tap.comment(
-        f"ready after {DAEMON.ready_seconds:.2f} s, goal {READY_SECONDS} s; "
+        f"ready after {DAEMON.ready_seconds:.2f} s, goal {READY_SECONDS} s: "
+        f"{measure.verdict(DAEMON.ready_seconds, READY_SECONDS)}; "
         f"{DAEMON.ready_cpu:.2f} s of CPU, limit {CPU_SECONDS} s"
     )
     tap.check(DAEMON.ready_cpu <= CPU_SECONDS, f"{DAEMON.ready_cpu} s of CPU")
@@ -121,8 +122,8 @@ def memory():
     peak, own = DAEMON.status("VmHWM"), DAEMON.status("RssAnon") - headers
     tap.comment(
         f"peak {peak} KiB, of that {headers} KiB of headers and {DAEMON.status('RssFile')} KiB of "
-        f"files: {peak - headers} KiB without headers, goal {RSS_KIB} KiB; its own are {own} KiB, "
-        f"limit {OWN_KIB} KiB"
+        f"files: {peak - headers} KiB without headers, goal {RSS_KIB} KiB: "
+        f"{measure.verdict(peak - headers, RSS_KIB)}; its own are {own} KiB, limit {OWN_KIB} KiB"
     )
     tap.check(own <= OWN_KIB, f"{own} KiB")
 

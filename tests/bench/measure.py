@@ -50,6 +50,11 @@ class Subject:
         )
 
 
+def verdict(value, goal):
+    """Of a number that depends on the machine: printed, not asserted."""
+    return "met" if value <= goal else "missed"
+
+
 def credential():
     return json.dumps({"ServerURL": SERVER, "Username": USER, "Secret": SECRET})
 
