@@ -59,10 +59,10 @@ class Scene:
         self.home.env["PULLKEY_CONFIG"] = path
         self.home.env["PULLKEY_CACHE_DIR"] = self.home.directory("cache")
 
-    def start(self):
+    def start(self, credential=CREDENTIAL):
         self.hosts.start()
         self.hosts.wait_header(url(GOOD))
-        self.wait_read(GOOD, basic(*CREDENTIAL))
+        self.wait_read(GOOD, basic(*credential))
         self.before = {name: self.read(name) for name in (GOOD, LINKED)}
 
     def read(self, host, directory=None):

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * A library for LD_PRELOAD that lets a program see a wall clock that somebody has set. A test tool.
+ * A library for LD_PRELOAD that lets a program see a wall clock that somebody has set, or time that
+ * has not passed. A test tool.
  *
- *   CLOCK_SHIFT   a file of 8 bytes that is mapped and shared: seconds, as a number of 64 bits in
- *                 the machine's order, that are added to CLOCK_REALTIME. Other clocks stay right.
+ *   CLOCK_SHIFT   a file of 16 bytes that is mapped and shared: seconds, as two numbers of 64 bits
+ *                 in the machine's order, that are added to CLOCK_REALTIME and CLOCK_MONOTONIC.
+ *                 Other clocks stay right, and so does the kernel when the program waits.
  */
 
 #include <fcntl.h>
@@ -16,8 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
-static int64_t none;
-static _Atomic int64_t *shift = (_Atomic int64_t *)&none;
+struct shift {
+    _Atomic int64_t wall, monotonic;
+};
+
+static struct shift none;
+static struct shift *shift = &none;
 
 __attribute__((constructor)) static void map_shift(void)
 {
@@ -36,6 +42,8 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct
     int r = (int)syscall(SYS_clock_gettime, clock, ret);
 
     if (r == 0 && clock == CLOCK_REALTIME)
-        ret->tv_sec += *shift;
+        ret->tv_sec += shift->wall;
+    if (r == 0 && clock == CLOCK_MONOTONIC)
+        ret->tv_sec += shift->monotonic;
     return r;
 }
