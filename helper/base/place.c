@@ -65,7 +65,8 @@ int file_place(enum file_place place, char *ret, struct pullkey_error *error)
     if (value && value[0] == '/')
         return file_join(ret, value, "pullkey", error);
     if (!places[place].below_home)
-        return error_set(error, PULLKEY_NOT_FOUND, "%s is not set", places[place].variable);
+        return error_set(error, PULLKEY_NOT_FOUND, "%s is not %s", places[place].variable,
+                         value && value[0] != '\0' ? "an absolute path" : "set");
     r = file_home(home, error);
     if (r < 0)
         return r;

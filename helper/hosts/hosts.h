@@ -83,6 +83,9 @@ int hosts_absolute(const char *path, char *ret, struct pullkey_error *error);
 int hosts_source(const struct hosts_call *call, char *ret, struct pullkey_error *error);
 int hosts_target(const struct hosts_call *call, char *ret, struct pullkey_error *error);
 
+/* What is to be started, for messages. */
+const char *hosts_daemon(void);
+
 /* Makes the directory that the target stands in, with mode 0755, where it is missing. */
 int hosts_make_place(const char *target, struct pullkey_error *error);
 

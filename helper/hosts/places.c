@@ -83,6 +83,11 @@ int hosts_target(const struct hosts_call *call, char *ret, struct pullkey_error 
     return r < 0 ? error_wrap(error, "give --target") : file_join(ret, runtime, "hosts", error);
 }
 
+const char *hosts_daemon(void)
+{
+    return file_caller() == 0 ? "pullkey-hosts.service" : "\"pullkey hosts watch\"";
+}
+
 int hosts_make_place(const char *target, struct pullkey_error *error)
 {
     char parent[FILE_PATH_MAX];

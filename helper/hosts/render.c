@@ -119,15 +119,14 @@ int hosts_render(const struct hosts_call *call, struct pullkey_error *error)
     struct needs needs = { 0 };
     struct crew crew = { 0 };
     struct tree tree;
-    int r;
+    int r = hosts_source(call, source, error);
 
-    if (!call->values[HOSTS_SOURCE] || !call->values[HOSTS_TARGET])
-        return hosts_usage(error, "\"render\" needs --source DIR and --target DIR");
-    r = hosts_absolute(call->values[HOSTS_SOURCE], source, error);
     if (r == 0)
-        r = hosts_absolute(call->values[HOSTS_TARGET], target, error);
+        r = hosts_target(call, target, error);
     if (r == 0 && access(source, F_OK) < 0)
         r = error_errno(error, errno, "cannot read %s", source);
+    if (r == 0 && !call->values[HOSTS_TARGET])
+        r = hosts_make_place(target, error);
     if (r == 0)
         r = hosts_load(&config, error);
     if (r == 0)

@@ -283,9 +283,8 @@ static int read_status(const char *target, struct json *ret, struct buffer *text
         r = file_read(path, FILE_OURS, 0, text, NULL, error);
     if (r == -(int)PULLKEY_NOT_FOUND)
         return error_set(error, PULLKEY_NOT_FOUND,
-                         "there is no %s: pullkey-hosts.service has not run since this machine was "
-                         "started",
-                         path);
+                         "there is no %s: %s has not run since this machine was started", path,
+                         hosts_daemon());
     return r < 0 ? r
                  : json_parse(ret, path, text->data ? text->data : "", text->length, JSON_LARGE,
                               error);
@@ -296,7 +295,7 @@ int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_LARGE_MAX);
     cleanup_buffer struct buffer answer = BUFFER_INIT(2 * (size_t)JSON_LARGE_MAX);
     cleanup_json struct json json = { 0 };
-    char target[FILE_PATH_MAX];
+    char target[FILE_PATH_MAX], message[PULLKEY_ERROR_SIZE];
     const cJSON *entries;
     size_t problems;
     bool running;
@@ -321,9 +320,11 @@ int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
         return r;
     problems = print_problems(json.root, entries);
     print_notes(json_member(json.root, "notes"));
-    if (!running)
-        output_finding(OUTPUT_ERROR,
-                       "the daemon does not run: start pullkey-hosts.service; headers stay as they "
-                       "are until then");
+    if (!running) {
+        (void)snprintf(message, sizeof(message),
+                       "the daemon does not run: start %s; headers stay as they are until then",
+                       hosts_daemon());
+        output_finding(OUTPUT_ERROR, message);
+    }
     return problems > 0 || !running ? HOSTS_PROBLEM : 0;
 }
