@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 
+import ordinary
 from registry import die_with_parent, wait_for
 from tap import check, equal
 
@@ -234,12 +235,9 @@ class Directory:
         """A process; as a user without privileges also where the test has some."""
         words = [PROGRAM, "watch", "--source", os.path.join(self.path, "source")]
         words += ["--target", os.path.join(self.path, "target"), *options]
-        if os.geteuid() == 0:
-            for directory, _, files in os.walk(self.path):
-                for name in ("", *files):
-                    os.chown(os.path.join(directory, name), 65534, 65534)
-            words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *words]
+        ordinary.give(self.path)
         env = {"PATH": os.environ["PATH"], "HOME": self.path}
+        words = ordinary.command(words)
         return subprocess.Popen(
             words, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent
         )
