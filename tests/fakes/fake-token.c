@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Yields expiring tokens, slowly, and counts how often. Options: "secret"; "life" in seconds; "calls" names a file that grows by one
- * byte with each get; "wait" names a file whose appearance is waited for, "wait_ms" how long at most; "fail" is a message.
+ * byte with each get; "wait" names a file whose appearance is waited for, "wait_ms" how long at most; "fail" is a message;
+ * "only_with" names a file without which there is no token.
  */
 #include "fake.h"
 
@@ -19,6 +20,7 @@ static const struct pullkey_option options[] = {
     { "secret", PULLKEY_OPTION_STRING, true }, { "life", PULLKEY_OPTION_NUMBER, false },
     { "calls", PULLKEY_OPTION_STRING, true },  { "wait", PULLKEY_OPTION_STRING, false },
     { "wait_ms", PULLKEY_OPTION_NUMBER, false }, { "fail", PULLKEY_OPTION_STRING, false },
+    { "only_with", PULLKEY_OPTION_STRING, false },
     { NULL },
 };
 
@@ -80,6 +82,7 @@ static int get(void *state, const struct pullkey_request *request, struct pullke
     const char *secret = text_option(json, "secret");
     const char *wait = text_option(json, "wait");
     const char *fail = text_option(json, "fail");
+    const char *only_with = text_option(json, "only_with");
     int r = count_call(text_option(json, "calls"), error);
 
     (void)request;
@@ -89,6 +92,8 @@ static int get(void *state, const struct pullkey_request *request, struct pullke
         wait_for(wait, fake_host->monotonic_ms() + (int64_t)number_option(json, "wait_ms", WAIT_MS));
     if (fail)
         return error_set(error, PULLKEY_UNREACHABLE, "%s", fail);
+    if (only_with && access(only_with, F_OK) < 0)
+        return error_set(error, PULLKEY_NOT_FOUND, "no token");
     r = fake_answer(strlen(secret), ret, error);
     if (r < 0)
         return r;
