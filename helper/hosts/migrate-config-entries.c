@@ -120,11 +120,25 @@ static const char *host_of(const struct node_auth *auth, struct config_entry *en
     return NULL;
 }
 
+/* The credential in registry.auths, the rest in registry.configs: containerd takes both. */
+static bool merge(struct config_entry *known, const struct node_auth *auth)
+{
+    const struct node_auth *of_url = auth->is_url ? auth : known->auth;
+    const struct node_auth *of_host = auth->is_url ? known->auth : auth;
+
+    if (known->more || !of_url->is_url || of_host->is_url || of_host->auth)
+        return false;
+    known->auth = of_url;
+    known->more = of_host;
+    known->tls = of_host->tls;
+    return true;
+}
+
 static int read_entry(struct config_work *work, const struct node_auth *auth,
                       struct pullkey_error *error)
 {
     struct config_entry *entry = &work->entries[work->entry_count];
-    const struct config_entry *known;
+    struct config_entry *known;
     const char *reason;
     int r = 0;
 
@@ -134,11 +148,15 @@ static int read_entry(struct config_work *work, const struct node_auth *auth,
     entry->auth = auth;
     entry->tls = auth->tls;
     known = find_entry(work, entry->host);
-    work->entry_count++;
-    if (known)
+    if (!known)
+        work->entry_count++;
+    else if (merge(known, auth))
+        entry = known;
+    else
         return config_fail(work, work->file->inner, auth->table->line,
                            "keep one of them in the file, and run this again", error,
                            "there are two settings for one host");
+    /* Of two tables one has a credential. */
     reason = auth->auth ? read_credential(auth, entry, error) : NULL;
     if (reason) {
         entry->stays = true;

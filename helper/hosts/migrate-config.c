@@ -107,8 +107,10 @@ static int collect_gone(struct config_work *work, struct pullkey_error *error)
 
         if (!entry->stays)
             r = take_out(work, entry->auth->table, error);
-        else if (entry->tls)
+        else if (entry->tls && !entry->more)
             r = take_out(work, entry->tls, error);
+        if (r == 0 && entry->more)
+            r = take_out(work, entry->more->table, error);
     }
     return r;
 }

@@ -13,6 +13,7 @@ struct config_entry {
     const char *host; /* as URLs of it have it, with the port */
     char own_host[REGISTRY_HOST_MAX + 8];
     const struct node_auth *auth;
+    const struct node_auth *more; /* the table of `tls`, where that is another one, or NULL */
     const struct toml_item *tls;
     bool stays;      /* what is in it cannot go anywhere */
     bool has_secret; /* `credential` is one */

@@ -347,6 +347,34 @@ version = 3
         accepted(tree, program=peers.program("containerd", "containerd"))
 
 
+@case("a credential in registry.auths and certificates in registry.configs: both are of the host")
+def two_tables():
+    host = "private.example:5000"
+    tls = f'[{CRI}.registry.configs."{host}".tls]\n  ca_file = "/c/ca.crt"\n'
+    auths = (f'[{CRI}.registry.auths."https://{host}"]\n'
+             f'  username = "puller"\n  password = "{MARKER}"\n')
+    stays = f'[{CRI}.registry.configs."quay.io".auth]\n  identitytoken = "id-token-1"\n'
+    hosts = (f'server = "https://{host}"\n\n[host."https://{host}"]\n'
+             '  capabilities = ["pull", "resolve", "push"]\n  ca = "/c/ca.crt"\n'
+             f'[host."https://{host}".auth]\n  credHelper = "pullkey"\n')
+    for text in (tls + auths, auths + tls):
+        report = moves({CONFIG: f"version = 2\n{text}"}, {f"{CERTS}/{host}/hosts.toml": hosts},
+                       {host: ("puller", MARKER)}, restart=["containerd"])
+        equal(levels(report, "problem"), [])
+        with Template({CONFIG: f"version = 2\n{text}{stays}"}) as tree:
+            report = tree.report("--write", status=1)
+            equal([row[2] for row in levels(report, "problem")], ["the credential for quay.io stays"])
+            left = tree.read(CONFIG)
+            check("identitytoken" in left and host not in left, left)
+            equal(tree.read(f"{CERTS}/{host}/hosts.toml"), hosts)
+    text = tls + auths + tls.replace(".tls", ".auth").replace("ca_file", "auth")
+    with Template({CONFIG: f"version = 2\n{text}"}) as tree:
+        before = tree.files()
+        report = tree.report("--write", status=1)
+        check("there are two settings for one host" in json.dumps(report), report)
+        equal(tree.files(), before)
+
+
 @case("an identity token stays, the rest moves")
 def identity():
     text = (MIRRORS + f'[{CRI}.registry.configs."quay.io".auth]\n  identitytoken = "id-token-1"\n'
