@@ -11,12 +11,13 @@ import os
 import re
 import shutil
 import sys
+from contextlib import ExitStack
 from functools import partial
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 from containerd import VERSIONS, Containerd
-from hosts import basic, table
+from hosts import basic, quoted, table
 from node import named, node
 from registry import Registry
 from scenario import MARKER, PASSWORD, REPOSITORY, USER
@@ -24,17 +25,44 @@ from service import Demanding, Gate
 from tap import CASES, check, equal, run
 from tokens import Harbor
 
+# What guides have: a name and a password, both in one, the older table, and a key that never was.
 OLD_PLACE = """\
 [{plugin}.registry]
   [{plugin}.registry.mirrors."registry.example"]
-    endpoint = ["{mirror}", "https://registry.example"]
-[{plugin}.registry.configs."{address}".auth]
+    endpoint = ["https://{alice}", "https://registry.example"]
+  [{plugin}.registry.mirrors."quay.example"]
+    endpoint = ["https://{bob}", "https://quay.example"]
+  [{plugin}.registry.mirrors."docker.example"]
+    endpoint = ["https://{carol}"]
+[{plugin}.registry.configs."{alice}".auth]
   username = "alice"
   password = "{secret}"
+[{plugin}.registry.configs."{alice}".tls]
+  ca_file = "{ca}"
+  insecure_skip_verify = false
+[{plugin}.registry.configs."{bob}".auth]
+  auth = "{coded}"
+[{plugin}.registry.configs."{bob}".tls]
+  ca_file = "{ca}"
+[{plugin}.registry.auths."https://{carol}"]
+  username = "carol"
+  password = "{other}"
+[{plugin}.registry.configs."{carol}".tls]
+  ca_file = "{ca}"
+[{plugin}.registry.configs."docker.io"]
+  max_concurrent_downloads = 6
+"""
+OLD_CERTIFICATES = """\
+[{plugin}.registry.mirrors."registry.example"]
+  endpoint = ["https://{address}"]
+[{plugin}.registry.configs."{address}".auth]
+  username = "{user}"
+  password = {password}
 [{plugin}.registry.configs."{address}".tls]
   ca_file = "{ca}"
+  cert_file = "{place}/client.cert"
+  key_file = "{place}/client.key"
 """
-SECRET = f"{MARKER}-plain"
 NOWHERE = "https://127.0.0.1:1"
 FAILED = re.compile("failed to")
 RENDERED = "/run/pullkey/certs.d"
@@ -79,19 +107,21 @@ class Root:
         report = json.loads(self.it.home.run(words).stdout)
         return [f["id"] for f in report["findings"] if f["id"].startswith("plaintext-")]
 
-    def migrate(self, user="alice", secret=SECRET):
-        coded = basic(user, secret)[6:]
+    def migrate(self, credentials):
+        """`credentials` are the passwords of users that stand there."""
+        hidden = [*credentials.values()]
+        hidden += [basic(user, secret)[6:] for user, secret in credentials.items()]
         check(self.plaintext(), "check does not find the secret")
         words = [self.it.home.pullkey, "hosts", "migrate", "--root", self.path]
         shown = self.it.home.run(words)
         done = self.it.home.run([*words, "--write"])
         equal(done.returncode, 0, f"{done.stdout}{done.stderr}")
         for text in (shown.stdout, shown.stderr, done.stdout, done.stderr):
-            check(secret not in text and coded not in text, "a secret is shown")
+            check(not any(secret in text for secret in hidden), "a secret is shown")
         again = self.it.home.run([*words, "--write"])
         equal(again.returncode, 0, f"the second time: {again.stdout}{again.stderr}")
-        equal(self.it.home.find_text(secret), [], "files that hold the password")
-        equal(self.it.home.find_text(coded), [], "files that hold the header")
+        for secret in hidden:
+            equal(self.it.home.find_text(secret), [], "files that hold a password or a header")
         equal(self.plaintext(), [], "what check finds afterwards")
 
     def serve(self):
@@ -102,52 +132,148 @@ class Root:
         self.it.hosts.configure({}, backends={"file": store})
         self.it.hosts.start()
 
-    def take_away(self, url):
+    def take_away(self, *urls):
         os.unlink(self.file("etc/pullkey/auth.cms"))
         self.it.hosts.reload()
-        self.it.wait_no_header(url)
+        for url in urls:
+            self.it.wait_no_header(url)
 
 
-def setting(version, function):
-    with Registry({USER: PASSWORD}) as registry, Gate(registry, ("alice", SECRET)) as gate:
-        with node(version, registry, start=False, kind=Migrated) as it:
-            function(it, gate, Root(it))
+def secret_of(user):
+    return f"{MARKER}-{user}"
+
+
+def secrets_of(*users):
+    return {user: secret_of(user) for user in users}
+
+
+def url_of(gate):
+    return f"https://{gate.address}"
+
+
+def setting(version, function, users):
+    """A gate for each user."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        gates = [stack.enter_context(Gate(registry, (u, secret_of(u)))) for u in users]
+        it = stack.enter_context(node(version, registry, start=False, kind=Migrated))
+        function(it, Root(it), *gates)
+
+
+def got(gate):
+    """The users of the credentials that arrived since this was last asked."""
+    users = [r.credential and r.credential[1] for r in gate.requests if r.path != "/v2/"]
+    gate.clear()
+    return list(dict.fromkeys(users))
 
 
 def pulls(it, gate, reference):
-    it.wait_header(f"https://{gate.address}")
+    """With the credential that the gate takes, until it takes another."""
+    (user, _) = gate.accepted[0]
+    it.wait_header(url_of(gate))
+    gate.clear()
     it.expect_pulled(reference)
-    got = {r.credential for r in gate.requests if r.path != "/v2/"}
-    equal(got, {("Basic", "alice", SECRET)}, "what the registry got")
-    gate.accepted = [("alice", "another")]
-    it.expect_refused(reference)
+    equal(got(gate), [user], "the users of what the registry got")
+    gate.accepted = [(user, "another")]
+    it.expect_refused(reference, text=FAILED)
 
 
-def old_place(it, gate, root):
-    """user-made mirrors and passwords of config.toml: directories below certs.d, and the store."""
+def run_old(it, root, old, credentials):
+    """The lines of a config.toml, for the plugin that this version has, migrated and run."""
     own = it.containerd.configuration()
     number, plugin = re.search(r"^version = \d\n", own, re.M)[0], TABLE.search(own)[1]
-    fields = {"mirror": f"https://{gate.address}", "address": gate.address, "secret": SECRET}
-    old = OLD_PLACE.format(plugin=plugin, ca=it.registry.ca, **fields)
-    root.write("etc/containerd/config.toml", number + old)
-    root.migrate()
+    root.write("etc/containerd/config.toml", number + old.replace("{plugin}", plugin))
+    root.migrate(credentials)
     with open(root.file("etc/containerd/config.toml"), encoding="utf-8") as file:
         text = file.read()
-    check(f'config_path = "{RENDERED}"' in text and "mirrors" not in text, text)
+    check(f'config_path = "{RENDERED}"' in text and "registry." not in text, text)
     it.containerd.run_with(text.replace(number, "").replace(RENDERED, it.containerd.config_path))
     root.serve()
-    pulls(it, gate, f"registry.example/{REPOSITORY}:{it.image.tag}")
 
 
-def header(it, gate, root):
-    """A header in hosts.toml, in lower case as guides have it."""
-    url = f"https://{gate.address}"
-    text = table(url, authorization=basic("alice", SECRET), ca=it.registry.ca)
-    text = text.replace("Authorization", "authorization")
-    root.write(f"etc/containerd/certs.d/{gate.address}/hosts.toml", f'server = "{url}"\n{text}')
-    root.migrate()
+def old_place(it, root, *gates):
+    """Mirrors and passwords of config.toml: directories below certs.d, and the store."""
+    fields = {user: gate.address for user, gate in zip(USERS, gates, strict=True)}
+    fields |= {"secret": secret_of("alice"), "other": secret_of("carol"), "ca": it.registry.ca}
+    coded = basic("bob", secret_of("bob"))[6:]
+    old = OLD_PLACE.format(plugin="{plugin}", coded=coded, **fields)
+    run_old(it, root, old, secrets_of(*USERS))
+    for name, gate in zip(("registry", "quay", "docker"), gates, strict=True):
+        pulls(it, gate, it.reference(f"{name}.example"))
+
+
+USERS = ("alice", "bob", "carol")
+
+
+def wrapped(text):
+    """As base64 without -w0 gives it."""
+    return json.dumps(f"Basic {text[:8]}\n{text[8:]}\n")
+
+
+def header(it, root, *gates):
+    """A header in hosts.toml, in lower case as guides have it: as text, in a list, and wrapped."""
+    spellings = (
+        lambda coded: json.dumps(f"Basic {coded}"),
+        lambda coded: json.dumps([f"Basic {coded}"]),
+        wrapped,
+    )
+    for spell, user, gate in zip(spellings, USERS, gates, strict=True):
+        url, value = url_of(gate), spell(basic(user, secret_of(user))[6:])
+        text = table(url, capabilities=["pull", "resolve", "push"], ca=it.registry.ca)
+        text += f'[host."{url}".header]\n  authorization = {value}\n'
+        root.write(f"etc/containerd/certs.d/{gate.address}/hosts.toml", f'server = "{url}"\n{text}')
+    root.migrate(secrets_of(*USERS))
     root.serve()
-    pulls(it, gate, it.reference(gate.address))
+    for gate in gates:
+        pulls(it, gate, it.reference(gate.address))
+
+
+def mirrors(it, root, *gates):
+    """Headers of several mirrors and of the registry itself, each its own, tried in order."""
+    local, region, cdn, hub = gates
+    entries = [
+        table(url_of(gate), authorization=basic(user, secret_of(user)), **PULL)
+        for user, gate in zip(MIRRORS, gates, strict=True)
+    ]
+    name = "etc/containerd/certs.d/registry.example/hosts.toml"
+    root.write(name, f'server = "{url_of(hub)}"\n' + "".join(entries))
+    equal(root.plaintext(), ["plaintext-header"] * len(gates), "what check finds")
+    root.migrate(secrets_of(*MIRRORS))
+    root.serve()
+    for gate in gates:
+        it.wait_header(url_of(gate))
+        gate.clear()
+    expect_rendered(it, [basic(user, secret_of(user)) for user in MIRRORS])
+    reference = it.reference("registry.example")
+    refuse = region.answer
+    it.expect_pulled(reference)
+    equal([got(gate) for gate in gates], [["local"], [], [], []], "users")
+    local.stop()
+    region.answer = lambda request: (503, [], b"")
+    it.expect_pulled(reference)
+    equal([got(gate) for gate in gates[1:]], [["region"], ["cdn"], []], "users")
+    cdn.answer = region.answer
+    it.expect_pulled(reference)
+    equal([got(gate) for gate in gates[1:]], [["region"], ["cdn"], ["hub"]], "users")
+    region.answer = refuse
+    root.take_away(*map(url_of, gates))
+    expect_rendered(it, [])
+    it.expect_refused(reference, text=FAILED)
+    equal([got(gate) for gate in gates[1:]], [[None]] * 3, "users without any credential")
+
+
+MIRRORS = ("local", "region", "cdn", "hub")
+PULL = {"capabilities": ["pull", "resolve"]}
+
+
+def expect_rendered(it, headers):
+    """The daemon's file, and that of `render`, have these headers, in this order."""
+    target = it.home.directory("rendered")
+    words = ["render", "--source", it.source, "--target", target]
+    equal(it.home.run([it.hosts.program, *words]).returncode, 0 if headers else 1)
+    texts = [it.published("registry.example"), it.home.read("rendered/registry.example/hosts.toml")]
+    for text in texts:
+        equal(re.findall(r'Authorization = "([^"]*)"', text), headers, text)
 
 
 def harbor(version):
@@ -158,7 +284,7 @@ def harbor(version):
         registry.push(it.image, f"{project}/{REPOSITORY}", robot)
         text = table(mirror, authorization=basic(robot, secret), override_path=True)
         root.write("etc/containerd/certs.d/quay.example/hosts.toml", f'server = "{NOWHERE}"\n{text}')
-        root.migrate(robot, secret)
+        root.migrate({robot: secret})
         root.serve()
         it.wait_header(mirror)
         reference = it.reference("quay.example")
@@ -184,7 +310,7 @@ def certificates(version):
         place = os.path.dirname(root.file(name))
         shutil.copy(registry.ca, os.path.join(place, "ca.crt"))
         registry.make_client(place)
-        root.migrate(USER, PASSWORD)
+        root.migrate({USER: PASSWORD})
         root.serve()
         it.wait_header(url)
         it.expect_pulled(it.reference(gate.address))
@@ -192,13 +318,55 @@ def certificates(version):
         it.expect_refused(it.reference(gate.address))
 
 
-NAMES = [("mirrors and passwords in config.toml", old_place), ("a header in hosts.toml", header)]
-CASES += [
-    (named(version, name), partial(setting, version, function))
-    for version in VERSIONS
-    for name, function in NAMES
+def old_certificates(version):
+    """A password, an authority and a client certificate in config.toml."""
+    with (
+        Registry({USER: PASSWORD}) as registry,
+        Demanding(registry) as gate,
+        node(version, registry, trust=False, start=False, kind=Migrated) as it,
+    ):
+        root, place = Root(it), it.home.directory("certificates")
+        registry.make_client(place)
+        fields = {"address": gate.address, "ca": registry.ca, "place": place}
+        fields |= {"user": USER, "password": quoted(PASSWORD), "plugin": "{plugin}"}
+        run_old(it, root, OLD_CERTIFICATES.format(**fields), {USER: PASSWORD})
+        it.wait_header(url_of(gate))
+        reference = it.reference("registry.example")
+        it.expect_pulled(reference)
+        root.take_away(url_of(gate))
+        it.expect_refused(reference, text=FAILED)
+
+
+def unverified(version):
+    """A header for a registry whose certificate nobody looks at."""
+    with node(version, trust=False, start=False) as it:
+        root = Root(it)
+        text = table(it.url, authorization=basic(USER, PASSWORD), skip_verify=True)
+        root.write(f"etc/containerd/certs.d/{it.address}/hosts.toml", f'server = "{it.url}"\n{text}')
+        root.migrate({USER: PASSWORD})
+        root.serve()
+        it.wait_header()
+        it.expect_pulled()
+        root.take_away(it.url)
+        it.expect_refused(text=FAILED)
+
+
+NAMES = [
+    ("mirrors and passwords in config.toml", old_place, USERS),
+    ("headers in hosts.toml", header, USERS),
+    ("headers of several mirrors", mirrors, MIRRORS),
 ]
-MORE = [("a robot's header for Harbor", harbor), ("a header beside certificates", certificates)]
+CASES += [
+    (named(version, name), partial(setting, version, function, users))
+    for version in VERSIONS
+    for name, function, users in NAMES
+]
+MORE = [
+    ("a robot's header for Harbor", harbor),
+    ("a header beside certificates", certificates),
+    ("a password beside certificates in config.toml", old_certificates),
+    ("a header with skip_verify", unverified),
+]
 CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in MORE]
 
 sys.exit(run())

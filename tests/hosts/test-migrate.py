@@ -73,6 +73,30 @@ def header():
     check("-  authorization = \"********\"" in report["files"][0]["diff"], "the mask")
 
 
+@case("what has no credential is left as it is: a helper, mirrors, certificates, a project of Harbor")
+def left():
+    pull = '  capabilities = ["pull", "resolve"]\n'
+    caches = [f'[host."https://cache-{name}.example"]\n{pull}' for name in ("local", "region", "cdn")]
+    harbor = '[host."https://harbor.corp.example/v2/dockerhub-proxy"'
+    with Template(
+        {
+            CERTS + "/gcr.io/hosts.toml": 'server = "https://gcr.io"\n[host."https://gcr.io"]\n'
+            f'{pull}[host."https://gcr.io".auth]\n  credHelper = "gcr"\n',
+            HUB: 'server = "https://registry-1.docker.io"\n' + "".join(caches),
+            CERTS + "/quay.io/hosts.toml":
+                f'{harbor}]\n  override_path = true\n{harbor}.auth]\n  credHelper = "pullkey"\n',
+            A: f'[host."{URL}"]\n  ca = ["ca.crt"]\n  client = [["c.cert", "c.key"]]\n'
+            "  skip_verify = true\n",
+            CERTS + "/docker.example/ca.crt": "",
+            CERTS + "/docker.example/client.cert": "",
+        }
+    ) as tree:
+        before = tree.files()
+        report = tree.report("--write")
+        equal((report["items"], report["files"], report["written"]), ([], [], False))
+        equal(tree.files(), before)
+
+
 @case("a list, wrapped base64, any case of Basic, and no line end at the end")
 def spellings():
     for value in (
