@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from containerd import VERSIONS, Containerd
 from hosts import basic, quoted, table
+from mirrors import expect_order, got, url_of
 from node import named, node
 from registry import Registry
 from scenario import MARKER, PASSWORD, REPOSITORY, USER
@@ -147,10 +148,6 @@ def secrets_of(*users):
     return {user: secret_of(user) for user in users}
 
 
-def url_of(gate):
-    return f"https://{gate.address}"
-
-
 def setting(version, function, users):
     """A gate for each user."""
     with ExitStack() as stack:
@@ -158,13 +155,6 @@ def setting(version, function, users):
         gates = [stack.enter_context(Gate(registry, (u, secret_of(u)))) for u in users]
         it = stack.enter_context(node(version, registry, start=False, kind=Migrated))
         function(it, Root(it), *gates)
-
-
-def got(gate):
-    """The users of the credentials that arrived since this was last asked."""
-    users = [r.credential and r.credential[1] for r in gate.requests if r.path != "/v2/"]
-    gate.clear()
-    return list(dict.fromkeys(users))
 
 
 def pulls(it, gate, reference):
@@ -230,7 +220,7 @@ def header(it, root, *gates):
 
 def mirrors(it, root, *gates):
     """Headers of several mirrors and of the registry itself, each its own, tried in order."""
-    local, region, cdn, hub = gates
+    _, region, cdn, hub = gates
     entries = [
         table(url_of(gate), authorization=basic(user, secret_of(user)), **PULL)
         for user, gate in zip(MIRRORS, gates, strict=True)
@@ -246,16 +236,8 @@ def mirrors(it, root, *gates):
     expect_rendered(it, [basic(user, secret_of(user)) for user in MIRRORS])
     reference = it.reference("registry.example")
     refuse = region.answer
-    it.expect_pulled(reference)
-    equal([got(gate) for gate in gates], [["local"], [], [], []], "users")
-    local.stop()
-    region.answer = lambda request: (503, [], b"")
-    it.expect_pulled(reference)
-    equal([got(gate) for gate in gates[1:]], [["region"], ["cdn"], []], "users")
-    cdn.answer = region.answer
-    it.expect_pulled(reference)
-    equal([got(gate) for gate in gates[1:]], [["region"], ["cdn"], ["hub"]], "users")
-    region.answer = refuse
+    expect_order(it, reference, *gates)
+    region.answer = cdn.answer = refuse
     root.take_away(*map(url_of, gates))
     expect_rendered(it, [])
     it.expect_refused(reference, text=FAILED)

@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 from containerd import VERSIONS
 from hosts import table
+from mirrors import expect_order, got, url_of
 from node import named, node
 from registry import Registry
 from scenario import PASSWORD, USER
@@ -26,7 +27,7 @@ SERVER_HELPER = '[auth]\n  credHelper = "pullkey"\n'
 
 
 @contextmanager
-def mirrors(version, *users):
+def gates_of(version, *users):
     """A node, and a gate for each user, whose password is the user's name twice."""
     with ExitStack() as stack:
         registry = stack.enter_context(Registry({USER: PASSWORD}))
@@ -34,32 +35,21 @@ def mirrors(version, *users):
         yield stack.enter_context(node(version, registry)), gates
 
 
-def url(service):
-    return f"https://{service.address}"
-
-
 def login(it, gate):
     it.login(gate.address, *gate.accepted[0])
-    it.wait_header(url(gate))
+    it.wait_header(url_of(gate))
 
 
 def logout(it, gate):
     it.logout(gate.address)
-    it.wait_no_header(url(gate))
-
-
-def got(gate):
-    """The users of the credentials that arrived since this was last asked."""
-    users = [credential and credential[1] for credential in gate.credentials()]
-    gate.clear()
-    return users
+    it.wait_no_header(url_of(gate))
 
 
 def own_credential(version):
     """A mirror and the registry behind it, each with a credential of its own."""
-    with mirrors(version, "robot", "upstream") as (it, (mirror, upstream)):
-        entry = table(url(mirror), helper="pullkey", **PULL)
-        it.write(IMAGE, entry, SERVER_HELPER, server=url(upstream))
+    with gates_of(version, "robot", "upstream") as (it, (mirror, upstream)):
+        entry = table(url_of(mirror), helper="pullkey", **PULL)
+        it.write(IMAGE, entry, SERVER_HELPER, server=url_of(upstream))
         reference = it.reference(IMAGE)
         login(it, mirror)
         login(it, upstream)
@@ -82,36 +72,30 @@ def own_credential(version):
 
 
 def several(version):
-    """The first is down, the second answers nonsense; the registry itself comes last."""
-    with mirrors(version, "local", "region", "cdn", "hub") as (it, gates):
-        local, region, cdn, hub = gates
-        entries = [table(url(gate), helper="pullkey", **PULL) for gate in gates]
-        it.write(IMAGE, *entries, server=url(hub))
+    """When the first is down and the second answers nonsense; the registry itself comes last."""
+    with gates_of(version, "local", "region", "cdn", "hub") as (it, gates):
+        hub = gates[-1]
+        entries = [table(url_of(gate), helper="pullkey", **PULL) for gate in gates]
+        it.write(IMAGE, *entries, server=url_of(hub))
         reference = it.reference(IMAGE)
         for gate in gates:
             login(it, gate)
             gate.clear()
-        local.stop()
-        region.answer = lambda request: (503, [], b"")
-        it.expect_pulled(reference)
-        equal([got(gate) for gate in gates[1:]], [["region"], ["cdn"], []], "users")
-        cdn.answer = region.answer
-        it.expect_pulled(reference)
-        equal([got(gate) for gate in gates[1:]], [["region"], ["cdn"], ["hub"]], "users")
+        expect_order(it, reference, *gates)
         logout(it, hub)
         it.expect_refused(reference, text=ANY)
         order = [line for line in it.published(IMAGE).splitlines() if line.startswith("[host")]
         hosts = list(dict.fromkeys(re.match(r'\[host\."([^"]*)"', line)[1] for line in order))
-        equal(hosts, [url(gate) for gate in gates], "the order of the hosts")
+        equal(hosts, [url_of(gate) for gate in gates], "the order of the hosts")
 
 
 def only_named(version):
     """A credential that pullkey has is not for a host whose entry names no helper."""
-    with mirrors(version, "named", "plain") as (it, (first, second)):
-        entries = [table(url(first), helper="pullkey", **PULL), table(url(second), **PULL)]
-        it.write(IMAGE, *entries, server=url(second))
+    with gates_of(version, "named", "plain") as (it, (first, second)):
+        entries = [table(url_of(first), helper="pullkey", **PULL), table(url_of(second), **PULL)]
+        it.write(IMAGE, *entries, server=url_of(second))
         # The same host in another registry's file, where it names one.
-        it.write("other.example", table(url(second), helper="pullkey", **PULL), server=url(second))
+        it.write("other.example", table(url_of(second), helper="pullkey", **PULL), server=url_of(second))
         for gate in (first, second):
             login(it, gate)
             gate.clear()
@@ -128,7 +112,7 @@ def only_named(version):
 
 def redirected(version):
     """Blobs that are elsewhere: that host gets nothing."""
-    with mirrors(version, "robot") as (it, (gate,)):
+    with gates_of(version, "robot") as (it, (gate,)):
         registry = it.registry
         with Recorder(registry, lambda r: (200, [], registry.fetch(r.path, USER))) as storage:
             refuse = gate.answer
@@ -141,7 +125,7 @@ def redirected(version):
                 return 307, [("Location", place)], b""
 
             gate.answer = redirect
-            it.write(IMAGE, table(url(gate), helper="pullkey", **PULL), server=url(gate))
+            it.write(IMAGE, table(url_of(gate), helper="pullkey", **PULL), server=url_of(gate))
             login(it, gate)
             gate.clear()
             it.expect_pulled(it.reference(IMAGE))
