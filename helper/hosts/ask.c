@@ -125,7 +125,12 @@ static int ask_core(const struct ask *ask, const struct registry_reference *refe
         r = sandbox_enter(directory[0] != '\0' ? directory : NULL, error);
     if (r == 0)
         r = resolve_get(&resolve, reference, ret, NULL, error);
-    return r < 0 && r != -(int)PULLKEY_NOT_FOUND ? explain_exec(&config, reference, error) : r;
+    /* Most often it was stored for the user who did, and not for the machine. */
+    if (r == -(int)PULLKEY_NOT_FOUND)
+        return error_set(error, PULLKEY_NOT_FOUND,
+                         "no credential for %s; \"pullkey %slogin %s\" stores one", reference->text,
+                         config.system ? "--system " : "", reference->host);
+    return r < 0 ? explain_exec(&config, reference, error) : r;
 }
 
 static int find_account(const char *name, uid_t *ret_user, gid_t *ret_group)

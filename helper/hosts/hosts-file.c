@@ -381,6 +381,13 @@ static int64_t read_lifetime(const struct toml_item *item)
 
 static void read_helper(struct hosts_host *host, const struct toml_item *item)
 {
+    static const char prefix[] = "docker-credential-";
+
+    if (item->kind == TOML_STRING && strncmp(item->string, prefix, strlen(prefix)) == 0) {
+        set_problem(host,
+                    "credHelper is what follows docker-credential- in the name of the program");
+        return;
+    }
     if (item->kind != TOML_STRING || has_nul(item) ||
         !text_is_name(item->string, HELPER_NAME_MAX)) {
         set_problem(host, "credHelper must be the NAME of a docker-credential-NAME");

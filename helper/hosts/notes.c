@@ -58,6 +58,9 @@ void notes_collect(const struct tree *tree, struct buffer *ret)
 {
     bool asks_itself = false;
 
+    if (tree->is_sourceless)
+        buffer_printf(ret, "there is no %s: make it, with a directory for each registry\n",
+                      tree->source);
     for (const struct need *need = tree->needs->first; need && !asks_itself; need = need->next)
         asks_itself = strcmp(need->helper, HELPER_TEXT_NAME) == 0;
     if (asks_itself && !sandbox_has_landlock())

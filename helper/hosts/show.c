@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "base/secret.h"
+#include "check.h"
 #include "edit.h"
 #include "hosts-file.h"
 #include "mask.h"
@@ -31,7 +32,7 @@ static int find_registry(const char *target, const char *registry, char *ret_nam
     char names[3][FILE_PATH_MAX], path[FILE_PATH_MAX];
     int r;
 
-    if (strchr(registry, '/') || registry[0] == '.')
+    if (strchr(registry, '/') || registry[0] == '.' || registry[0] == '\0')
         return hosts_usage(error, "HOST is the name of a registry, like registry.example.com:5000");
     if (snprintf(names[0], FILE_PATH_MAX, "%.*s%s%s%s",
                  colon ? (int)(colon - registry) : (int)strlen(registry), registry,
@@ -50,40 +51,56 @@ static int find_registry(const char *target, const char *registry, char *ret_nam
         if (errno != ENOENT)
             return error_errno(error, errno, "cannot read %s", path);
     }
+    if (access(target, F_OK) < 0)
+        return error_set(error, PULLKEY_NOT_FOUND,
+                         "there is no %s: %s has not run since this machine was started, and "
+                         "containerd reads the source",
+                         target, hosts_daemon());
     return error_set(error, PULLKEY_NOT_FOUND,
                      "%s has no directory for %s: containerd asks the registry itself, without a "
-                     "header",
+                     "header (Docker Hub is docker.io)",
                      target, registry);
 }
 
-/* All values of all headers: others than Authorization may be secret too. */
-static int mask_table(struct mask *mask, const struct toml_item *headers,
-                      struct pullkey_error *error)
+/* The user and password of a URL. */
+static int mask_user(struct mask *mask, const char *text, struct pullkey_error *error)
 {
-    const struct toml_item *item;
+    const char *begin = strstr(text, "://");
+    size_t length;
+
+    if (!begin)
+        return 0;
+    begin += 3;
+    length = strcspn(begin, "/");
+    while (length > 0 && begin[length - 1] != '@')
+        length--;
+    return length > 1 ? mask_add(mask, begin, length - 1, error) : 0;
+}
+
+/* All values of all headers, whatever has the name of a secret, and users in URLs. */
+static int mask_item(struct mask *mask, const struct toml_item *item, bool is_secret,
+                     struct pullkey_error *error)
+{
     int r = 0;
 
-    for (item = headers ? headers->first : NULL; r == 0 && item; item = item->next) {
-        if (item->kind == TOML_STRING)
-            r = mask_add(mask, item->string, item->string_length, error);
-        for (const struct toml_item *value = item->kind == TOML_ARRAY ? item->first : NULL;
-             r == 0 && value; value = value->next)
-            if (value->kind == TOML_STRING)
-                r = mask_add(mask, value->string, value->string_length, error);
-    }
+    is_secret = is_secret || (item->key && hosts_key_is(item->key, "header")) ||
+                (item->key && item->kind != TOML_TABLE && check_is_secret_name(item->key));
+    if (item->key)
+        r = mask_user(mask, item->key, error);
+    if (r == 0 && item->kind == TOML_STRING)
+        r = is_secret ? mask_add(mask, item->string, item->string_length, error)
+                      : mask_user(mask, item->string, error);
+    for (item = item->first; r == 0 && item; item = item->next)
+        r = mask_item(mask, item, is_secret, error);
     return r;
 }
 
 static int mask_file(const struct toml_document *toml, struct buffer *ret,
                      struct pullkey_error *error)
 {
-    const struct toml_item *hosts = toml_member(toml->root, "host");
     cleanup_mask struct mask mask = { 0 };
-    int r = mask_table(&mask, hosts_member(toml->root, "header"), error);
+    int r = mask_item(&mask, toml->root, false, error);
 
-    for (const struct toml_item *item = hosts ? hosts->first : NULL; r == 0 && item;
-         item = item->next)
-        r = mask_table(&mask, hosts_member(item, "header"), error);
     return r < 0 ? r : mask_apply(&mask, toml->text, toml->length, ret, error);
 }
 
@@ -233,8 +250,14 @@ static int print_hosts(const cJSON *entries, struct pullkey_error *error)
     return r;
 }
 
-/* What is wrong, one line each: how many there are. */
-static size_t print_problems(const cJSON *root, const cJSON *entries)
+static void print_problem(bool print, const char *registry, const char *host, const char *text)
+{
+    if (print)
+        output_line("error: %s: %s%s%s", registry, host ? host : "", host ? ": " : "", text);
+}
+
+/* What is wrong, one line each if they are to be printed: how many there are. */
+static size_t count_problems(const cJSON *root, const cJSON *entries, bool print)
 {
     static const char *const keys[] = { "configuration_problem", "source_problem",
                                         "target_problem" };
@@ -243,21 +266,22 @@ static size_t print_problems(const cJSON *root, const cJSON *entries)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
         if (!text_of(root, keys[i]))
             continue;
-        output_finding(OUTPUT_ERROR, text_of(root, keys[i]));
+        if (print)
+            output_finding(OUTPUT_ERROR, text_of(root, keys[i]));
         count++;
     }
     for (const cJSON *entry = entries ? entries->child : NULL; entry; entry = entry->next) {
         const cJSON *hosts = json_member(entry, "hosts");
 
         if (text_of(entry, "problem")) {
-            output_line("error: %s: %s", text_of(entry, "registry"), text_of(entry, "problem"));
+            print_problem(print, text_of(entry, "registry"), NULL, text_of(entry, "problem"));
             count++;
         }
         for (const cJSON *host = hosts ? hosts->child : NULL; host; host = host->next) {
             if (!text_of(host, "message"))
                 continue;
-            output_line("error: %s: %s: %s", text_of(entry, "registry"), text_of(host, "host"),
-                        text_of(host, "message"));
+            print_problem(print, text_of(entry, "registry"), text_of(host, "host"),
+                          text_of(host, "message"));
             count++;
         }
     }
@@ -313,12 +337,14 @@ int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
         r = json_write_tree(&answer, json.root, true, error);
         buffer_append_text(&answer, "\n");
         r = r < 0 ? r : output_buffer(&answer, error);
-        return r < 0 ? r : running ? 0 : HOSTS_PROBLEM;
+        if (r < 0)
+            return r;
+        return running && count_problems(json.root, entries, false) == 0 ? 0 : HOSTS_PROBLEM;
     }
     r = print_hosts(entries, error);
     if (r < 0)
         return r;
-    problems = print_problems(json.root, entries);
+    problems = count_problems(json.root, entries, true);
     print_notes(json_member(json.root, "notes"));
     if (!running) {
         (void)snprintf(message, sizeof(message),

@@ -3,12 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "kept.h"
 #include "present.h"
 
@@ -196,11 +198,24 @@ static int add_use(struct tree *tree, struct tree_entry *entry, const struct hos
     return 0;
 }
 
+/* "URL: what is wrong", one behind the other as far as there is room. A user and password in the
+ * URL are not repeated. */
+static void add_problem(char ret[PULLKEY_ERROR_SIZE], const struct hosts_host *host)
+{
+    size_t length = strlen(ret);
+    const char *at = host->name ? strrchr(host->name, '@') : NULL;
+    const char *name = at ? at + 1 : host->name;
+
+    (void)snprintf(ret + length, PULLKEY_ERROR_SIZE - length, "%s%s%s%s", length > 0 ? "; " : "",
+                   name ? name : "", name ? ": " : "", host->problem);
+    text_make_printable(ret);
+}
+
 static int set_uses(struct tree *tree, struct tree_entry *entry, const struct hosts_file *file,
                     const struct moment *now, struct pullkey_error *error)
 {
     const struct tree_entry old = *entry;
-    const char *problem = NULL;
+    char problems[PULLKEY_ERROR_SIZE] = "";
     size_t count = 0;
     int r = 0;
 
@@ -215,8 +230,8 @@ static int set_uses(struct tree *tree, struct tree_entry *entry, const struct ho
 
         if (hosts_host_is_managed(host))
             r = add_use(tree, entry, host, now, error);
-        else if (host->problem && !problem)
-            problem = host->problem;
+        else if (host->problem)
+            add_problem(problems, host);
     }
     if (r < 0) {
         release_uses(entry, entry->uses);
@@ -226,7 +241,7 @@ static int set_uses(struct tree *tree, struct tree_entry *entry, const struct ho
         return r;
     }
     release_uses(entry, old.uses);
-    set_problem(entry, problem);
+    set_problem(entry, problems[0] != '\0' ? problems : NULL);
     entry->is_managed = entry->use_count > 0;
     entry->is_dirty = true;
     return 0;
@@ -364,6 +379,7 @@ int tree_scan(struct tree *tree, bool all, const struct moment *now, struct pull
         error->code = PULLKEY_UNREACHABLE;
         return -(int)error->code;
     }
+    tree->is_sourceless = !stream;
     tree->look_ms = INT64_MAX;
     if (all)
         tree->release = TREE_RELEASE_UNKNOWN;

@@ -54,8 +54,9 @@ struct tree {
     struct open *open; /* NULL: nobody waits at an open */
     enum { TREE_RELEASE_UNKNOWN, TREE_BEFORE_REFERRERS, TREE_WITH_REFERRERS } release;
     int64_t look_ms; /* monotonic: when what is gone has to be looked for again; INT64_MAX: never */
-    bool spread;     /* new needs are spread over a second (needs.h) */
-    uint64_t rendered; /* files, since the start */
+    bool is_sourceless; /* there was no source at the last scan */
+    bool spread;        /* new needs are spread over a second (needs.h) */
+    uint64_t rendered;  /* files, since the start */
 };
 
 /*

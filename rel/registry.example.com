@@ -1,0 +1,1 @@
+/etc/containerd/certs.d/registry.example.com
