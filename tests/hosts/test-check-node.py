@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pullkey hosts check`: traps of the node beside containerd's own files, and pullkey's configuration."""
+
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from node import CERTS, CONFIG, IMAGES, MARKER, SYSCONFDIR, Node
+from tap import case, check, equal, run
+from traps import A, E, K3S, N, PLAIN, R, TARGET, W, config, reads, trap
+
+K3S_CONFIG = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
+REGISTRIES = f"""mirrors:
+  docker.io:
+    endpoint:
+      - https://m.example
+configs:
+  m.example:
+    auth:
+      username: puller
+      password: {MARKER}
+      identitytoken: {MARKER}
+    tls:
+      insecure_skip_verify: true
+"""
+trap("k3s", None, {K3S: REGISTRIES, K3S_CONFIG: config("/var/lib/rancher/k3s/agent/etc/containerd/certs.d", 3, IMAGES),
+                   "/var/lib/rancher/k3s/agent/etc/containerd/certs.d": None},
+     ("plaintext-registries", K3S, 9, E), ("unknown-key", K3S, 10, W),
+     ("managed-k3s", K3S_CONFIG, None, N))
+trap("registries.yaml that is none", None, {K3S: f"configs: {{a: {{auth: {{password: {MARKER}\n"},
+     ("registries-refused", K3S, 2, E))
+trap("registries.yaml with aliases", None, {K3S: f"a: &a {MARKER}\nb: *a\n"},
+     ("registries-refused", K3S, 1, E))
+MAP = SYSCONFDIR + "/config.json"
+MIRROR = CERTS + "/m.example:5000/hosts.toml"
+
+
+def maps(*urls):
+    return {MAP: json.dumps({"version": 1, "containerd": {"hosts": dict.fromkeys(urls, "pullkey")}})}
+
+
+trap("a helper for a registry without a file", "2.1.0",
+     {**reads(TARGET), CERTS + "/a.example/ca.crt": "", **maps("https://a.example", "http://m.example:5000")},
+     ("helper-without-file", A, None, W), ("helper-without-file", MIRROR, None, W))
+trap("a helper for a registry with a file that has other hosts", "2.1.0",
+     {**reads(TARGET), A: 'server = "https://b.example"\n' + PLAIN.replace("a.", "c."),
+      **maps("https://a.example", "https://b.example")},
+     ("mirror-gets-pull-secrets", A, 2, N), ("helper-without-file", A, None, W))
+trap("a helper for a path that no file has", "2.1.0",
+     {**reads(TARGET), A: PLAIN, **maps("https://a.example/v2/team", "https://a.example")},
+     ("helper-without-file", A, None, W))
+trap("a helper for a file that is refused", "2.1.0",
+     {**reads(TARGET), A: "broken\n", **maps("https://a.example")}, ("hosts-file-refused", A, 1, E))
+trap("a helper for a registry that k3s does not know", None,
+     {K3S_CONFIG: config(TARGET, 3, IMAGES), **maps("https://a.example")},
+     ("managed-k3s", K3S_CONFIG, None, N), ("helper-without-file", A, None, W))
+def denies(*readers):
+    return {MAP: json.dumps({"version": 1, "containerd": {"readers_policy": "deny", "readers": readers}})}
+
+
+DATA = "/var/lib/rancher/{}/data/{}/bin/containerd"
+for what, readers, count in (
+    ("a hash", [DATA.format("k3s", "0123"), DATA.format("rke2", "v1.30.1-0123")], 2),
+    ("links", [DATA.format("k3s", "current"), "/var/lib/rancher/rke2/bin/containerd"], 2),
+    ("any hash", [DATA.format("k3s", "*"), DATA.format("rke2", "*")], 0),
+    ("others", ["/usr/bin/containerd", "/var/lib/rancher/k3s/x"], 0),
+):
+    trap(f"readers of k3s and RKE2: {what}", "2.1.0", {**R, CERTS: None, **denies(*readers)},
+         *[("readers-moves", None, None, W)] * count)
+trap("readers that are not those of k3s", None,
+     {K3S_CONFIG: config(CERTS, 3, IMAGES), CERTS: None, **denies("/usr/bin/containerd")},
+     ("managed-k3s", K3S_CONFIG, None, N), ("readers-unlisted", None, None, W))
+trap("a hash, and nothing is refused", "2.1.0",
+     {**R, CERTS: None, MAP: json.dumps({"version": 1, "containerd": {"readers": [DATA.format("k3s", "0123")]}})})
+for rpm in ("/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/Packages"):
+    trap(f"a node with {rpm}", None, {**R, CERTS: None, rpm: "SQLite format 3"},
+         ("version-unknown", CONFIG, None, N))
+trap("a node with rpm and a known release", "2.1.0", {**R, CERTS: None, "/var/lib/rpm/rpmdb.sqlite": ""})
+trap("a node with rpm and without containerd", None, {"/var/lib/rpm/rpmdb.sqlite": ""})
+trap("Talos", None, {"/etc/os-release": "NAME=x\nID=talos\n"}, ("managed-talos", None, None, N))
+trap("Bottlerocket", None, {"/etc/os-release": "ID=bottlerocket\n"},
+     ("managed-bottlerocket", None, None, N))
+trap("Spegel", "2.1.0", {**R, CERTS + "/_backup": None, A: PLAIN},
+     ("managed-spegel", CERTS, None, N))
+
+
+@case("pullkey's own configuration: helpers of hosts, scrub, readers, mistakes")
+def configuration():
+    place = SYSCONFDIR + "/config.json"
+    text = {"version": 1, "containerd": {"hosts": {"https://a.example": "other"}, "scrub": True,
+            "readers_policy": "deny", "readers": ["/usr/bin/containerd"], "helper_user": "somebody"}}
+    with Node({**reads(TARGET), A: PLAIN, place: json.dumps(text)}, "2.1.0") as node:
+        found = [f for f in node.findings()]
+        equal(sorted(f[0] for f in found),
+              ["helper-missing", "helper-user-missing", "readers-deny", "scrub"])
+        (scrub,) = [item["text"] for item in node.report()[1]["findings"] if item["id"] == "scrub"]
+        check("gone" in scrub and "restart or upgrade" in scrub, scrub)
+        node.put("/etc/passwd", "root:x:0:0::/:/bin/sh\nsomebody:x:1:1::/:/bin/sh\n")
+        node.put("/usr/local/bin/docker-credential-other", "#!/bin/sh\n")
+        os.chmod(node.path("/usr/local/bin/docker-credential-other"), 0o755)
+        equal(sorted(f[0] for f in node.findings()), ["readers-deny", "scrub"])
+        node.put(place, "{ nonsense")
+        check("configuration" in {f[0] for f in node.findings()}, "a broken one is named")
+
+
+sys.exit(run())
