@@ -246,6 +246,23 @@ static void check_bearer(struct check *check, const struct check_root *root, con
                  name);
 }
 
+/* containerd puts https:// in front of what does not begin with "http". */
+static void check_scheme(struct check *check, const char *path, const struct hosts_host *host)
+{
+    const struct toml_item *server = host->is_server ? hosts_member(host->table, "server") : NULL;
+    const char *name = host->name;
+
+    if ((host->is_server && !server) || !name || strncmp(name, "http://", 7) == 0 ||
+        strncmp(name, "https://", 8) == 0 ||
+        (strncmp(name, "http", 4) != 0 && !strstr(name, "://")))
+        return;
+    check_at(check, OUTPUT_ERROR, "url-scheme", path, server ? server : host->table,
+             "begin it with https://",
+             "%s does not begin with https:// or http://, and containerd takes something else for "
+             "the host",
+             check_host_name(name));
+}
+
 static void check_host(struct check *check, const struct check_root *root,
                        const struct node_host_directory *directory, const struct hosts_host *host)
 {
@@ -253,6 +270,7 @@ static void check_host(struct check *check, const struct check_root *root,
 
     check_keys(check, directory->path, host->table, host->is_server, name);
     check_auth_keys(check, directory->path, host->table);
+    check_scheme(check, directory->path, host);
     check_capabilities(check, root, directory->path, host);
     check_dial_timeout(check, root, directory->path, host);
     check_insecure(check, directory->path, host, name);
@@ -344,8 +362,10 @@ void check_host_files(struct check *check, const struct check_root *root,
 
 /* -- Directories ------------------------------------------------------------------------------ */
 
-static const struct node_host_directory *find(const struct node_hosts *hosts, const char *name)
+const struct node_host_directory *check_find_directory(const struct check_root *root,
+                                                       const char *name)
 {
+    const struct node_hosts *hosts = &root->hosts;
     size_t from = 0, to = hosts->count;
 
     while (from < to) {
@@ -384,11 +404,11 @@ static void check_directory(struct check *check, const struct check_root *root,
         findings_add(&check->findings, OUTPUT_WARNING, "hub-directory", path, 0,
                      "call it docker.io",
                      "containerd looks for Docker Hub in docker.io, and never here");
-    if (strcmp(registry, directory->name) != 0 && find(&root->hosts, registry))
+    if (strcmp(registry, directory->name) != 0 && check_find_directory(root, registry))
         findings_add(&check->findings, OUTPUT_WARNING, "directory-shadowed", path, 0,
                      "keep one of the two", "this directory is read instead of %s", registry);
     if (is_empty && !is_refused && strcmp(directory->name, "_default") != 0 &&
-        find(&root->hosts, "_default"))
+        check_find_directory(root, "_default"))
         findings_add(&check->findings, OUTPUT_WARNING, "default-shadowed", path, 0,
                      directory->has_certificates ? "write a hosts.toml that names the hosts"
                                                  : "remove the directory, or write a hosts.toml",
@@ -403,13 +423,14 @@ static void check_directory(struct check *check, const struct check_root *root,
 static void check_earlier_default(struct check *check, const struct check_root *root)
 {
     for (const struct check_root *earlier = check->roots; earlier < root; earlier++) {
-        if (!root->config || earlier->config != root->config || !find(&earlier->hosts, "_default"))
+        if (!root->config || earlier->config != root->config ||
+            !check_find_directory(earlier, "_default"))
             continue;
         for (size_t i = 0; i < root->hosts.count; i++) {
             const struct node_host_directory *directory = &root->hosts.directories[i];
             char path[2 * FILE_PATH_MAX];
 
-            if (find(&earlier->hosts, directory->name))
+            if (check_find_directory(earlier, directory->name))
                 continue;
             findings_add(&check->findings, OUTPUT_ERROR, "default-hides-directory",
                          directory_path(root, directory->name, path, sizeof(path)), 0,
@@ -434,5 +455,6 @@ void check_hosts(struct check *check, const struct check_root *root)
         check_directory(check, root, &root->hosts.directories[i]);
         check_host_files(check, root, &root->hosts.directories[i]);
     }
+    check_entries(check, root);
     check_earlier_default(check, root);
 }

@@ -38,6 +38,12 @@ static void check_value(struct check *check, const char *path, const struct toml
                  "name a credHelper instead; or begin the value with \"Basic \"",
                  "Authorization of %s does not begin with a scheme, Basic or Bearer", host);
         break;
+    case CHECK_VALUE_IDENTITY:
+        check_at(check, OUTPUT_ERROR, "header-identity-token", path, value,
+                 "use a password or an access token, through a credHelper",
+                 "Authorization of %s is an identity token, which containerd cannot exchange",
+                 host);
+        break;
     case CHECK_VALUE_EMPTY: return;
     case CHECK_VALUE_BASIC:
     case CHECK_VALUE_TOKEN:

@@ -40,13 +40,19 @@ static bool begins_with_word(const char *text, size_t length, const char *word)
     return length > size && strncasecmp(text, word, size) == 0 && text[size] == ' ';
 }
 
-static bool is_user_and_password(const char *text, size_t length)
+/* The user name that docker stores an identity token with. */
+#define IDENTITY "<token>:"
+
+static enum check_value check_basic(const char *text, size_t length)
 {
     cleanup_buffer struct buffer plain = BUFFER_INIT(PULLKEY_SECRET_MAX);
     struct pullkey_error ignored;
 
-    return length > 0 && text_base64_decode(text, length, &plain, &ignored) == 0 &&
-           plain.length > 0 && memchr(plain.data, ':', plain.length);
+    if (length == 0 || text_base64_decode(text, length, &plain, &ignored) < 0 ||
+        plain.length == 0 || !memchr(plain.data, ':', plain.length))
+        return CHECK_VALUE_MALFORMED;
+    return strncmp(plain.data, IDENTITY, strlen(IDENTITY)) == 0 ? CHECK_VALUE_IDENTITY
+                                                                : CHECK_VALUE_BASIC;
 }
 
 enum check_value check_authorization(const char *text, size_t length)
@@ -73,5 +79,5 @@ enum check_value check_authorization(const char *text, size_t length)
     }
     if (memchr(text, ' ', length) || memchr(text, '\t', length))
         return CHECK_VALUE_BROKEN;
-    return is_user_and_password(text, length) ? CHECK_VALUE_BASIC : CHECK_VALUE_MALFORMED;
+    return check_basic(text, length);
 }

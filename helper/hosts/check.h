@@ -75,6 +75,7 @@ void check_host_tables(struct check *check, const struct check_root *root,
                        const struct node_host_directory *directory);
 void check_no_table(struct check *check, const struct check_root *root,
                     const struct node_host_directory *directory);
+void check_entries(struct check *check, const struct check_root *root);
 void check_secrets(struct check *check, const struct node_host_directory *directory);
 void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
@@ -95,6 +96,10 @@ void check_write_hosts(const struct check *check, struct buffer *json);
 /* Those of them whose password stays good, with the token server that gets it, for people. */
 void check_print_hosts(const struct check *check);
 
+/* NULL: the root has no directory of this name. */
+const struct node_host_directory *check_find_directory(const struct check_root *root,
+                                                       const char *name);
+
 /* The configuration that the releases of containerd on this node may share the directory by. */
 bool check_may_be_before(const struct check *check, const struct check_root *root, int major,
                          int minor, int patch);
@@ -108,6 +113,7 @@ enum output_level check_level(const struct check *check, const struct check_root
 /* A value of a header: what people get wrong in it. */
 enum check_value {
     CHECK_VALUE_BASIC,      /* well-formed */
+    CHECK_VALUE_IDENTITY,   /* the same, with a token that is to be exchanged for another */
     CHECK_VALUE_TOKEN,      /* of another scheme */
     CHECK_VALUE_EXPRESSION, /* text that a shell was to expand */
     CHECK_VALUE_BROKEN,     /* a line break or a blank in it */

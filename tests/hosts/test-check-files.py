@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pullkey hosts check`: traps of hosts directories and hosts.toml files."""
 
+import base64
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import BASIC, CERTS, MARKER
-from tap import run
+from node import BASIC, CERTS, MARKER, Node
+from tap import case, check, equal, run
 from traps import A, DEFAULT, E, HELPER, HUB, N, PLAIN, R, TARGET, W, header, reads, trap
 
 trap("no TOML in hosts.toml", "2.1.0", {**R, A: '[host."https://a.example"\n'},
@@ -147,6 +148,58 @@ trap("another header", "2.1.0", {**R, A: header(f'"{MARKER}"', "X-JFrog-Art-Api-
 trap("secrets of a refused file", "2.1.0",
      {**R, A: header(f'"Basic {BASIC}"') + '[host."https://b.example"]\nca = 1\n'},
      ("plaintext-header", A, 2, E), ("hosts-file-refused", A, 4, E))
+
+# -- Links ---------------------------------------------------------------------------------------
+
+IDENTITY = base64.b64encode(f"<token>:{MARKER}".encode()).decode()
+GONE = ("link", "/srv/gone")
+D = CERTS + "/a.example"
+trap("a link to nothing", "2.1.0", {**R, CERTS: None, D: GONE}, ("link-dangling", D, None, W))
+trap("a relative link to nothing", "2.1.0", {**R, CERTS: None, D: ("link", "../gone")}, ("link-dangling", D, None, W))
+trap("a link to nothing, beside _default", "2.1.0", {**R, D: GONE, DEFAULT: PLAIN},
+     ("link-dangling", D, None, W), ("mirror-gets-pull-secrets", DEFAULT, 1, N))
+trap("_default is a link to nothing", "2.1.0", {**R, CERTS: None, CERTS + "/_default": GONE},
+     ("link-dangling", CERTS + "/_default", None, W))
+trap("hosts.toml is a link to nothing", "2.1.0", {**R, A: GONE},
+     ("link-dangling", A, None, W), ("directory-empty", D, None, N))
+trap("a link to nothing in a directory that nobody reads", "2.1.0",
+     {**reads("/certs"), "/certs": None, D: GONE}, ("link-dangling", D, None, W))
+trap("links that lead somewhere", "2.1.0",
+     {**R, D: ("link", "/srv/a"), "/srv/a/hosts.toml": ("link", "../b.toml"), "/srv/b.toml": PLAIN})
+trap("a link to what is made at boot", "2.1.0", {**R, CERTS: None, D: ("link", "/run/a")})
+
+
+# -- Files ---------------------------------------------------------------------------------------
+
+for name in ("a.example", "a.example:5000", "localhost:5000", "_default"):
+    trap(f"a file called {name}", "2.1.0", {**R, f"{CERTS}/{name}": ""},
+         ("directory-is-file", f"{CERTS}/{name}", None, E))
+trap("a link to a file", "2.1.0", {**R, D: ("link", "/srv/a"), "/srv/a": ""}, ("directory-is-file", D, None, E))
+trap("a hosts.toml of no registry", "2.1.0", {**R, CERTS + "/hosts.toml": PLAIN},
+     ("hosts-file-misplaced", CERTS + "/hosts.toml", None, W))
+trap("files that nobody takes for registries", "2.1.0",
+     {**R, **{f"{CERTS}/{name}": "" for name in ("README", "README.md", "a.example.bak", "ca.crt", ".a.example.swp")}})
+
+# -- URLs ----------------------------------------------------------------------------------------
+
+for url in ("httpd.example", "ftp://a.example", "Https://a.example", "https:a.example"):
+    trap(f"a server called {url}", "2.1.0", {**R, A: f'server = "{url}"\n' + PLAIN}, ("url-scheme", A, 1, E))
+    trap(f"a host called {url}", "2.1.0", {**R, A: PLAIN + f'[host."{url}"]\n'}, ("url-scheme", A, 2, E))
+trap("a server and a host without a scheme", "2.1.0", {**R, A: 'server = "a.example"\n[host."a.example"]\n'})
+trap("no server for a registry with a name like a scheme", "2.1.0",
+     {**R, CERTS + "/httpd.example/hosts.toml": '[host."https://httpd.example"]\n'})
+trap("a header with an identity token", "2.1.0", {**R, A: header(f'"Basic {IDENTITY}"')},
+     ("header-identity-token", A, 2, E), ("plaintext-header", A, 2, E))
+
+
+@case("what a link to nothing means depends on _default")
+def link_meaning():
+    for files, said in (({}, "pulls from the registry itself"), ({DEFAULT: PLAIN}, "takes _default for this registry")):
+        with Node({**R, D: GONE, **files}, "2.1.0") as node:
+            (text,) = [item["text"] for item in node.report()[1]["findings"] if item["id"] == "link-dangling"]
+            equal(text, f"it leads to /srv/gone, which is not there: containerd {said}")
+    with Node({**reads(TARGET), TARGET + "/a.example": GONE}, "2.1.0") as node:
+        check("link-dangling" not in {f[0] for f in node.findings()}, "what pullkey writes is its own affair")
 
 
 sys.exit(run())
