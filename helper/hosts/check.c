@@ -250,6 +250,7 @@ static int check_everything(struct check *check, struct pullkey_error *error)
     check_settings(check);
     check_helpers(check);
     check_target(check);
+    check_nerdctl(check);
     check_system(check);
     return 0;
 }

@@ -79,6 +79,7 @@ void check_entries(struct check *check, const struct check_root *root);
 void check_secrets(struct check *check, const struct node_host_directory *directory);
 void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
+void check_nerdctl(struct check *check);
 void check_helpers(struct check *check);
 void check_system(struct check *check);
 void check_settings(struct check *check);

@@ -24,13 +24,16 @@ static const char *const plugin_names[] = {
 
 #define PLUGIN_COUNT (sizeof(plugin_names) / sizeof(plugin_names[0]))
 
-bool node_may_be_before(const struct node_config *config, int major, int minor, int patch)
+bool node_version_may_be_before(const struct node_version *version, int major, int minor, int patch)
 {
-    const struct node_version *version = &config->version;
-
     if (!version->is_known || version->major != major)
         return !version->is_known || version->major < major;
     return version->minor != minor ? version->minor < minor : version->patch < patch;
+}
+
+bool node_may_be_before(const struct node_config *config, int major, int minor, int patch)
+{
+    return node_version_may_be_before(&config->version, major, minor, patch);
 }
 
 bool node_may_be_from(const struct node_config *config, int major, int minor, int patch)

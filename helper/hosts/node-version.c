@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which containerd a node has: what it says itself, else what the package manager knows. */
+/* Which containerd and nerdctl a node has: what they say themselves, else what the package manager
+ * knows. */
 #include "node.h"
 
 #include <fcntl.h>
@@ -31,10 +32,9 @@ int node_version_parse(const char *text, struct node_version *ret)
 
 /* -- Its own word ----------------------------------------------------------------------------- */
 
-static bool ask(enum node_owner owner, struct node_version *ret)
+static bool ask(const char *program, const char *name, struct node_version *ret)
 {
-    static const char *const words[] = { "containerd", "--version", NULL };
-    const char *program = node_containerd(owner);
+    const char *const words[] = { name, "--version", NULL };
     struct pullkey_error ignored;
     char text[ANSWER_MAX];
 
@@ -52,19 +52,17 @@ static const struct {
     { "/lib/apk/db/installed", "P:", "V:" },
 };
 
-static const char *const packages[] = { "containerd", "containerd.io", "containerd-2.0" };
-
-static bool is_package(const char *line, size_t length)
+static bool is_package(const char *const *packages, const char *line, size_t length)
 {
-    for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++)
-        if (strlen(packages[i]) == length && strncmp(packages[i], line, length) == 0)
+    for (; *packages; packages++)
+        if (strlen(*packages) == length && strncmp(*packages, line, length) == 0)
             return true;
     return false;
 }
 
 /* A package that was removed keeps its paragraph, with another status. */
-static bool find_package(const char *text, const char *name, const char *version,
-                         struct node_version *ret)
+static bool find_package(const char *text, const char *const *packages, const char *name,
+                         const char *version, struct node_version *ret)
 {
     bool is_ours = false, is_removed = false, found = false;
 
@@ -74,7 +72,7 @@ static bool find_package(const char *text, const char *name, const char *version
         if (length == 0)
             is_ours = is_removed = false;
         else if (strncmp(line, name, strlen(name)) == 0)
-            is_ours = is_package(line + strlen(name), length - strlen(name));
+            is_ours = is_package(packages, line + strlen(name), length - strlen(name));
         else if (strncmp(line, "Status: ", 8) == 0)
             is_removed = !memmem(line, length, " installed", 10);
         else if (is_ours && !is_removed && strncmp(line, version, strlen(version)) == 0) {
@@ -89,19 +87,44 @@ static bool find_package(const char *text, const char *name, const char *version
     return found;
 }
 
-void node_version_find(const struct node *node, enum node_owner owner, struct node_version *ret)
+static void find_in_packages(const struct node *node, const char *const *packages,
+                             struct node_version *ret)
 {
-    *ret = (struct node_version){ 0 };
-    if ((node->root[0] == '\0' && ask(owner, ret)) || owner != NODE_CONTAINERD)
-        return;
     for (size_t i = 0; i < sizeof(databases) / sizeof(databases[0]); i++) {
         cleanup_buffer struct buffer text = BUFFER_INIT(STATUS_MAX);
         struct pullkey_error error;
 
         if (node_read(node, databases[i].inner, &text, &error) == 0 && text.data &&
-            find_package(text.data, databases[i].name, databases[i].version, ret))
+            find_package(text.data, packages, databases[i].name, databases[i].version, ret))
             return;
     }
+}
+
+void node_version_find(const struct node *node, enum node_owner owner, struct node_version *ret)
+{
+    static const char *const packages[] = { "containerd", "containerd.io", "containerd-2.0", NULL };
+
+    *ret = (struct node_version){ 0 };
+    if ((node->root[0] == '\0' && ask(node_containerd(owner), "containerd", ret)) ||
+        owner != NODE_CONTAINERD)
+        return;
+    find_in_packages(node, packages, ret);
+}
+
+bool node_nerdctl_find(const struct node *node, struct node_version *ret)
+{
+    static const char *const packages[] = { "nerdctl", NULL };
+    static const char *const programs[] = { "/usr/local/bin/nerdctl", "/usr/bin/nerdctl" };
+    bool is_there = false;
+
+    *ret = (struct node_version){ 0 };
+    for (size_t i = 0; !is_there && i < sizeof(programs) / sizeof(programs[0]); i++) {
+        is_there = node_exists(node, programs[i]);
+        if (is_there && node->root[0] == '\0' && ask(programs[i], "nerdctl", ret))
+            return true;
+    }
+    find_in_packages(node, packages, ret);
+    return is_there || ret->is_known;
 }
 
 bool node_machine_is_before(int major, int minor)

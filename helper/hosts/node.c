@@ -206,7 +206,7 @@ static int set_paths(const struct node *node, const char *inner, char **ret_inne
     return *ret_inner && *ret_path ? 0 : error_memory(error);
 }
 
-static bool exists(const struct node *node, const char *inner)
+bool node_exists(const struct node *node, const char *inner)
 {
     struct pullkey_error error;
     struct stat status;
@@ -222,7 +222,7 @@ static int read_configs(struct node *node, struct pullkey_error *error)
     for (int owner = NODE_OWNER_MAX - 1; r == 0 && owner >= 0; owner--) {
         struct node_config *config = &node->configs[node->config_count];
 
-        if (!exists(node, places[owner].config) &&
+        if (!node_exists(node, places[owner].config) &&
             (owner != NODE_CONTAINERD || node->config_count > 0))
             continue;
         node->config_count++;
@@ -243,7 +243,7 @@ static int read_yamls(struct node *node, struct pullkey_error *error)
     for (int owner = 0; r == 0 && owner < NODE_OWNER_MAX; owner++) {
         struct node_yaml *yaml = &node->yamls[node->yaml_count];
 
-        if (!places[owner].registries || !exists(node, places[owner].registries))
+        if (!places[owner].registries || !node_exists(node, places[owner].registries))
             continue;
         node->yaml_count++;
         yaml->owner = (enum node_owner)owner;

@@ -4,7 +4,7 @@
  * config.toml of containerd, k3s and RKE2 with what it imports, registries.yaml, and hosts
  * directories. All of it is read below a root directory, and links are followed within that, as
  * containerd would that runs there. Nothing is changed. Nothing of the node is run, except
- * `containerd --version` where the root is "/".
+ * `containerd --version` and `nerdctl --version` where the root is "/".
  *
  * Paths are of two kinds: "inner" ones are absolute and what the node itself calls the file
  * ("/etc/containerd/config.toml"), the others have the root in front and are for messages.
@@ -133,6 +133,9 @@ int node_read(const struct node *node, const char *inner, struct buffer *ret,
 int node_stat(const struct node *node, const char *inner, struct stat *ret,
               struct pullkey_error *error);
 
+/* True also where it cannot be told. */
+bool node_exists(const struct node *node, const char *inner);
+
 /* O_PATH or O_DIRECTORY and the like, close-on-exec; a descriptor or the negative class. */
 int node_open_at(const struct node *node, const char *inner, int flags,
                  struct pullkey_error *error);
@@ -156,6 +159,8 @@ struct node_setting node_image_setting(const struct node_config *config, const c
 struct node_setting node_local_pull(const struct node_config *config);
 
 /* True where it may be so: of an unknown release both are. */
+bool node_version_may_be_before(const struct node_version *version, int major, int minor,
+                                int patch);
 bool node_may_be_before(const struct node_config *config, int major, int minor, int patch);
 bool node_may_be_from(const struct node_config *config, int major, int minor, int patch);
 
@@ -205,6 +210,9 @@ void node_config_done(struct node_config *config);
 void node_version_find(const struct node *node, enum node_owner owner, struct node_version *ret);
 /* The containerd of this machine, or one of several, is known to be older. */
 bool node_machine_is_before(int major, int minor);
+
+/* False: the node has no nerdctl. Its version may be unknown. */
+bool node_nerdctl_find(const struct node *node, struct node_version *ret);
 int node_version_parse(const char *text, struct node_version *ret);
 int node_yaml_read(const struct node *node, struct node_yaml *yaml, struct pullkey_error *error);
 void node_yaml_done(struct node_yaml *yaml);

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import CERTS, CONFIG, IMAGES, MARKER, SYSCONFDIR, Node
 from tap import case, check, equal, run
-from traps import A, E, K3S, N, PLAIN, R, TARGET, W, config, reads, trap
+from traps import A, E, HELPER, K3S, N, PLAIN, R, TARGET, W, config, reads, trap
 
 K3S_CONFIG = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
 REGISTRIES = f"""mirrors:
@@ -85,6 +85,43 @@ trap("Bottlerocket", None, {"/etc/os-release": "ID=bottlerocket\n"},
 trap("Spegel", "2.1.0", {**R, CERTS + "/_backup": None, A: PLAIN},
      ("managed-spegel", CERTS, None, N))
 
+
+# -- nerdctl -------------------------------------------------------------------------------------
+
+NERDCTL = "/etc/nerdctl/nerdctl.toml"
+
+
+def nerdctl(text, release=None):
+    """Beside a containerd of 2.1, or of nerdctl's release at least."""
+    package = "Package: {}\nStatus: install ok installed\nVersion: {}\n\n"
+    packages = package.format("containerd", "2.1.0") + (package.format("nerdctl", release) if release else "")
+    return {NERDCTL: text, "/var/lib/dpkg/status": packages}
+
+
+LISTED = f'debug = false\nhosts_dir = ["{CERTS}", "/etc/docker/certs.d"]\n'
+OTHER = 'hosts_dir = ["/srv/certs"]\n'
+BASE = {**R, CERTS: None}
+trap("a list of nerdctl", None, {**BASE, **nerdctl(LISTED, "2.3.5")}, ("nerdctl-hosts-list", NERDCTL, 2, W))
+trap("a list of a nerdctl of unknown release", None, {**BASE, **nerdctl(LISTED)}, ("nerdctl-hosts-list", NERDCTL, 2, N))
+trap("a list of an older nerdctl", None, {**BASE, **nerdctl(LISTED, "2.2.2")})
+trap("a list of nerdctl, containerd 1", "1.7.22", {**BASE, NERDCTL: LISTED})
+trap("a directory of nerdctl's own", None, {**BASE, **nerdctl(OTHER, "2.3.5")}, ("nerdctl-reads-other", NERDCTL, 1, W))
+trap("a directory of nerdctl's own in front", None,
+     {**BASE, **nerdctl(f'hosts_dir = [\n"/srv/certs",\n"{CERTS}"]\n', "2.3.5")},
+     ("nerdctl-hosts-list", NERDCTL, 1, W), ("nerdctl-reads-other", NERDCTL, 2, W))
+trap("the same directory by another name", None,
+     {**BASE, "/srv/certs": ("link", CERTS), **nerdctl(OTHER, "2.3.5")})
+trap("the directory of containerd", None, {**BASE, **nerdctl(f'hosts_dir = ["{CERTS}"]\n', "2.3.5")})
+trap("nerdctl reads what pullkey writes, by its other name", None,
+     {**reads(TARGET), A: HELPER, **nerdctl('hosts_dir = ["/run/pullkey/hosts"]\n', "2.3.5")})
+for files in ({NERDCTL: "debug = true\n"}, {"/usr/local/bin/nerdctl": ""}, nerdctl("", "2.2.2")):
+    trap(f"nerdctl without a setting: {sorted(files)}", None, {**reads(TARGET), A: HELPER, **files},
+         ("nerdctl-reads-other", NERDCTL, None, N))
+trap("nerdctl without a setting, and no helpers", None, {**BASE, **nerdctl("", "2.3.5")})
+trap("a nerdctl.toml that is none", None, {**BASE, **nerdctl("hosts_dir = [", "2.3.5")})
+trap("hosts_dir of another type", None, {**BASE, **nerdctl("hosts_dir = 5\n", "2.3.5")})
+
+# -- The configuration of pullkey ----------------------------------------------------------------
 
 @case("pullkey's own configuration: helpers of hosts, scrub, readers, mistakes")
 def configuration():
