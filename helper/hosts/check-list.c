@@ -2,12 +2,16 @@
 /* The hosts with a credential. */
 #include "check.h"
 
+#include <fnmatch.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/output.h"
+#include "base/text.h"
 
 #define OUR_HELPER "pullkey"
+#define NAMES_MAX 400 /* bytes of one finding */
 
 /* "true" where what answers is a password that somebody stored: containerd from 2.1 on sends it to
  * the token server that the registry names. Of programs of others nobody knows: "null". */
@@ -124,4 +128,64 @@ void check_print_hosts(const struct check *check)
     bool is_first = true;
 
     visit(check, print_host, &is_first);
+}
+
+/* -- Pull secrets ----------------------------------------------------------------------------- */
+
+/* Of those that were not asked ECR is known: each of its registries asks for Basic. */
+static bool asks_for_basic(const struct check *check, const struct hosts_host *host)
+{
+    const struct check_answer *answer = check_find_answer(check, host->reference);
+
+    if (answer && answer->is_known)
+        return text_equal_any_case(answer->result.scheme, "Basic");
+    return fnmatch("*.dkr.ecr.*.amazonaws.com", host->reference->host, 0) == 0 ||
+           fnmatch("*.dkr.ecr.*.amazonaws.com.cn", host->reference->host, 0) == 0;
+}
+
+struct winners {
+    struct buffer *names;
+    const char *path; /* of the first one */
+    size_t line, more;
+};
+
+static void add_winner(const struct check *check, const struct node_host_directory *directory,
+                       const struct hosts_host *host, void *context)
+{
+    const struct toml_item *item = host->helper_item ? host->helper_item : host->authorization;
+    struct winners *winners = context;
+    const char *name = check_host_name(host->name);
+
+    if (!asks_for_basic(check, host))
+        return;
+    if (!winners->path) {
+        winners->path = directory->path;
+        winners->line = item ? item->line : host->table->line;
+    }
+    if (winners->names->length + strlen(name) > NAMES_MAX)
+        winners->more++;
+    else
+        buffer_printf(winners->names, "%s%s", winners->names->length > 0 ? ", " : "", name);
+}
+
+/* Their header is on the first request already, so that they never ask. */
+void check_pull_secrets(struct check *check)
+{
+    cleanup_buffer struct buffer names = BUFFER_INIT(2 * NAMES_MAX);
+    struct winners winners = { .names = &names };
+    struct pullkey_error ignored;
+    char more[32] = "";
+
+    visit(check, add_winner, &winners);
+    if (buffer_check(&names, &ignored) < 0)
+        check->findings.has_failed = true;
+    else if (winners.path) {
+        if (winners.more > 0)
+            (void)snprintf(more, sizeof(more), " and %zu more", winners.more);
+        findings_add(&check->findings, OUTPUT_NOTE, "pull-secrets-unused", winners.path,
+                     winners.line, "give the node no more than every pod on it may pull",
+                     "the node's credential comes before the pull secrets of pods at registries "
+                     "that ask for Basic: every pod may pull what it may, from %s%s",
+                     names.data, more);
+    }
 }

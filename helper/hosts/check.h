@@ -80,6 +80,8 @@ void check_secrets(struct check *check, const struct node_host_directory *direct
 void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
 void check_nerdctl(struct check *check);
+/* To be called when the registries were asked. */
+void check_pull_secrets(struct check *check);
 void check_helpers(struct check *check);
 void check_system(struct check *check);
 void check_settings(struct check *check);

@@ -64,6 +64,9 @@ def network():
             equal(schemes(report), [("Bearer", "auth.example"), ("Basic", None)] if HAS_PROBE else [(None, None)] * 2)
             equal([(host["helper"], host["long_lived"]) for host in report["hosts"]], [(None, True)] * 2)
             check("registries-not-asked" not in ids(report), "all were")
+            unused = [(item["file"], item["line"], item["text"].split()[-1]) for item in report["findings"]
+                      if item["id"] == "pull-secrets-unused"]
+            equal(unused, [(A, 6, urls[1])] * HAS_PROBE, "the one that asks for Basic")
             if HAS_PROBE:
                 said = said_of_node(node)
                 check(f"  {urls[0]}, and the token server that it names: auth.example\n" in said, said)

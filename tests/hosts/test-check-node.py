@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import CERTS, CONFIG, IMAGES, MARKER, SYSCONFDIR, Node
 from tap import case, check, equal, run
-from traps import A, E, HELPER, K3S, N, PLAIN, R, TARGET, W, config, reads, trap
+from traps import A, E, HELPER, HUB, K3S, N, PLAIN, R, TARGET, W, config, reads, trap
 
 K3S_CONFIG = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
 REGISTRIES = f"""mirrors:
@@ -120,6 +120,25 @@ for files in ({NERDCTL: "debug = true\n"}, {"/usr/local/bin/nerdctl": ""}, nerdc
 trap("nerdctl without a setting, and no helpers", None, {**BASE, **nerdctl("", "2.3.5")})
 trap("a nerdctl.toml that is none", None, {**BASE, **nerdctl("hosts_dir = [", "2.3.5")})
 trap("hosts_dir of another type", None, {**BASE, **nerdctl("hosts_dir = 5\n", "2.3.5")})
+
+# -- Pull secrets --------------------------------------------------------------------------------
+
+ECR = '[host."https://{}.dkr.ecr.eu-central-1.amazonaws.com{}".auth]\ncredHelper = "pullkey"\n'
+trap("registries that are known to ask for Basic", "2.1.0",
+     {**reads(TARGET), A: HELPER + ECR.format(1, ""), HUB: ECR.format(2, ".cn")}, ("pull-secrets-unused", A, 4, N))
+trap("hosts that look like them", "2.1.0",
+     {**reads(TARGET), A: ECR.format("1", ".example"), HUB: ECR.format("x/", "")})
+trap("one of them without a credential", "2.1.0",
+     {**reads(TARGET), A: ECR.format(1, "").split(".auth")[0] + "]\n"}, ("mirror-gets-pull-secrets", A, 1, N))
+
+
+@case("of many hosts some are named, and how many there are")
+def names():
+    with Node({**reads(TARGET), A: "".join(ECR.format(i, "") for i in range(10, 30))}, "2.1.0") as node:
+        (text,) = [item["text"] for item in node.report()[1]["findings"] if item["id"] == "pull-secrets-unused"]
+        shown = text.count("amazonaws.com")
+        check(3 < shown < 20 and text.endswith(f"amazonaws.com and {20 - shown} more"), text)
+
 
 # -- The configuration of pullkey ----------------------------------------------------------------
 
