@@ -189,3 +189,20 @@ void check_pull_secrets(struct check *check)
                      names.data, more);
     }
 }
+
+static void note_credential(const struct check *check, const struct node_host_directory *directory,
+                            const struct hosts_host *host, void *context)
+{
+    (void)check;
+    (void)directory;
+    (void)host;
+    *(bool *)context = true;
+}
+
+bool check_has_credential(const struct check *check)
+{
+    bool found = false;
+
+    visit(check, note_credential, &found);
+    return found;
+}

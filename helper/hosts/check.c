@@ -251,6 +251,7 @@ static int check_everything(struct check *check, struct pullkey_error *error)
     check_helpers(check);
     check_target(check);
     check_nerdctl(check);
+    check_program(check);
     check_pull_secrets(check);
     check_system(check);
     return 0;

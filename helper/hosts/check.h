@@ -80,6 +80,7 @@ void check_secrets(struct check *check, const struct node_host_directory *direct
 void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
 void check_nerdctl(struct check *check);
+void check_program(struct check *check);
 /* To be called when the registries were asked. */
 void check_pull_secrets(struct check *check);
 void check_helpers(struct check *check);
@@ -95,6 +96,9 @@ const struct check_answer *check_find_answer(const struct check *check,
 
 /* A JSON array of the hosts with a helper or a header, and what is known of their credentials. */
 void check_write_hosts(const struct check *check, struct buffer *json);
+
+/* A host has a helper or a header. */
+bool check_has_credential(const struct check *check);
 
 /* Those of them whose password stays good, with the token server that gets it, for people. */
 void check_print_hosts(const struct check *check);

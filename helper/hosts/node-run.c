@@ -31,6 +31,24 @@ const char *node_containerd(enum node_owner owner)
     return NULL;
 }
 
+int node_open_containerd(const struct node *node, enum node_owner owner, const char **ret_inner)
+{
+    struct pullkey_error ignored;
+    struct stat status;
+
+    for (size_t i = 0; programs[owner][i]; i++) {
+        int fd = node_open_at(node, programs[owner][i], O_RDONLY, &ignored);
+
+        if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+            *ret_inner = programs[owner][i];
+            return fd;
+        }
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    return -1;
+}
+
 /* What is not asked for may hold secrets, and goes nowhere: the end of the pipe, then the third
  * descriptor, tells that it has ended. */
 static int set_files(posix_spawn_file_actions_t *actions, int pipe_end, bool is_read)

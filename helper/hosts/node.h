@@ -194,6 +194,9 @@ void node_hosts_done(struct node_hosts *hosts);
 /* Where this machine has its containerd; NULL: nowhere that is known. */
 const char *node_containerd(enum node_owner owner);
 
+/* The program of a node's containerd, to be read: a descriptor, or -1 where it is not known. */
+int node_open_containerd(const struct node *node, enum node_owner owner, const char **ret_inner);
+
 /*
  * Runs it, and waits for its end; `words` ends with NULL, its first one is "containerd". With
  * `ret_text`, what it prints (the first `size` - 1 bytes) is all that counts, and what it says is

@@ -3,13 +3,15 @@
 
 import json
 import os
+import re
+import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import CERTS, CONFIG, IMAGES, MARKER, SYSCONFDIR, Node
-from tap import case, check, equal, run
-from traps import A, E, HELPER, HUB, K3S, N, PLAIN, R, TARGET, W, config, reads, trap
+from node import BASIC, CERTS, CONFIG, IMAGES, MARKER, SYSCONFDIR, Node
+from tap import Skip, case, check, equal, run
+from traps import A, E, HELPER, HUB, K3S, N, PLAIN, R, TARGET, W, config, go_program, header, reads, trap
 
 K3S_CONFIG = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
 REGISTRIES = f"""mirrors:
@@ -120,6 +122,56 @@ for files in ({NERDCTL: "debug = true\n"}, {"/usr/local/bin/nerdctl": ""}, nerdc
 trap("nerdctl without a setting, and no helpers", None, {**BASE, **nerdctl("", "2.3.5")})
 trap("a nerdctl.toml that is none", None, {**BASE, **nerdctl("hosts_dir = [", "2.3.5")})
 trap("hosts_dir of another type", None, {**BASE, **nerdctl("hosts_dir = 5\n", "2.3.5")})
+
+# -- The program ---------------------------------------------------------------------------------
+
+CONTAINERD = "/usr/bin/containerd"
+HELPED = {**reads(TARGET), A: HELPER}
+OLD = ("go-old", CONTAINERD, None, N)
+for go, *found in (
+    ("go1.19.8", OLD), ("go1.22.11", OLD), ("go1.23.9", OLD), ("go1.23.10",), ("go1.24rc2", OLD), ("go1.24.3", OLD),
+    ("go1.24.4",), ("go1.24.4 X:nocoverageredesign",), ("go1.25rc1",), ("go1.26.0",), ("devel go1.20-0123456",),
+):
+    trap(f"containerd built with {go}", "2.1.0", {**HELPED, CONTAINERD: go_program(go)}, *found)
+trap("an old Go, and no credential", "2.1.0", {**R, A: PLAIN, CONTAINERD: go_program("go1.19.8")})
+trap("an old Go, and a header", "2.1.0", {**R, A: header(f'"Basic {BASIC}"'), CONTAINERD: go_program("go1.19.8")},
+     ("plaintext-header", A, 2, E), OLD)
+trap("a program that is none", "2.1.0", {**HELPED, CONTAINERD: "#!/bin/sh\n"})
+trap("a directory in the program's place", "2.1.0", {**HELPED, CONTAINERD: None})
+trap("the first program is the one", "2.1.0",
+     {**HELPED, CONTAINERD: go_program("go1.19.8"), "/usr/local/bin/containerd": go_program("go1.25.0")})
+trap("the program of k3s", None,
+     {K3S_CONFIG: config(TARGET, 3, IMAGES), A: HELPER,
+      "/var/lib/rancher/k3s/data/current": ("link", "0123"),
+      "/var/lib/rancher/k3s/data/0123/bin/containerd": go_program("go1.22.9")},
+     ("managed-k3s", K3S_CONFIG, None, N),
+     ("go-old", "/var/lib/rancher/k3s/data/current/bin/containerd", None, N))
+
+
+@case("which of the two faults an old Go has is said")
+def faults():
+    for go, number in (("go1.22.10", 2), ("go1.22.11", 1), ("go1.23.4", 2), ("go1.23.5", 1), ("go1.24rc1", 2),
+                       ("go1.24beta1", 2), ("go1.24rc2", 1), ("go1.24.0", 1)):
+        with Node({**HELPED, CONTAINERD: go_program(go)}, "2.1.0") as node:
+            (text,) = [item["text"] for item in node.report()[1]["findings"] if item["id"] == "go-old"]
+            check(go in text and text.count("CVE-") == number, text)
+
+
+@case("the Go of a containerd that is installed here is the one that its file has")
+def installed():
+    program = shutil.which("containerd")
+    if not program:
+        raise Skip("no containerd is installed")
+    with Node(HELPED, "2.1.0") as node, open(program, "rb") as file:
+        text = file.read()
+        node.put(CONTAINERD, text)
+        release = re.search(rb"\xff Go buildinf:.{2}.{16}.(go1[.0-9]+)", text, re.DOTALL).group(1).decode()
+        found = [item["text"] for item in node.report()[1]["findings"] if item["id"] == "go-old"]
+        number = tuple(map(int, release[2:].split(".")))
+        is_old = number < (1, 23, 10) or (1, 24) <= number < (1, 24, 4)
+        equal(len(found), is_old, release)
+        check(all(f" {release}," in text for text in found), found)
+
 
 # -- Pull secrets --------------------------------------------------------------------------------
 

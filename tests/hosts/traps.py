@@ -9,6 +9,7 @@ is a case: a node of that release (None: an unknown one) with these files has th
 import json
 import os
 import shutil
+import struct
 import subprocess
 
 from node import BASIC, CERTS, CONFIG, CRI, MARKER, PROGRAM, Node
@@ -87,3 +88,16 @@ def report_of_node(node, *prefix):
 
 def ids(report):
     return [item["id"] for item in report["findings"]]
+
+
+def go_program(version):
+    """An ELF file with nothing in it but the release of Go that built it."""
+    names, text = b"\0.go.buildinfo\0", version.encode()
+    information = b"\xff Go buildinf:\x08\x02" + bytes(16) + bytes([len(text)]) + text
+    at = 64 + 3 * 64
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0, 0, 64, 0, 64, 0, 0, 64, 3, 1)
+    sections = [bytes(64)]
+    for name, size in ((0, len(names)), (1, len(information))):
+        sections.append(struct.pack("<IIQQQQIIQQ", name, 1, 0, 0, at, size, 0, 0, 16, 0))
+        at += size
+    return head + b"".join(sections) + names + information
