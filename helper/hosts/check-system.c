@@ -1,30 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the node needs beside containerd's files: helpers, their user, the target, a system that
- * leaves configuration alone. */
+/* What the node needs beside containerd's files: helpers, their user, a system that leaves
+ * configuration alone. */
 #include "check.h"
 
-#include <fcntl.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/secret.h"
-#include "hosts.h"
 #include "pullkey-build.h"
 
 #define OUR_HELPER "pullkey"
 #define PASSWD_MAX (4u * 1024 * 1024)
 #define RELEASE_MAX 65536
-
-#ifndef TMPFS_MAGIC
-#define TMPFS_MAGIC 0x01021994
-#endif
-#define RAMFS_MAGIC_NUMBER 0x858458f6
 
 /* -- Helpers ---------------------------------------------------------------------------------- */
 
@@ -112,89 +101,6 @@ void check_helpers(struct check *check)
                      "files, until the daemon is gone");
 }
 
-/* -- The target ------------------------------------------------------------------------------- */
-
-bool check_is_target(const struct check *check, const char *inner)
-{
-    size_t length = strlen(inner);
-
-    while (length > 1 && inner[length - 1] == '/')
-        length--;
-    if (check->target && strlen(check->target) == length &&
-        strncmp(check->target, inner, length) == 0)
-        return true;
-    if (check->is_overmount && strncmp(inner, HOSTS_SOURCE_DEFAULT, length) == 0 &&
-        strlen(HOSTS_SOURCE_DEFAULT) == length)
-        return true;
-    inner += strncmp(inner, "/var/run/", 9) == 0 ? 4 : 0;
-    return strncmp(inner, CHECK_RUN, strlen(CHECK_RUN)) == 0;
-}
-
-/* Before the daemon has run, the link leads to the source. */
-static bool is_source(const struct check *check, const struct stat *target)
-{
-    struct pullkey_error ignored;
-    struct stat source;
-
-    return node_stat(&check->node, HOSTS_SOURCE_DEFAULT, &source, &ignored) == 0 &&
-           source.st_dev == target->st_dev && source.st_ino == target->st_ino;
-}
-
-static void check_target_place(struct check *check, const char *inner, const char *path)
-{
-    struct pullkey_error why;
-    struct statfs place;
-    struct stat status;
-    int fd = node_open_at(&check->node, inner, O_PATH, &why);
-
-    if (fd == -PULLKEY_NOT_FOUND) {
-        /* A template has no /run of a running system. */
-        if (check->node.root[0] == '\0')
-            findings_add(&check->findings, OUTPUT_ERROR, "target-missing", path, 0,
-                         "start pullkey-hosts.service before containerd",
-                         "it does not exist: containerd pulls from the registries themselves");
-        return;
-    }
-    if (fd < 0) {
-        findings_add(&check->findings, OUTPUT_ERROR, "target-missing", path, 0,
-                     "start pullkey-hosts.service before containerd", "%s", why.message);
-        return;
-    }
-    if (fstat(fd, &status) == 0 && !check->is_overmount && is_source(check, &status)) {
-        findings_add(&check->findings, OUTPUT_WARNING, "target-is-source", path, 0,
-                     "start pullkey-hosts.service",
-                     "it leads to the source: pullkey has not written anything yet");
-    } else if (fstat(fd, &status) == 0) {
-        if (status.st_mode & 077)
-            findings_add(&check->findings, OUTPUT_ERROR, "target-readable", path, 0,
-                         "chmod 0700 it, and change the credentials",
-                         "it has mode %04o: others may read the credentials in it",
-                         (unsigned int)status.st_mode & 07777);
-        if (fstatfs(fd, &place) == 0 && place.f_type != TMPFS_MAGIC &&
-            place.f_type != RAMFS_MAGIC_NUMBER)
-            findings_add(&check->findings, OUTPUT_WARNING, "target-on-disk", path, 0,
-                         "mount a tmpfs there", "it is not a tmpfs: credentials go to a disk");
-    }
-    (void)close(fd);
-}
-
-void check_target(struct check *check)
-{
-    for (size_t i = 0; i < check->node.config_count; i++) {
-        struct node_setting setting = node_registry_setting(&check->node.configs[i], "config_path");
-        cleanup_release char *path = NULL;
-
-        if (!setting.item || setting.item->kind != TOML_STRING ||
-            strchr(setting.item->string, ':') || !check_is_target(check, setting.item->string))
-            continue;
-        path = node_path(&check->node, setting.item->string);
-        if (!path)
-            check->findings.has_failed = true;
-        else
-            check_target_place(check, setting.item->string, path);
-    }
-}
-
 /* -- The system ------------------------------------------------------------------------------- */
 
 static const struct {
@@ -218,6 +124,20 @@ static bool has_line(const char *text, const char *line)
         if ((at == text || at[-1] == '\n') && strchr("\r\n", at[strlen(line)]))
             return true;
     return false;
+}
+
+/* What the kernel does, or what a template asks for. */
+bool check_is_selinux_enforcing(const struct check *check)
+{
+    bool is_machine = check->node.root[0] == '\0';
+    cleanup_buffer struct buffer text = BUFFER_INIT(RELEASE_MAX);
+    struct pullkey_error ignored;
+    int r = node_read(&check->node, is_machine ? "/sys/fs/selinux/enforce" : "/etc/selinux/config",
+                      &text, &ignored);
+
+    if (r < 0 || !text.data)
+        return false;
+    return is_machine ? text.data[0] == '1' : has_line(text.data, "SELINUX=enforcing");
 }
 
 /* Where releases of rpm have their database. Its formats are rpm's own, and change with it. */

@@ -39,6 +39,7 @@ struct check {
     struct check_answer *answers;
     size_t answer_count;
     bool has_helpers;  /* a host names one */
+    bool is_running;   /* the daemon is at work on a target of this machine */
     bool is_overmount; /* the target is mounted over /etc/containerd/certs.d */
 };
 
@@ -79,6 +80,13 @@ void check_entries(struct check *check, const struct check_root *root);
 void check_secrets(struct check *check, const struct node_host_directory *directory);
 void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
+/* What config_path names is filled by a service; `setting` is that key. */
+void check_service(struct check *check, const struct node_config *config,
+                   const struct node_setting *setting);
+/* A tmpfs without noswap; the target of this machine, and that of a template. */
+void check_swap_of_machine(struct check *check, const char *path);
+void check_swap_of_template(struct check *check);
+bool check_is_selinux_enforcing(const struct check *check);
 void check_nerdctl(struct check *check);
 void check_program(struct check *check);
 /* To be called when the registries were asked. */
@@ -106,6 +114,13 @@ void check_print_hosts(const struct check *check);
 /* NULL: the root has no directory of this name. */
 const struct node_host_directory *check_find_directory(const struct check_root *root,
                                                        const char *name);
+
+/* Units of systemd, from whichever of its directories. */
+enum check_unit { CHECK_UNIT_MISSING, CHECK_UNIT_MASKED, CHECK_UNIT_THERE };
+enum check_unit check_unit_state(const struct check *check, const char *unit);
+/* A line "KEY=..." of it, or of a drop-in, has this word. */
+bool check_unit_says(const struct check *check, const char *unit, const char *key,
+                     const char *word);
 
 /* The configuration that the releases of containerd on this node may share the directory by. */
 bool check_may_be_before(const struct check *check, const struct check_root *root, int major,

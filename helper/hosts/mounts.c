@@ -50,43 +50,69 @@ static int mount_of(int fd, long *ret, struct pullkey_error *error)
 }
 
 /* "36 35 98:0 /mnt1 /mnt2 ...": number, parent, device, root, place. */
-static bool read_root(const char *line, long mount, char *ret, size_t size)
+static bool read_root(const char *line, char *ret, size_t size)
 {
-    char *end;
+    const char *at = line;
     size_t length;
 
-    if (strtol(line, &end, 10) != mount || *end != ' ')
+    for (int i = 0; at && i < 3; i++)
+        at = strchr(at + (i > 0), ' ');
+    if (!at)
         return false;
-    for (int i = 0; end && i < 3; i++)
-        end = strchr(end + (i > 0), ' ');
-    if (!end)
-        return false;
-    length = strcspn(++end, " \n");
+    length = strcspn(++at, " \n");
     if (length >= size)
         return false;
-    memcpy(mempcpy(ret, end, length), "", 1);
+    memcpy(mempcpy(ret, at, length), "", 1);
     return true;
+}
+
+/* The line of /proc/self/mountinfo for the mount that `fd` was opened through. */
+static int find_mount(int fd, struct buffer *text, const char **ret, struct pullkey_error *error)
+{
+    char *end;
+    long mount = -1;
+    int r = mount_of(fd, &mount, error);
+
+    if (r == 0)
+        r = read_proc("/proc/self/mountinfo", text, error);
+    if (r < 0)
+        return r;
+    for (const char *line = text->data; line && *line != '\0'; line++) {
+        if (strtol(line, &end, 10) == mount && *end == ' ') {
+            *ret = line;
+            return 0;
+        }
+        line = strchr(line, '\n');
+        if (!line)
+            break;
+    }
+    return error_set(error, PULLKEY_UNSUPPORTED, "/proc/self/mountinfo does not tell the mount");
 }
 
 /* The directory of its file system that is mounted where `fd` leads. */
 static int find_root(int fd, char *ret, size_t size, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(MOUNTS_MAX);
-    long mount = -1;
-    int r = mount_of(fd, &mount, error);
+    const char *line;
+    int r = find_mount(fd, &text, &line, error);
 
-    if (r == 0)
-        r = read_proc("/proc/self/mountinfo", &text, error);
-    if (r < 0)
+    if (r < 0 || read_root(line, ret, size))
         return r;
-    for (const char *line = text.data; line && *line != '\0'; line++) {
-        if (read_root(line, mount, ret, size))
-            return 0;
-        line = strchr(line, '\n');
-        if (!line)
-            break;
-    }
     return error_set(error, PULLKEY_UNSUPPORTED, "/proc/self/mountinfo does not tell the mount");
+}
+
+/* Behind " - ": the type of the file system, its device, and its own options. */
+bool mounts_may_be_swapped(int fd)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(MOUNTS_MAX);
+    struct pullkey_error ignored;
+    const char *line, *end, *options;
+
+    if (find_mount(fd, &text, &line, &ignored) < 0)
+        return false;
+    end = strchrnul(line, '\n');
+    options = memmem(line, (size_t)(end - line), " - tmpfs ", 9);
+    return options && !memmem(options, (size_t)(end - options), ",noswap", 7);
 }
 
 int mounts_check_target(int target, const char *target_path, struct pullkey_error *error)

@@ -24,6 +24,10 @@ int mounts_check_target(int target, const char *target_path, struct pullkey_erro
 int mounts_check_over(const char *source, const char *target, const char *visible,
                       bool must_be_mounted, struct pullkey_error *error);
 
+/* What is written through an open directory may go to the system's swap: it is on a tmpfs without
+ * the option noswap. */
+bool mounts_may_be_swapped(int fd);
+
 /* True if two paths lead to one directory. */
 bool mounts_are_same(const char *path, const char *other);
 

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 
-static bool has_suffix(const char *name, const char *suffix)
+bool node_name_ends(const char *name, const char *suffix)
 {
     size_t length = strlen(name), end = strlen(suffix);
 
@@ -24,8 +24,8 @@ static int look_for_certificates(const struct node *node, const char *inner,
     if (r < 0)
         return r;
     for (size_t i = 0; i < names.count; i++)
-        if (has_suffix(names.items[i], ".crt") || has_suffix(names.items[i], ".cert") ||
-            has_suffix(names.items[i], ".key"))
+        if (node_name_ends(names.items[i], ".crt") || node_name_ends(names.items[i], ".cert") ||
+            node_name_ends(names.items[i], ".key"))
             directory->has_certificates = true;
     return 0;
 }

@@ -148,6 +148,7 @@ struct node_names {
 int node_list(const struct node *node, const char *inner, struct node_names *ret,
               struct pullkey_error *error);
 void node_names_done(struct node_names *names);
+bool node_name_ends(const char *name, const char *suffix);
 
 /* The last of the files of a containerd that sets a member of "registry" ("config_path"), or of
  * the plugin's table ("max_concurrent_downloads"), as the releases merge them. */

@@ -175,6 +175,11 @@ bool publish_stat(const struct publish *publish, const char *name, struct stat *
            fstatat(publish->target, path, ret, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool publish_is_at_work(int target)
+{
+    return flock(target, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
 static int check_target(const struct publish *publish, struct pullkey_error *error)
 {
     cleanup_dir DIR *stream = list_directory(publish->target, ".");

@@ -39,6 +39,9 @@ int publish_open(const char *target, const char *source, struct publish *ret,
 int publish_check_source(const struct publish *publish, struct pullkey_error *error);
 void publish_close(struct publish *publish);
 
+/* A process of this program is at work on an open target: it holds a lock on it. */
+bool publish_is_at_work(int target);
+
 /* The registry is what the source has. */
 int publish_link(const struct publish *publish, const char *name, struct pullkey_error *error);
 
@@ -59,7 +62,7 @@ struct publish_change {
     /* Of the file that is there now, with `changed` or without: what others did to it since shows,
      * but for the time of the last change, which is that before it took its place. */
     struct stat status;
-    int old;      /* with wants_old: what stood there, open for writing, or -1 */
+    int old; /* with wants_old: what stood there, open for writing, or -1 */
 };
 
 /* The registry has this hosts.toml (mode 0600). `change` is all zero but for what is wanted. */

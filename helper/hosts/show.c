@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,7 +155,7 @@ int hosts_show(const struct hosts_call *call, struct pullkey_error *error)
 static bool is_running(const char *target)
 {
     int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
+    bool held = fd >= 0 && publish_is_at_work(fd);
 
     if (fd >= 0)
         (void)close(fd);

@@ -173,6 +173,45 @@ def installed():
         check(all(f" {release}," in text for text in found), found)
 
 
+# -- The service ---------------------------------------------------------------------------------
+
+UNITS, ETC, SERVICE = "/usr/lib/systemd/system", "/etc/systemd/system", "pullkey-hosts.service"
+UNIT = UNITS + "/" + SERVICE
+SYSTEMD = {"/usr/lib/systemd/systemd": ""}
+THERE = {**HELPED, **SYSTEMD, UNIT: "[Unit]\nBefore=containerd.service k3s.service\n"}
+WANTED = {f"{ETC}/containerd.service.wants/{SERVICE}": ("link", UNIT)}
+NOT_ENABLED = ("service-not-enabled", CONFIG, 3, E)
+trap("the service is enabled", "2.1.0", {**THERE, **WANTED})
+trap("the service is not enabled", "2.1.0", THERE, NOT_ENABLED)
+trap("the service is not enabled, and no config_path names the target", "2.1.0", {**THERE, **R, A: PLAIN})
+trap("the service is wanted by another target, in another directory", "2.1.0",
+     {**THERE, f"{UNITS}/multi-user.target.requires/{SERVICE}": ("link", "../" + SERVICE)})
+trap("a link that makes nothing start", "2.1.0", {**THERE, f"{ETC}/containerd.service.d/{SERVICE}": ""}, NOT_ENABLED)
+trap("the service of containerd wants it", "2.1.0",
+     {**THERE, f"{ETC}/containerd.service.d/x.conf": f"[Unit]\nWants={SERVICE}\n"})
+for mask in (("link", "/dev/null"), ""):
+    trap(f"the service is masked: {mask}", "2.1.0", {**THERE, **WANTED, f"{ETC}/{SERVICE}": mask}, NOT_ENABLED)
+trap("the service is missing", "2.1.0", {**HELPED, **SYSTEMD}, ("service-missing", CONFIG, 3, W))
+trap("a template without systemd", "2.1.0", HELPED)
+trap("a template with units alone", "2.1.0", {**HELPED, UNIT: ""}, NOT_ENABLED)
+LATE = {**THERE, **WANTED, UNIT: "[Unit]\n#Before=containerd.service\nBefore=k3s.service\n"}
+trap("the service is not ordered", "2.1.0", LATE, ("service-not-ordered", CONFIG, 3, W))
+trap("a drop-in orders it", "2.1.0", {**LATE, f"{ETC}/{SERVICE}.d/x.conf": "[Unit]\nBefore = containerd.service\n"})
+trap("the service of containerd orders it", "2.1.0",
+     {**LATE, UNITS + "/containerd.service": f"[Unit]\nAfter=network.target {SERVICE}\n"})
+trap("the service of k3s", None,
+     {K3S_CONFIG: config(TARGET, 3, IMAGES), A: HELPER, **SYSTEMD, UNIT: "[Unit]\nBefore=k3s-agent.service\n",
+      f"{ETC}/k3s-agent.service.wants/{SERVICE}": ("link", UNIT)}, ("managed-k3s", K3S_CONFIG, None, N))
+
+# -- SELinux -------------------------------------------------------------------------------------
+
+SELINUX = "/etc/selinux/config"
+trap("SELinux is enforcing", "2.1.0", {**HELPED, SELINUX: "# x\nSELINUX=enforcing\nSELINUXTYPE=targeted\n"},
+     ("selinux-enforcing", TARGET, None, N))
+for text in ("SELINUX=permissive\n", "#SELINUX=enforcing\n", "SELINUXTYPE=enforcing\n", ""):
+    trap(f"SELinux is not enforcing: {text!r}", "2.1.0", {**HELPED, SELINUX: text})
+trap("SELinux, and config_path is not the target", "2.1.0", {**R, A: PLAIN, SELINUX: "SELINUX=enforcing\n"})
+
 # -- Pull secrets --------------------------------------------------------------------------------
 
 ECR = '[host."https://{}.dkr.ecr.eu-central-1.amazonaws.com{}".auth]\ncredHelper = "pullkey"\n'

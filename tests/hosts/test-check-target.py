@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import BASIC, CERTS, CONFIG, Node
 from tap import case, check, equal, run
-from traps import A, E, HELPER, N, TARGET, W, config, header, reads, report_of_node
+from traps import A, E, HELPER, N, PLAIN, R, TARGET, W, config, header, reads, report_of_node, trap
 
 
 @case("a kernel without Landlock is a note, where the node itself is looked at")
@@ -59,6 +59,120 @@ def overmount():
     with Node({**reads(), A: header(f'"Basic {BASIC}"'), "/run/pullkey/source": ("link", CERTS)},
               "2.1.0") as node:
         equal(node.findings(), [("plaintext-header", A, 2, E)])
+
+# -- Memory, of a template -----------------------------------------------------------------------
+
+FSTAB, LIB, MOUNT = "/etc/fstab", "/usr/lib/systemd", "run-pullkey-hosts.mount"
+SWAP = {FSTAB: "# swap\n/dev/sda1 / ext4 defaults 0 1\nUUID=0123 none swap sw 0 0\n"}
+MOUNTED = {**reads(TARGET), A: HELPER, f"{LIB}/system/{MOUNT}": "[Mount]\nOptions=mode=0700,nosuid\n"}
+GENERATED = {f"{LIB}/system-generators/pullkey-hosts-generator": ""}
+SWAPPABLE = ("target-swappable", FSTAB, 3, W)
+trap("a tmpfs and swap", "2.1.0", {**MOUNTED, **SWAP}, SWAPPABLE)
+trap("a tmpfs without swap", "2.1.0", {**MOUNTED, FSTAB: "/dev/sda1 / ext4 defaults 0 1\n"})
+trap("no table of file systems", "2.1.0", MOUNTED)
+trap("swap, and no word of the target's memory", "2.1.0", {**reads(TARGET), A: HELPER, **SWAP})
+trap("noswap in a drop-in", "2.1.0",
+     {**MOUNTED, **SWAP, f"/etc/systemd/system/{MOUNT}.d/x.conf": "[Mount]\nOptions=mode=0700,noswap\n"})
+trap("noswap of the generator", "2.1.0", {**MOUNTED, **SWAP, **GENERATED})
+for kernels, *found in (("6.1.0-18-amd64", SWAPPABLE), ("6.4.0",), ("5.10.0-9 6.12.1-2",), ("x",)):
+    trap(f"noswap of the generator, with {kernels}", "2.1.0",
+         {**MOUNTED, **SWAP, **GENERATED, **{f"/lib/modules/{kernel}": None for kernel in kernels.split()}}, *found)
+for line in ("/dev/zram0 none swap sw 0 0", "/dev/sda2 none swap noauto 0 0", "#/dev/sda2 none swap sw 0 0",
+             "/dev/mapper/cryptswap none swap sw 0 0", "/swap /mnt ext4 defaults 0 0", "swap"):
+    trap(f"no swap in the clear: {line}", "2.1.0",
+         {**MOUNTED, FSTAB: line + "\n", "/etc/crypttab": "cryptswap /dev/sda2 /dev/urandom swap\n"})
+trap("swap on a volume that is not encrypted", "2.1.0",
+     {**MOUNTED, FSTAB: "/dev/mapper/vg-swap none swap sw 0 0\n", "/etc/crypttab": "cryptswap /dev/sda2 none\n"},
+     ("target-swappable", FSTAB, 1, W))
+for line, *found in (
+    ("tmpfs /run/pullkey/hosts tmpfs mode=0700 0 0", SWAPPABLE),
+    ("tmpfs /run/pullkey/hosts tmpfs mode=0700,noswap 0 0",),
+    ("tmpfs /run/pullkey/hosts tmpfs noswapping 0 0", SWAPPABLE),
+    ("none /run/pullkey/hosts ramfs mode=0700 0 0",),
+    ("/dev/sdb1 /run/pullkey/hosts ext4 defaults 0 0", ("target-on-disk", FSTAB, 4, W)),
+):
+    trap(f"mounted by {line}", "2.1.0", {**MOUNTED, FSTAB: SWAP[FSTAB] + line + "\n"}, *found)
+trap("swap, and config_path is not the target", "2.1.0", {**MOUNTED, **R, A: PLAIN, **SWAP})
+
+# -- The machine ---------------------------------------------------------------------------------
+
+HEAD = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+DISK, ZRAM, MAPPED = (f"/dev/{name}                partition\t1024\t\t0\t\t-2\n" for name in ("sda9", "zram0", "dm-99"))
+
+
+class Machine:
+    """The root is /, with some of it replaced: its /etc is that of a node, whose target is at /mnt, and its /run is
+    empty."""
+
+    def __init__(self, node, options="mode=0700", swaps=HEAD):
+        node.put("/swaps", swaps)
+        os.makedirs(node.path("/mnt"), exist_ok=True)
+        self.node = node
+        self.script = (f"mount -t tmpfs -o {options} tmpfs /mnt && mount --bind {node.path('/swaps')} /proc/swaps && "
+                       "mount -t tmpfs tmpfs /run && mkdir -p /mnt/hosts && chmod 0700 /mnt/hosts && ")
+
+    def ids(self, more="", locked="/mnt/hosts", levels=("error", "warning")):
+        """What is found after some more commands of a shell, while a directory is locked."""
+        lock = f"flock -x -o {locked} " if locked else ""
+        report = report_of_node(self.node, "/bin/sh", "-c", f'{self.script}{more}exec {lock}"$@"', "sh",
+                                words=("--target", "/mnt/hosts"))
+        return sorted(item["id"] for item in report["findings"] if item["level"] in levels)
+
+
+def on_machine():
+    return Node({**reads("/mnt/hosts"), A: HELPER, "/etc/passwd": "root:x:0:0::/:/bin/sh\n"}, "2.1.0")
+
+
+@case("the daemon of this machine runs, or does not")
+def daemon():
+    with on_machine() as node:
+        machine = Machine(node)
+        equal(machine.ids(), [])
+        equal(machine.ids(locked=None), ["daemon-not-running"])
+        equal(machine.ids(locked="/mnt"), ["daemon-not-running"], "another directory is locked")
+
+
+@case("swap of this machine: the target's memory may go there, unless it is memory itself or not allowed")
+def swap():
+    with on_machine() as node:
+        for swaps, expected in ((HEAD, []), (HEAD + ZRAM, []), (HEAD + DISK, ["target-swappable"]),
+                                (HEAD + ZRAM + MAPPED, ["target-swappable"])):
+            equal(Machine(node, swaps=swaps).ids(), expected, swaps)
+        if os.geteuid() == 0:  # an ordinary user may not forbid swapping
+            equal(Machine(node, "mode=0700,noswap", HEAD + DISK).ids(), [])
+
+
+@case("swap that is encrypted")
+def encrypted():
+    block = ("mount -t tmpfs tmpfs /sys/class && mkdir -p /sys/class/block/dm-99/dm && "
+             "echo {} >/sys/class/block/dm-99/dm/uuid && ")
+    with on_machine() as node:
+        for uuid, expected in (("CRYPT-PLAIN-swap", []), ("LVM-0123", ["target-swappable"])):
+            equal(Machine(node, swaps=HEAD + MAPPED).ids(block.format(uuid)), expected, uuid)
+
+
+@case("SELinux of this machine")
+def selinux():
+    kernel = "mount -t tmpfs tmpfs /sys/fs && mkdir /sys/fs/selinux && echo {} >/sys/fs/selinux/enforce && "
+    with on_machine() as node:
+        for state, expected in (("1", True), ("0", False)):
+            found = Machine(node).ids(kernel.format(state), levels=("note",))
+            equal("selinux-enforcing" in found, expected, state)
+
+
+@case("the service of this machine is looked at where systemd has started it")
+def booted():
+    system = "mkdir -p /run/systemd/system && "
+    unit = "echo '[Unit]\nBefore=containerd.service' >/run/systemd/system/pullkey-hosts.service && "
+    wants = "mkdir /run/systemd/system/containerd.service.wants && " \
+            ": >/run/systemd/system/containerd.service.wants/pullkey-hosts.service && "
+    with on_machine() as node:
+        machine = Machine(node)
+        equal(machine.ids(), [], "not by systemd")
+        equal(machine.ids(system + unit), ["service-not-enabled"])
+        equal(machine.ids(system + unit + wants), [])
+        equal(machine.ids(system), [], "it runs without a unit")
+        equal(machine.ids(system, locked=None), ["daemon-not-running", "service-missing"])
 
 
 sys.exit(run())

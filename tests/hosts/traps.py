@@ -82,8 +82,8 @@ def said_of_node(node, *words, prefix=()):
     return done.stdout
 
 
-def report_of_node(node, *prefix):
-    return json.loads(said_of_node(node, "--json", prefix=prefix))
+def report_of_node(node, *prefix, words=()):
+    return json.loads(said_of_node(node, "--json", *words, prefix=prefix))
 
 
 def ids(report):
