@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER, PROGRAM, Node
 from tap import case, check, equal, run
-from traps import A, DEFAULT, E, HELPER, HUB, N, PLAIN, R, TARGET, W, config, expect, header, reads
+from traps import A, DEFAULT, E, HELPER, HUB, N, PLAIN, R, TARGET, W, config, expect, go_program, header, reads
 
 # -- Examples of operators -----------------------------------------------------------------------
 
@@ -130,6 +130,28 @@ def clean():
     with Node() as node:
         done = node.check()
         equal((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+
+@case("a node that has all of it, and as it should be: nothing is said either")
+def complete():
+    units = "/usr/lib/systemd/system/"
+    with Node({
+        **CLEAN,
+        "/usr/lib/systemd/systemd": "",
+        units + "pullkey-hosts.service": "[Unit]\nBefore=containerd.service\n",
+        "/etc/systemd/system/containerd.service.wants/pullkey-hosts.service":
+            ("link", units + "pullkey-hosts.service"),
+        units + "run-pullkey-hosts.mount": "[Mount]\nOptions=mode=0700,noswap\n",
+        "/etc/fstab": "/dev/sda2 none swap sw 0 0\n",
+        "/etc/selinux/config": "SELINUX=disabled\n",
+        "/etc/nerdctl/nerdctl.toml": f'hosts_dir = ["{TARGET}"]\n',
+        "/usr/bin/containerd": go_program("go1.24.6"),
+        "/usr/bin/nerdctl": go_program("go1.24.6"),
+        CERTS + "/README": "",
+        CERTS + "/m.example": ("link", "docker.io"),
+    }, "2.3.0") as node:
+        done = node.check()
+        equal((done.returncode, done.stdout.count("\n"), done.stdout.startswith(LASTING)), (0, 4, True), done.stdout)
 
 
 @case("what is printed: a line with the place, and a line with the fix")
