@@ -14,12 +14,13 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 sys.path.insert(0, os.path.join(HERE, "..", "hosts"))
 sys.dont_write_bytecode = True
 import measure
+import namespace
 import tap
 import watcher
 from listener import need_permission_events
 from tap import case, check
 
-watcher.enter()
+namespace.enter()
 OPENS = os.environ["BENCH_OPENS"]
 ROUNDS = 5000
 GOAL_NS = 1_000_000

@@ -19,17 +19,14 @@ from daemon import ROOT
 from helper import Helper
 from hosts import basic, table
 from listener import Listener
+from namespace import enter, mount, unmount
 from node import named, node
 from registry import Registry, wait_for
 from scenario import PASSWORD, USER, succeed
 from service import Gate
 from tap import CASES, check, equal, run
 
-ALONE = "PULLKEY_TEST_NAMESPACE"
-if ROOT and not os.environ.get(ALONE):
-    os.environ[ALONE] = "1"
-    words = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
-    os.execvp(words[0], words)
+enter()
 
 
 @contextmanager
@@ -39,15 +36,14 @@ def opened(version, mode="on", **options):
         with node(version, registry, start=False, **options) as it:
             if ROOT:
                 os.makedirs(it.hosts.target, 0o700, exist_ok=True)
-                words = ["mount", "-t", "tmpfs", "-o", "mode=0700", "none", it.hosts.target]
-                subprocess.run(words, check=True)
+                mount("-t", "tmpfs", "-o", "mode=0700", "none", it.hosts.target)
             it.hosts.options = [f"--on-open={mode}"]
             try:
                 yield it, gate
             finally:
                 it.hosts.stop()
                 if ROOT:
-                    subprocess.run(["umount", "--lazy", it.hosts.target], check=True)
+                    unmount(it.hosts.target)
 
 
 def credentials(gate):

@@ -22,17 +22,14 @@ from containerd import VERSIONS
 from daemon import ROOT
 from helper import Helper
 from hosts import basic, table
+from namespace import enter, mount, unmount
 from node import named, node
 from registry import Registry, wait_for
 from scenario import PASSWORD, USER
 from service import Gate, Recorder
 from tap import CASES, check, equal, run
 
-ALONE = "PULLKEY_TEST_NAMESPACE"
-if ROOT and not os.environ.get(ALONE):
-    os.environ[ALONE] = "1"
-    words = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
-    os.execvp(words[0], words)
+enter()
 
 OVER = "/etc/containerd/certs.d"
 ETC = ("passwd", "group", "nsswitch.conf", "hosts", "ld.so.cache")
@@ -271,10 +268,6 @@ def clock(version):
             it.wait_header()
 
 
-def mount(*words):
-    subprocess.run(["mount", *words], check=True)
-
-
 @contextmanager
 def mounted(it):
     """The source is at its usual place, below an /etc of the test's own, and bound to a second one
@@ -294,7 +287,7 @@ def mounted(it):
             (("-t", "tmpfs", "-o", "mode=0700", "none"), it.hosts.target),
         ):
             mount(*options, place)
-            stack.callback(subprocess.run, ["umount", "--recursive", "--lazy", place], check=True)
+            stack.callback(unmount, place)
         it.hosts.source = real
         it.hosts.options = ["--overmount"]
         stack.callback(it.hosts.stop)
@@ -320,7 +313,7 @@ def full(version):
         it = stack.enter_context(node(version, registry, start=False))
         os.makedirs(it.hosts.target, 0o700, exist_ok=True)
         mount("-t", "tmpfs", "-o", "mode=0700,size=256k", "none", it.hosts.target)
-        stack.callback(subprocess.run, ["umount", "--lazy", it.hosts.target], check=True)
+        stack.callback(unmount, it.hosts.target)
         stack.callback(it.hosts.stop)
         url, reference = f"https://{gate.address}", it.reference(gate.address)
         it.write(gate.address, table(url, helper="pullkey"), server=url)

@@ -14,6 +14,7 @@ import time
 
 from scene import CREDENTIAL, GOOD, LINKED, in_memory, scene, url
 
+import namespace
 import watcher
 from daemon import ROOT
 from hanging import Hanging
@@ -23,7 +24,7 @@ from registry import wait_for
 from tap import case, check, equal, run
 from watcher import Watcher
 
-watcher.enter()
+namespace.enter()
 
 OTHER = "other.example.com"
 WITHOUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "without-landlock.py")
@@ -760,7 +761,7 @@ if ROOT:
         with Watcher("--on-open=on", helper="pullkey", registries=2) as daemon:
             daemon.wait_headers()
             subprocess.run(["umount", "--lazy", daemon.target], check=True)
-            watcher.mount("-t", "tmpfs", "-o", "mode=0700", "none", daemon.target)
+            namespace.mount("-t", "tmpfs", "-o", "mode=0700", "none", daemon.target)
             daemon.registry("r1.example", helper="pullkey", text="# another\n")
             wait_for(lambda: os.path.exists(daemon.place()), "the target to be filled")
             equal(daemon.header(), watcher.basic("first"))

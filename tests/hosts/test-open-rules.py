@@ -13,14 +13,15 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
+import namespace
 import tap
-import watcher
 from listener import need_permission_events
+from namespace import mount
 from registry import find_program, wait_for
 from tap import check, equal
-from watcher import PAGE, PROGRAM, Opener, Watcher, basic, is_waiting, mount
+from watcher import PAGE, PROGRAM, Opener, Watcher, basic, check_ordinary, is_waiting
 
-watcher.enter()
+namespace.enter()
 ROOT = os.geteuid() == 0
 SELF = os.path.realpath("/proc/self/exe")
 CAT = os.path.realpath(shutil.which("cat"))
@@ -313,9 +314,7 @@ def no_mount():
         daemon.wait_headers()
 
 
-case("an ordinary user: auto says so and goes on, on does not start", root=False)(
-    watcher.check_ordinary
-)
+case("an ordinary user: auto says so and goes on, on does not start", root=False)(check_ordinary)
 
 
 OVER, SOURCE, TARGET = "/etc/containerd/certs.d", "/run/pullkey/source", "/run/pullkey/hosts"

@@ -12,14 +12,15 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
+import namespace
 import tap
-import watcher
 from listener import Listener, need_permission_events
+from namespace import mount
 from registry import wait_for
 from tap import case, check, equal
-from watcher import PAGE, Opener, Watcher, basic, is_waiting, mount
+from watcher import PAGE, Opener, Watcher, basic, check_ordinary, is_waiting
 
-watcher.enter()
+namespace.enter()
 KILLS = int(os.environ.get("OPEN_KILLS", "300"))
 TIMEOUT = 2  # of a helper in these tests
 GENERATIONS = "".join(f"# generation %d {line}\n" for line in range(60))
@@ -394,5 +395,5 @@ def watchdog():
 
 if os.geteuid() != 0:
     tap.CASES[:] = []
-    case("an ordinary user: auto says so and goes on, on does not start")(watcher.check_ordinary)
+    case("an ordinary user: auto says so and goes on, on does not start")(check_ordinary)
 sys.exit(tap.run())

@@ -4,8 +4,8 @@
     with Watcher("--on-open=on") as watcher:
         watcher.header("r0.example")      the Authorization that a reader finds now, or None
 
-The test runs in a mount namespace of its own (enter), so that what it mounts ends with it, and
-/usr/local/bin there holds the helper docker-credential-fake, which does what files tell it.
+The test runs in a mount namespace of its own (namespace.enter), so that what it mounts ends with it,
+and /usr/local/bin there holds the helper docker-credential-fake, which does what files tell it.
 """
 
 import base64
@@ -16,16 +16,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 
 import ordinary
+from namespace import mount
 from registry import die_with_parent, wait_for
 from tap import check, equal
 
 PROGRAM = os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts")
-ALONE = "PULLKEY_TEST_NAMESPACE"
 PAGE = 4096
 
 # What it answers, how many seconds it takes and whether it fails are files; each run adds a line.
@@ -36,19 +35,6 @@ while [ -e DIR/hold ]; do sleep 0.01; done
 [ ! -e DIR/fail ] || { echo "out of order"; exit 1; }
 echo '{"Username":"u","Secret":"'"$(cat DIR/secret)"'"}'
 """
-
-
-def enter():
-    """The rest of the program is in a mount namespace of its own, whose root is this user."""
-    if os.geteuid() != 0 or os.environ.get(ALONE):
-        return
-    os.environ[ALONE] = "1"
-    words = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
-    os.execvp(words[0], words)
-
-
-def mount(*words):
-    subprocess.run(["mount", *words], check=True)
 
 
 def basic(secret):
