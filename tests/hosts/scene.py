@@ -24,6 +24,8 @@ from registry import wait_for
 from tap import equal
 
 GOOD, LINKED = "good.example.com", "linked.example.com:5000"
+OTHER = "other.example.com"
+MALFORMED = "[host\n"
 CREDENTIAL = ("alice", "mArKeR5ecret0f+tests")
 
 
@@ -51,6 +53,15 @@ class Scene:
         place = os.path.join(self.source, host, "hosts.toml")
         os.rename(path, place)
         return place
+
+    def replace(self, host, data, mode=0o644):
+        """Puts bytes in the place of a registry's file."""
+        path = os.path.join(self.source, host, "hosts.toml")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path + ".new", "wb") as file:
+            file.write(data)
+        os.chmod(path + ".new", mode)
+        os.rename(path + ".new", path)
 
     def be_root(self):
         """For a daemon that is root of a user namespace, and runs helpers as that."""
