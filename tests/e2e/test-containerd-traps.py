@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from clock import DAY, Clock
 from containerd import VERSIONS
 from daemon import ROOT
+from hanging import Hanging
 from helper import Helper
 from hosts import basic, table
 from namespace import enter, mount, unmount
@@ -305,15 +306,20 @@ def fill(path):
                 equal(error.errno, ENOSPC, "the error")
 
 
-def full(version):
-    """Nothing can be written into the target: what stands there is used on, until there is room."""
+@contextmanager
+def rotating(version, memory=None):
+    """A node whose gate takes alice's passwords, the second one too; the target is a file system of
+    its own with these options of mount. Yields it with a reference, which is pulled with the first
+    password. What is done to it then ends with a pull with the second alone, and a logout.
+    """
     with ExitStack() as stack:
         registry = stack.enter_context(Registry({USER: PASSWORD}))
         gate = stack.enter_context(Gate(registry, ("alice", "first"), ("alice", "second")))
         it = stack.enter_context(node(version, registry, start=False))
-        os.makedirs(it.hosts.target, 0o700, exist_ok=True)
-        mount("-t", "tmpfs", "-o", "mode=0700,size=256k", "none", it.hosts.target)
-        stack.callback(unmount, it.hosts.target)
+        if memory is not None:
+            os.makedirs(it.hosts.target, 0o700, exist_ok=True)
+            mount("-t", "tmpfs", "-o", f"mode=0700,{memory}", "none", it.hosts.target)
+            stack.callback(unmount, it.hosts.target)
         stack.callback(it.hosts.stop)
         url, reference = f"https://{gate.address}", it.reference(gate.address)
         it.write(gate.address, table(url, helper="pullkey"), server=url)
@@ -321,20 +327,59 @@ def full(version):
         it.hosts.start()
         it.wait_header(url)
         it.expect_pulled(reference)
-        filler = os.path.join(it.hosts.target, ".fill")
-        fill(filler)
-        it.login(gate.address, "alice", "second", "--no-verify")
-        it.hosts.wait_problem(gate.address, "No space left")
-        check(basic("alice", "first") in it.published(gate.address), "the old header is gone")
-        it.expect_pulled(reference)
-        os.unlink(filler)
-        it.hosts.reload()
+        yield it, gate, reference
         it.wait_published(gate.address, basic("alice", "second"))
         gate.accepted = [("alice", "second")]
         it.expect_pulled(reference)
         it.logout(gate.address)
         it.wait_no_header(url)
         it.expect_refused(reference)
+
+
+@contextmanager
+def filled(target):
+    filler = os.path.join(target, ".fill")
+    fill(filler)
+    yield
+    os.unlink(filler)
+
+
+@contextmanager
+def read_only(target):
+    mount("-o", "remount,ro", target)
+    yield
+    mount("-o", "remount,rw", target)
+
+
+def unwritable(version, made, message):
+    """Nothing can be written into the target: what stands there is used on, until that is over."""
+    with rotating(version, "size=256k") as (it, gate, reference):
+        with made(it.hosts.target):
+            it.login(gate.address, "alice", "second", "--no-verify")
+            it.hosts.wait_problem(gate.address, message)
+            check(basic("alice", "first") in it.published(gate.address), "the old header is gone")
+            it.expect_pulled(reference)
+        it.hosts.reload()
+
+
+def hanging(version):
+    """Whoever asks the source waits for ever: the daemon while it runs, and one that is started then.
+    What was rendered is pulled all the same, and in the end that daemon goes on.
+    """
+    with rotating(version) as (it, gate, reference):
+        with Hanging(it.source) as source:
+            it.hosts.reload()
+            source.wait_question()
+            it.expect_pulled(reference)
+            it.hosts.kill()
+            it.expect_pulled(reference)
+        with Hanging(it.source) as source:
+            it.hosts.start(wait=False)
+            source.wait_question()
+            it.expect_pulled(reference)
+        wait_for(it.hosts.is_ready, "the daemon to be ready")
+        it.login(gate.address, "alice", "second", "--no-verify")
+        it.hosts.reload()
 
 
 def overmount(version):
@@ -393,7 +438,11 @@ CASES += [
     (named(v, name), partial(function, v)) for v in ("2.3", "system") for name, function in FAULTS
 ]
 if ROOT:
-    MOUNTED = [("--overmount", overmount), ("a target that is full", full)]
+    MOUNTED = [("--overmount", overmount), ("a source that hangs", hanging)]
+    MOUNTED += [("a target that is full", partial(unwritable, made=filled, message="No space left"))]
+    MOUNTED += [
+        ("a target that is read-only", partial(unwritable, made=read_only, message="Read-only file"))
+    ]
     CASES += [(named(v, name), partial(f, v)) for v in VERSIONS for name, f in MOUNTED]
 
 sys.exit(run())
