@@ -19,9 +19,7 @@ PULLS = 3
 
 def logged_in(it):
     it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
-    it.login()
-    it.wait_header()
-    it.expect_pulled()
+    it.expect_pulled_after_login()
 
 
 def broken(version):
@@ -37,9 +35,7 @@ def broken(version):
         it.hosts.wait_problem(it.address, "this is not TOML")
         it.expect_pulled()
         # Even now a logout is one.
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_refused_after_logout()
         it.login()
         it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
         it.wait_header()
@@ -82,9 +78,7 @@ def storm(version):
             for _ in range(PULLS):
                 it.expect_pulled()
         it.expect_pulled()
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_refused_after_logout()
 
 
 for number in VERSIONS:

@@ -40,9 +40,7 @@ def private(version):
         it.wait_no_header()
         for client in CLIENTS:
             it.expect_refused(client=client)
-        it.login()
-        it.wait_header()
-        it.expect_pulled()
+        it.expect_pulled_after_login()
         result = it.hosts.command("status")
         equal(result.returncode, 0, f"exit status of status:\n{result.stdout}{result.stderr}")
 
@@ -51,12 +49,8 @@ def local_pull(version):
     """The other one of the two ways that containerd pulls for the kubelet since 2.1."""
     with node(version, settings="use_local_image_pull = true") as it:
         it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
-        it.login()
-        it.wait_header()
-        it.expect_pulled()
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_pulled_after_login()
+        it.expect_refused_after_logout()
 
 
 def rotated(version):
@@ -89,12 +83,8 @@ def directories(version):
             it.write(name, table(it.url, helper="pullkey"), server=it.url)
             it.wait_published(name, "Authorization")
             it.expect_pulled()
-            it.logout()
-            it.wait_no_header()
-            it.expect_refused()
-            it.login()
-            it.wait_header()
-            it.expect_pulled()
+            it.expect_refused_after_logout()
+            it.expect_pulled_after_login()
             shutil.rmtree(os.path.join(it.source, name))
             wait_for(lambda: not it.published(name), "the directory to go")
             it.expect_refused(text=ANY)
@@ -174,13 +164,9 @@ def plain_header(version):
         it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
         it.wait_no_header()
         it.expect_refused()
-        it.login()
-        it.wait_header()
-        it.expect_pulled()
+        it.expect_pulled_after_login()
         it.expect_no_secret(MARKER, PAIR)
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_refused_after_logout()
 
 
 def first_store(version):
@@ -189,9 +175,7 @@ def first_store(version):
         it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
         it.wait_no_header()
         it.expect_refused()
-        it.login()
-        it.wait_header()
-        it.expect_pulled()
+        it.expect_pulled_after_login()
 
 
 NAMES = [

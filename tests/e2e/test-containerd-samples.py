@@ -101,12 +101,8 @@ def configured(version, kind):
         put(it, "registry.example.com", it.address, {"registry.example.com": it.address})
         it.hosts.wait_asked(it.url, 1)
         it.expect_refused()
-        it.login()
-        it.wait_header()
-        it.expect_pulled()
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_pulled_after_login()
+        it.expect_refused_after_logout()
 
 
 def k3s(version):

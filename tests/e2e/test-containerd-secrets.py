@@ -5,19 +5,16 @@ import os
 import stat
 import sys
 from base64 import b64encode
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 from containerd import VERSIONS
 from daemon import ROOT, helper_user
-from helper import Helper
 from hosts import basic, table
-from node import CLIENTS, named, node
-from registry import Registry
+from node import CLIENTS, helped, named
 from scenario import MARKER, PASSWORD, USER
-from service import Gate
 from tap import CASES, check, equal, run
 
 OTHER_MARKER = "marker-90c2de"
@@ -32,20 +29,13 @@ FORMS = [
 
 
 @contextmanager
-def helped(version, **options):
+def both(version, **options):
     """A registry with a password in pullkey's store, and one whose helper is another."""
-    with ExitStack() as stack:
-        registry = stack.enter_context(Registry({USER: PASSWORD}))
-        gate = stack.enter_context(Gate(registry, ("robot$pull", OTHER)))
-        helper = stack.enter_context(Helper())
-        it = stack.enter_context(node(version, registry, **options))
-        helper.credentials[gate.address] = ("robot$pull", OTHER)
-        url = f"https://{gate.address}"
-        it.write(gate.address, table(url, helper=helper.name), server=url)
+    with helped(version, ("robot$pull", OTHER), **options) as (it, gate, helper):
         it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
         it.login()
         it.wait_header()
-        it.wait_header(url)
+        it.wait_header(gate.url)
         yield it, gate, helper
 
 
@@ -56,7 +46,7 @@ def expect_no_form(text, what):
 
 def everywhere(version):
     """Good pulls, bad ones, and helpers that answer nonsense."""
-    with helped(version, level="debug") as (it, gate, helper):
+    with both(version, level="debug") as (it, gate, helper):
         url, reference = f"https://{gate.address}", it.reference(gate.address)
         for client in CLIENTS:
             it.expect_pulled(client=client)
@@ -92,7 +82,7 @@ def everywhere(version):
 
 def processes(version):
     """Arguments, environments and descriptors, of the daemon and of all that it starts."""
-    with helped(version, containerd={"helper_timeout": 30}) as (it, gate, helper):
+    with both(version, containerd={"helper_timeout": 30}) as (it, gate, helper):
         helper.hold()
         it.hosts.reload()
         run = helper.wait_held()
@@ -126,7 +116,7 @@ def processes(version):
 
 def modes(version):
     """What is published is for the daemon's own user alone."""
-    with helped(version) as (it, gate, helper):
+    with both(version) as (it, gate, helper):
         paths = [it.hosts.target, os.path.join(it.hosts.target, gate.address)]
         equal([mode(path) for path in paths], [0o700, 0o700], "modes of directories")
         equal(mode(os.path.join(paths[1], "hosts.toml")), 0o600, "mode of hosts.toml")

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+from contextlib import contextmanager
 from functools import partial
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -46,24 +47,30 @@ def own_ca(version):
             where = os.path.normpath(os.path.join(it.source, it.address, shown))
             it.wait_published(it.address, f'"{where}"')
             it.expect_pulled()
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_refused_after_logout()
 
 
-def client_certificates(version):
-    """A registry that wants a certificate and a credential: one without the other is too little."""
+@contextmanager
+def demanding(version):
+    """A node and a registry that wants a certificate, with the directory of the source that has one
+    for it, beside the CA.
+    """
     with (
         Registry({USER: PASSWORD}) as registry,
         Demanding(registry) as gate,
         node(version, registry, trust=False) as it,
     ):
-        url = f"https://{gate.address}"
-        reference = it.reference(gate.address)
         place = os.path.join(it.source, gate.address)
-        it.login(gate.address, USER, PASSWORD, "--no-verify")
         put(registry.ca, place, "ca.crt")
         registry.make_client(place)
+        yield it, gate, place
+
+
+def client_certificates(version):
+    """A registry that wants a certificate and a credential: one without the other is too little."""
+    with demanding(version) as (it, gate, place):
+        url, reference = gate.url, it.reference(gate.address)
+        it.login(gate.address, USER, PASSWORD, "--no-verify")
         with open(os.path.join(place, "both.pem"), "wb") as both:
             for kind in ("cert", "key"):
                 with open(os.path.join(place, f"client.{kind}"), "rb") as file:
@@ -86,16 +93,8 @@ def client_certificates(version):
 
 def docker_layout(version):
     """Certificates beside no hosts.toml: as without us; then with one that names a helper."""
-    with (
-        Registry({USER: PASSWORD}) as registry,
-        Demanding(registry) as gate,
-        node(version, registry, trust=False) as it,
-    ):
-        url = f"https://{gate.address}"
-        reference = it.reference(gate.address)
-        place = os.path.join(it.source, gate.address)
-        put(registry.ca, place, "ca.crt")
-        registry.make_client(place)
+    with demanding(version) as (it, gate, place):
+        url, reference = gate.url, it.reference(gate.address)
         it.hosts.wait_scanned()
         it.expect_refused(reference)
         succeed(it.containerd.crictl_pull(reference, f"{USER}:{PASSWORD}"), "with a pod's secret")

@@ -12,15 +12,18 @@ Nothing is ever restarted but by the test.
 
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from containerd import Containerd
 from daemon import Hosts
+from helper import Helper
 from home import Home
-from hosts import write_hosts
+from hosts import table, write_hosts
 from image import Image
 from registry import Registry, wait_for
 from scenario import PASSWORD, REFUSED, REPOSITORY, USER, succeed
+from service import Gate
 from tap import check, equal
 
 CLIENTS = ("crictl", "ctr", "nerdctl")
@@ -95,6 +98,36 @@ class Node:
         check(result.returncode != 0, f"the pull with {client} succeeded")
         check(text.search(output), f"the pull with {client} failed for another reason:\n{output}")
 
+    def expect_pulled_after_login(self):
+        self.login()
+        self.wait_header()
+        self.expect_pulled()
+
+    def expect_refused_after_logout(self):
+        self.logout()
+        self.wait_no_header()
+        self.expect_refused()
+
+    def push_more(self, count, host=None):
+        """Pushes as many other images; what a pull of each gives, {reference: digest}."""
+        images = {}
+        for number in range(count):
+            directory = os.path.join(self.home.path, "images", str(number))
+            image = Image(directory, text=f"image {number}\n")
+            self.registry.push(image, f"{REPOSITORY}-{number}", USER)
+            images[self.reference(host, f"{REPOSITORY}-{number}")] = image.manifest
+        return images
+
+    def expect_all_pulled(self, images, meanwhile=lambda: None):
+        """All at once. `meanwhile` is called when all have been started."""
+        self.containerd.forget()
+        with ThreadPoolExecutor(len(images)) as pool:
+            pulls = [pool.submit(self.containerd.crictl_pull, reference) for reference in images]
+            meanwhile()
+        for pull in pulls:
+            succeed(pull.result(), "a pull")
+        equal(self.containerd.images()["crictl"], images, "the images")
+
     def expect_no_secret(self, *texts):
         """In no file but those that only the daemon has in memory, and the pullkey's own store."""
         for text in texts:
@@ -129,6 +162,21 @@ def node(version, registry=None, containerd=None, trust=True, start=True, **opti
         it.containerd = kind(home, version, config_path or it.hosts.link, **containerds)
         stack.enter_context(it.containerd)
         yield it
+
+
+@contextmanager
+def helped(version, credential=("alice", "first"), **options):
+    """A node, a gate that takes this credential, a helper that knows it, and a file that names the
+    helper.
+    """
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        gate = stack.enter_context(Gate(registry, credential))
+        helper = stack.enter_context(Helper())
+        it = stack.enter_context(node(version, registry, **options))
+        helper.credentials[gate.address] = credential
+        it.write(gate.address, table(gate.url, helper=helper.name), server=gate.url)
+        yield it, gate, helper
 
 
 def push(it):

@@ -93,6 +93,10 @@ class Service:
     def address(self):
         return f"{self.host}:{self.port}"
 
+    @property
+    def url(self):
+        return f"https://{self.address}"
+
     def start(self):
         self._server = Server((self.host, 0), self._handler(), self._context)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
