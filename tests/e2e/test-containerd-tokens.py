@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from containerd import VERSIONS
 from hosts import table
 from node import named, node
+from registry import Registry
 from scenario import MARKER, PASSWORD, REPOSITORY, USER
 from tap import CASES, check, equal, run
 from tokens import Harbor, TokenRegistry
@@ -100,9 +101,9 @@ def harbor(version):
         expect(it, references[registry.robot])
 
 
-def identity_token(version):
+def identity_token(version, registry_class):
     """It is for token servers' own forms; no header can carry it."""
-    with TokenRegistry({USER: PASSWORD}) as registry, node(version, registry) as it:
+    with registry_class({USER: PASSWORD}) as registry, node(version, registry) as it:
         it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
         it.login(it.address, "<token>", MARKER, "--no-verify")
         it.hosts.wait_failure(it.url, "identity token")
@@ -111,12 +112,13 @@ def identity_token(version):
         check("identity token" in status.stdout + status.stderr, status.stdout + status.stderr)
         check("Authorization" not in it.published(it.address), "it was given a header")
         it.expect_refused()
-        equal(registry.tokens.credentials(), [None], "what the token server got")
+        if registry_class is TokenRegistry:
+            equal(registry.tokens.credentials(), [None], "what the token server got")
         it.expect_no_secret(MARKER)
         # The password of the same user is no identity token.
         it.login(it.address, USER, PASSWORD, "--no-verify")
         it.wait_header()
-        expect(it)
+        it.expect_pulled()
 
 
 NAMES = [
@@ -125,7 +127,11 @@ NAMES = [
     ("Harbor: two proxy projects with two robots", harbor),
 ]
 CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
-ONCE = [("an identity token: refused", identity_token)]
-CASES += [(named(VERSIONS[0], name), partial(function, VERSIONS[0])) for name, function in ONCE]
+# Of an older containerd only a registry without a token server gets the password after it.
+REGISTRIES = {"2.3": TokenRegistry, "2.0": Registry, "system": Registry}
+CASES += [
+    (named(v, "an identity token: refused"), partial(identity_token, v, registry_class))
+    for v, registry_class in REGISTRIES.items()
+]
 
 sys.exit(run())

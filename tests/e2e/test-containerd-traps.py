@@ -67,9 +67,7 @@ def unharmed(version, **options):
         it.login()
         yield it
         expect_both(it)
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_refused_after_logout()
         it.expect_pulled(it.public)
 
 
@@ -135,9 +133,7 @@ def fifo(version):
         os.mkfifo(os.path.join(it.source, OTHER, "hosts.toml"))
         wait_for(lambda: it.hosts.problem(OTHER), "the daemon to say what is wrong")
         expect_both(it)
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_refused_after_logout()
         it.hosts.restart()
         it.login()
         it.wait_header()
@@ -363,8 +359,8 @@ def unwritable(version, made, message):
 
 
 def hanging(version):
-    """Whoever asks the source waits for ever: the daemon while it runs, and one that is started then.
-    What was rendered is pulled all the same, and in the end that daemon goes on.
+    """Whoever asks the source waits for ever: the daemon while it runs, and one that is started
+    then. What was rendered is pulled all the same, and in the end that daemon goes on.
     """
     with rotating(version) as (it, gate, reference):
         with Hanging(it.source) as source:
@@ -411,9 +407,7 @@ def overmount(version):
         expect_both(it)
         it.hosts.start()
         expect_both(it)
-        it.logout()
-        it.wait_no_header()
-        it.expect_refused()
+        it.expect_refused_after_logout()
         it.login(it.address, USER, PASSWORD, "--ca-file", registry.ca)
         it.wait_header()
         expect_both(it)
@@ -434,14 +428,13 @@ FAULTS = [
     ("a helper whose user name is TOML", injected),
     ("a clock that jumps by a day", clock),
 ]
-CASES += [
-    (named(v, name), partial(function, v)) for v in ("2.3", "system") for name, function in FAULTS
-]
+CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in FAULTS]
 if ROOT:
     MOUNTED = [("--overmount", overmount), ("a source that hangs", hanging)]
-    MOUNTED += [("a target that is full", partial(unwritable, made=filled, message="No space left"))]
+    UNWRITABLE = [("full", filled, "No space left"), ("read-only", read_only, "Read-only file")]
     MOUNTED += [
-        ("a target that is read-only", partial(unwritable, made=read_only, message="Read-only file"))
+        (f"a target that is {what}", partial(unwritable, made=made, message=message))
+        for what, made, message in UNWRITABLE
     ]
     CASES += [(named(v, name), partial(f, v)) for v in VERSIONS for name, f in MOUNTED]
 
