@@ -28,6 +28,8 @@ from tap import CASES, check, equal, run
 
 enter()
 
+IMAGES = 50
+
 
 @contextmanager
 def opened(version, mode="on", **options):
@@ -83,7 +85,7 @@ def killed(version):
         reference = it.reference(gate.address)
         pull = threading.Thread(target=lambda: results.append(it.containerd.crictl_pull(reference)))
         pull.start()
-        wait_for(lambda: is_opening(it.containerd), "containerd to wait in its open")
+        wait_for(lambda: opens(it.containerd), "containerd to wait in its open")
         it.hosts.kill()
         pull.join(60)
         check(results and results[0].returncode == 0, f"the pull: {results}")
@@ -96,17 +98,17 @@ def killed(version):
         it.expect_refused(reference)
 
 
-def is_opening(containerd):
-    """A thread of it is held by the kernel until somebody answers its open."""
+def opens(containerd):
+    """So many threads of it are held by the kernel until somebody answers their open."""
     directory = f"/proc/{containerd.process_id}/task"
+    count = 0
     for thread in os.listdir(directory):
         try:
             with open(f"{directory}/{thread}/wchan", encoding="ascii") as file:
-                if "fanotify" in file.read():
-                    return True
+                count += "fanotify" in file.read()
         except OSError:
             pass
-    return False
+    return count
 
 
 def scrubbed(version):
@@ -190,6 +192,37 @@ def pull_late(it, reference, other):
     equal(it.containerd.images()["crictl"], {reference: it.image.manifest}, "the images")
 
 
+def crowd(version):
+    """Many pulls open a file while its helper is asked and afterwards: it is asked once for all."""
+    with (
+        Helper() as helper,
+        opened(version, containerd={"helper_timeout": 60}) as (it, gate),
+    ):
+        helper.credentials[gate.address] = ("alice", "first")
+        it.write(gate.address, table(gate.url, helper=helper.name), server=gate.url)
+        it.hosts.start()
+        it.wait_header(gate.url)
+        images = it.push_more(IMAGES, gate.address)
+        gate.accepted = [("alice", "second")]
+        gate.clear()
+        helper.credentials[gate.address] = ("alice", "second")
+        helper.hold()
+        it.hosts.reload()
+        helper.wait_held()
+
+        def let_go():
+            wait_for(lambda: opens(it.containerd) > 1, "pulls to wait in their opens")
+            helper.let_go()
+
+        it.expect_all_pulled(images, meanwhile=let_go)
+        equal(credentials(gate), {("Basic", "alice", "second")}, "what the registry got")
+        equal(len(helper.runs), 2, "runs of the helper")
+        helper.credentials.clear()
+        it.hosts.reload()
+        it.wait_no_header(gate.url)
+        it.expect_refused(next(iter(images)))
+
+
 def unprivileged(version):
     """auto says why it cannot, once, and pulls go on; on refuses to start."""
     with opened(version, "auto") as (it, gate):
@@ -208,9 +241,9 @@ if ROOT:
     NAMES = [("a password that changes, and the pull right after it", rotated)]
     NAMES += [("the daemon is killed during an open", killed)]
     NAMES += [("a second listener, at once and late", listened)]
+    NAMES += [(f"{IMAGES} pulls at once", crowd)]
+    NAMES += [("scrub", scrubbed), ("readers_policy deny", readers)]
     CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
-    ONCE = [("scrub", scrubbed), ("readers_policy deny", readers)]
-    CASES += [(named(VERSIONS[0], name), partial(function, VERSIONS[0])) for name, function in ONCE]
 else:
     CASES += [(named(VERSIONS[0], "--on-open=auto"), partial(unprivileged, VERSIONS[0]))]
 
