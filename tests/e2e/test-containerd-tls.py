@@ -20,6 +20,8 @@ from tap import CASES, check, equal, run
 
 OTHER = "registry.example"
 CERTIFICATE = re.compile("certificate|tls:")
+# A server that wants one may hang up while the request is already on its way (TLS 1.3).
+NO_CERTIFICATE = re.compile("certificate|tls:|broken pipe|connection reset")
 ANY = re.compile("failed to")
 
 
@@ -77,7 +79,8 @@ def client_certificates(version):
                     both.write(file.read())
         it.write(gate.address, table(url, helper="pullkey", ca="ca.crt"), server=url)
         it.wait_header(url)
-        it.expect_refused(reference, text=CERTIFICATE)
+        it.expect_refused(reference, text=NO_CERTIFICATE)
+        equal(gate.requests, [], "requests without a certificate")
         pair = ["client.cert", "client.key"]
         for client in ([pair], [[os.path.join(place, n) for n in pair]], "both.pem", ["both.pem"]):
             entry = table(url, helper="pullkey", ca="ca.crt", client=client)
