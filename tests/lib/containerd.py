@@ -27,6 +27,8 @@ ROOT = os.geteuid() == 0
 # The peer that each version is; "system" is what the distribution packages (Debian 12: 1.6).
 PEERS = {"2.3": "containerd", "2.0": "containerd-2-0", "system": None}
 VERSIONS = tuple(PEERS)
+# nerdctl from 2.3 on lets containerd itself pull, of which 2.0 sends no header to a token server.
+NERDCTL = {"2.3": "nerdctl-2-3"}
 STOP_SECONDS = 30
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -97,6 +99,7 @@ class Containerd:
         self.program, self.ctr_program = programs(version)
         self.crictl_program = peers.program("crictl")
         self.version = version_of(self.program)
+        self._nerdctl = NERDCTL.get(version, "nerdctl")
         self.socket = os.path.join(home.directory("run"), "containerd.sock")
         self.inside = [] if ROOT else user_namespace()
         self._log = os.path.join(home.path, "containerd.log")
@@ -220,7 +223,7 @@ class Containerd:
         options = ["--address", self.socket, "--namespace", NAMESPACES["nerdctl"]]
         options += ["--data-root", self.home.directory("nerdctl"), "--snapshotter", "native"]
         env = {"NERDCTL_TOML": os.path.join(self.home.path, "nerdctl.toml")}
-        program = peers.program("nerdctl")
+        program = peers.program(self._nerdctl)
         return self.home.run([*self.inside, program, *options, *arguments], env=env)
 
     def _answers(self):
