@@ -8,10 +8,11 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "core/cache.h"
 #include "go-url.h"
 
 #define HELPER_NAME_MAX 62
-#define LIFETIME_MAX ((int64_t)7 * 24 * 3600)
+#define LIFETIME_MAX ((int64_t)CACHE_LONGEST_SECONDS)
 #define HUB_NETWORK_NAME "registry-1.docker.io"
 
 /* What containerd decodes a key into. */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/secret.h"
+#include "core/cache.h"
 
 #define BACKOFF_FIRST_MS 5000
 #define BACKOFF_LONGEST_MS 300000
@@ -168,6 +169,14 @@ bool needs_is_past(int64_t expiry, int64_t wall)
     return expiry != 0 && wall >= expiry - EXPIRY_MARGIN;
 }
 
+/* Whatever it says: a credential is asked for again within days, as core does. */
+static int64_t clamp_expiry(int64_t expiry, const struct moment *now)
+{
+    const int64_t latest = now->wall + CACHE_LONGEST_SECONDS;
+
+    return expiry > latest ? latest : expiry;
+}
+
 int needs_recover(struct need *need, const struct pullkey_secret *header, int64_t expiry,
                   const struct moment *now, struct pullkey_error *error)
 {
@@ -179,7 +188,7 @@ int needs_recover(struct need *need, const struct pullkey_secret *header, int64_
     r = secret_set(&need->header, header->bytes, header->length, error);
     if (r < 0)
         return r;
-    need->expiry = expiry;
+    need->expiry = clamp_expiry(expiry, now);
     need->fetched = *now;
     /* One that does not expire is asked for soon: it may have been changed since. */
     if (expiry != 0)
@@ -335,6 +344,7 @@ static void take_header(struct need *need, struct record *record, const struct m
         need->header = record->header;
         record->header = (struct pullkey_secret){ 0 };
     }
+    record->expiry = clamp_expiry(record->expiry, now);
     need->has_changed = need->has_changed || need->expiry != record->expiry;
     need->expiry = record->expiry;
     need->failures = 0;

@@ -7,7 +7,8 @@
  * Equal needs of several files are one. A credential with an expiry is renewed when a sixteenth of
  * its life is left (at least a minute, at most a quarter), some of them a little earlier so that
  * not all are renewed at once; one without is asked for again after `assume_lifetime`, since
- * whoever keeps it may have changed it. After a failure the header stays until it expires, and the
+ * whoever keeps it may have changed it. An expiry more than 7 days away counts as 7 days
+ * (CACHE_LONGEST_SECONDS). After a failure the header stays until it expires, and the
  * next try comes after 5 seconds, then twice as many each time, at most 5 minutes. "Not found"
  * takes the header away at once.
  *

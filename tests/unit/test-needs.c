@@ -429,6 +429,49 @@ static void headers_of_an_earlier_run(void **ignored)
     needs_done(&needs);
 }
 
+/* The year 9999, of a helper or of an earlier run, is no reason never to ask again. */
+static void no_credential_is_believed_longer_than_a_week(void **ignored)
+{
+    const int64_t week = 7 * DAY, year_9999 = 253402300799;
+    struct needs needs = { 0 };
+    struct need *answered = add(&needs, "https://a.example");
+    struct need *recovered = add(&needs, "https://b.example");
+    struct record record = header_of("joe", "one", year_9999);
+    const struct moment now = at(0);
+    struct moment then = at(week - week / 16);
+    struct pullkey_error error;
+
+    (void)ignored;
+    assert_int_equal(0, needs_recover(recovered, &record.header, year_9999, &now, &error));
+    assert_int_equal(START + week, recovered->expiry);
+    assert_ptr_equal(answered, needs_take_due(&needs, &now));
+    needs_answer(&needs, answered, &record, &now);
+    assert_int_equal(START + week, answered->expiry);
+    assert_int_equal((week - week / 16) * 1000, needs_wait_ms(&needs, &now));
+    for (int i = 0; i < 2; i++)
+        answer(&needs, failure_of(PULLKEY_UNREACHABLE), then);
+    then = at(week);
+    assert_true(needs_expire(&needs, &then));
+    assert_true(answered->header.length == 0 && recovered->header.length == 0);
+    needs_done(&needs);
+}
+
+/* One that ends within it keeps its own end to the second. */
+static void a_week_is_not_cut(void **ignored)
+{
+    struct needs needs = { 0 };
+    struct need *need = add(&needs, "https://a.example");
+
+    (void)ignored;
+    answer(&needs, header_of("joe", "one", START + 7 * DAY), at(0));
+    assert_int_equal(START + 7 * DAY, need->expiry);
+    answer(&needs, header_of("joe", "one", START + 14 * DAY - 1), at(7 * DAY - 60));
+    assert_int_equal(START + 14 * DAY - 60, need->expiry);
+    answer(&needs, header_of("joe", "one", 0), at(14 * DAY));
+    assert_int_equal(0, need->expiry);
+    needs_done(&needs);
+}
+
 static void what_is_not_used_goes(void **ignored)
 {
     const struct moment now = at(0);
@@ -471,6 +514,8 @@ int main(void)
         cmocka_unit_test_setup(the_clock_jumps_forward, set_up),
         cmocka_unit_test_setup(the_clock_jumps_back, set_up),
         cmocka_unit_test_setup(headers_of_an_earlier_run, set_up),
+        cmocka_unit_test_setup(no_credential_is_believed_longer_than_a_week, set_up),
+        cmocka_unit_test_setup(a_week_is_not_cut, set_up),
         cmocka_unit_test_setup(what_is_not_used_goes, set_up),
     };
 
