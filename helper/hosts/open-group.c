@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "mounts.h"
 
+#define ADVICE "; leave --on-open off, or run a kernel that has it"
 #define ANSWERED_EVENTS (FAN_OPEN_PERM | FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE)
 
 int open_group(int target, const char *target_path, int *ret, struct pullkey_error *error)
@@ -25,7 +26,7 @@ int open_group(int target, const char *target_path, int *ret, struct pullkey_err
                          "system calls fanotify_init and fanotify_mark allowed");
     if (group < 0 && (errno == ENOSYS || errno == EINVAL))
         return error_set(error, PULLKEY_UNSUPPORTED,
-                         "this kernel has no fanotify as of Linux 4.20");
+                         "this kernel has no fanotify as of Linux 4.20" ADVICE);
     if (group < 0)
         return error_errno(error, errno, "cannot use fanotify");
     if (fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, ANSWERED_EVENTS, target, NULL) ==
@@ -35,7 +36,7 @@ int open_group(int target, const char *target_path, int *ret, struct pullkey_err
     }
     if (errno == EINVAL)
         r = error_set(error, PULLKEY_UNSUPPORTED,
-                      "this kernel was built without CONFIG_FANOTIFY_ACCESS_PERMISSIONS");
+                      "this kernel was built without CONFIG_FANOTIFY_ACCESS_PERMISSIONS" ADVICE);
     else
         r = error_errno(error, errno, "cannot watch what is opened in %s", target_path);
     (void)close(group);

@@ -23,6 +23,7 @@ from watcher import PAGE, PROGRAM, Opener, Watcher, basic, check_ordinary, is_wa
 
 namespace.enter()
 ROOT = os.geteuid() == 0
+HERE = os.path.dirname(os.path.abspath(__file__))
 SELF = os.path.realpath("/proc/self/exe")
 CAT = os.path.realpath(shutil.which("cat"))
 
@@ -296,6 +297,38 @@ def no_capability():
         daemon.wait_headers()
         equal(daemon.status()["on_open"], True)
         equal(daemon.metric("pullkey_hosts_on_open"), 1)
+
+
+# What without.py takes away, and what is said then.
+LACKS = {
+    "fanotify": "this kernel has no fanotify as of Linux 4.20",
+    "permission-events": "this kernel was built without CONFIG_FANOTIFY_ACCESS_PERMISSIONS",
+}
+ADVICE = "; leave --on-open off, or run a kernel that has it"
+
+
+@case("a kernel that lacks it: auto says so on stderr and in the log, on does not start")
+def no_kernel():
+    for what, reason in LACKS.items():
+        before = [sys.executable, os.path.join(HERE, "without.py"), what]
+        if what != "fanotify":
+            need_permission_events()
+        with Watcher("--on-open=auto", start=False) as daemon:
+            log = daemon.file("log")
+            daemon.start(before, PULLKEY_LOG=log)
+            daemon.wait_said("going on without --on-open")
+            daemon.wait_headers()
+            message = reason + ADVICE
+            equal(daemon.said, [f"going on without --on-open: {message}"])
+            with open(log, encoding="utf-8") as file:
+                check(f"going on without --on-open: {message}\n" in file.read(), "not in the log")
+            equal(daemon.status()["on_open"], False)
+            equal(daemon.metric("pullkey_hosts_on_open"), 0)
+            equal(daemon.end(), 0)
+            equal(
+                fails(daemon, "--on-open=on", before=before),
+                f"pullkey-hosts: --on-open=on: {message}\n",
+            )
 
 
 @case("a target that is no file system of its own: auto says so and goes on, on does not start")
