@@ -6,6 +6,7 @@ that must not be, and nothing is left running.
 import base64
 import json
 import os
+import re
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from scene import CREDENTIAL, GOOD, decoded, scene, url
 
 from clock import DAY, Clock
 from daemon import ROOT
+from helper import NOT_FOUND, Helper
 from hosts import basic, jwt, table
 from registry import wait_for
 from tap import case, check, equal, run
@@ -292,6 +294,145 @@ def clock():
         it.write("wake.example.com", it.table("wake.example.com"))
         it.wait_failure(url("wake.example.com"))
         equal(it.hosts.host(url(host))["asked"], asked)
+
+
+YEAR_9999 = 253402300799
+WEEK = 7 * DAY
+
+
+@case("a credential that says it is good until the year 9999 is asked for again within 7 days")
+def for_ever():
+    with Program() as program, scene(start=False) as it:
+        clock = Clock(it.hosts)
+        program.write(answer("alice", jwt(YEAR_9999)))
+        host = "r.example.com"
+        it.write(host, table(url(host), helper=program.name))
+        began = int(time.time())
+        it.start()
+        it.wait_read(host, basic("alice", jwt(YEAR_9999)))
+        check(began < it.hosts.host(url(host))["expires"] <= time.time() + WEEK, "it lives longer")
+        # Nor does one who wrote that into the file; it is known from the start.
+        it.hosts.stop()
+        path = os.path.join(it.target, host, "hosts.toml")
+        with open(path, encoding="ascii") as file:
+            text = re.sub(r"# pullkey: (\S+) \d+", rf"# pullkey: \1 {YEAR_9999}", file.read())
+        check(str(YEAR_9999) in text, "no expiry in the file")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        program.write(f"{SH}echo 'the issuer is down'\nexit 1\n")
+        it.hosts.start()
+        equal(it.header(host), basic("alice", jwt(YEAR_9999)))
+        equal(it.hosts.host(url(host))["asked"], 0)
+        check(it.hosts.host(url(host))["expires"] <= time.time() + WEEK, "it lives longer")
+        clock.go_on(WEEK)
+        it.write("wake.example.com", "# 1\n")
+        it.wait_read(host, None)
+        it.wait_failure(url(host))
+
+
+# What hosts.toml names, and what its helper is asked for while it has nothing for any.
+QUESTIONS = {
+    "https://registry-1.docker.io": [
+        "https://index.docker.io/v1/",
+        "docker.io",
+        "https://docker.io",
+    ],
+    "https://r.example.com": ["r.example.com", "https://r.example.com"],
+    "https://r.example.com:443": ["r.example.com", "https://r.example.com"],
+    "https://r.example.com:5000": ["r.example.com:5000", "https://r.example.com:5000"],
+    "https://r.example.com:5000/v2/team": ["r.example.com:5000", "https://r.example.com:5000"],
+}
+
+
+@case("the names that a helper is asked for, in their order: up to a hit, or to an error")
+def questions():
+    with ExitStack() as stack:
+        it = stack.enter_context(scene(start=False))
+        helpers = {host: stack.enter_context(Helper()) for host in QUESTIONS}
+        for number, (host, helper) in enumerate(helpers.items()):
+            it.write(f"q{number}.example.com", table(host, helper=helper.name))
+        it.start()
+        for host, helper in helpers.items():
+            equal(it.wait_failure(host)["class"], "not found")
+            equal(helper.names, QUESTIONS[host], host)
+
+        def ask_all(number, word, wait):
+            """The answer to the question of that number; those before it have none."""
+            said = {}
+            for host, helper in helpers.items():
+                name = QUESTIONS[host][min(number, len(QUESTIONS[host]) - 1)]
+                helper.answer = answer_to(name, word)
+                said[host] = (name, len(helper.runs))
+            it.hosts.reload()
+            for at, (host, helper) in enumerate(helpers.items()):
+                wait(f"q{at}.example.com", host)
+                name, before = said[host]
+                names = QUESTIONS[host]
+                asked = helper.names[before:]
+                equal(asked, names[: names.index(name) + 1], f"{host}, {number}, {word}")
+
+        def hit(registry, host):
+            it.wait_read(registry, basic("alice", secret))
+            it.hosts.wait_header(host)
+
+        for number in range(3):
+            secret = f"hit-{number}"
+            ask_all(number, secret, hit)
+            ask_all(number, None, lambda _, host: it.wait_failure(host))
+
+
+def answer_to(name, secret):
+    """A helper that has a secret for one name, or an error (None), and nothing for others."""
+
+    def say(asked):
+        if asked != name:
+            return b"1" + NOT_FOUND.encode()
+        if secret is None:
+            return b"1the vault is sealed"
+        return b"0" + json.dumps({"ServerURL": "", "Username": "alice", "Secret": secret}).encode()
+
+    return say
+
+
+@case("pullkey whose rule names an exec backend: it cannot be run, and what to name is said")
+def exec_backend():
+    with Program() as program, scene() as it:
+        host = "exec.example.com"
+        backends = {"vault": {"type": "exec", "helper": program.name}}
+        rules = [{"match": host, "use": ["vault"]}]
+        it.hosts.configure({}, backends=backends, rules=rules)
+        it.write(host, table(url(host), helper="pullkey"))
+        found = it.wait_failure(url(host))
+        equal(
+            (found["class"], found["message"]),
+            (
+                "unsupported",
+                "vault: the process that asks here may run no program, so exec backends do not "
+                "work; name the helper itself as credHelper",
+            ),
+        )
+        equal(it.header(host), None)
+        # What the message advises works.
+        it.write(host, table(url(host), helper=program.name))
+        it.wait_read(host, basic(*CREDENTIAL))
+        it.expect_unharmed()
+
+
+@case("at the start each is asked at a moment of its own, not all of them in their order")
+def spread():
+    with scene(start=False) as it:
+        # Of one file, so that their order is known.
+        names = [f"r{number}.example.com" for number in range(64)]
+        it.helper.credentials.update(dict.fromkeys(names, CREDENTIAL))
+        it.write("all.example.com", *(it.table(name) for name in names))
+        it.start()
+        for name in names:
+            it.hosts.wait_header(url(name))
+        asked = [names.index(name) for name in it.helper.names if name in names]
+        equal(sorted(asked), list(range(len(names))))
+        turned = sum(a > b for at, a in enumerate(asked) for b in asked[at:])
+        # Moments by chance turn half of the pairs round; that 8 run at once turns round few.
+        check(turned > len(names) * (len(names) - 1) // 8, f"only {turned} pairs: {asked}")
 
 
 if ROOT:
