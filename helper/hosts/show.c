@@ -61,16 +61,15 @@ static int find_registry(const char *target, const char *registry, char *ret_nam
                      target, registry);
 }
 
-/* The user and password of a URL. */
-static int mask_user(struct mask *mask, const char *text, struct pullkey_error *error)
+/* The user and password of a URL. A host's may be a wrong one, whose password has a slash in it. */
+static int mask_user(struct mask *mask, const char *text, bool is_host, struct pullkey_error *error)
 {
-    const char *begin = strstr(text, "://");
-    size_t length;
+    const char *scheme = strstr(text, "://");
+    const char *begin = scheme ? scheme + 3 : text;
+    size_t length = is_host ? strlen(begin) : strcspn(begin, "/");
 
-    if (!begin)
+    if (!scheme && !is_host)
         return 0;
-    begin += 3;
-    length = strcspn(begin, "/");
     while (length > 0 && begin[length - 1] != '@')
         length--;
     return length > 1 ? mask_add(mask, begin, length - 1, error) : 0;
@@ -85,10 +84,11 @@ static int mask_item(struct mask *mask, const struct toml_item *item, bool is_se
     is_secret = is_secret || (item->key && hosts_key_is(item->key, "header")) ||
                 (item->key && item->kind != TOML_TABLE && check_is_secret_name(item->key));
     if (item->key)
-        r = mask_user(mask, item->key, error);
+        r = mask_user(mask, item->key, true, error);
     if (r == 0 && item->kind == TOML_STRING)
         r = is_secret ? mask_add(mask, item->string, item->string_length, error)
-                      : mask_user(mask, item->string, error);
+                      : mask_user(mask, item->string,
+                                  item->key && hosts_key_is(item->key, "server"), error);
     for (item = item->first; r == 0 && item; item = item->next)
         r = mask_item(mask, item, is_secret, error);
     return r;

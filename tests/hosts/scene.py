@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from contextlib import contextmanager
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -21,7 +21,7 @@ from helper import Helper
 from home import Home
 from hosts import HostsFile, basic, table, write_hosts
 from registry import wait_for
-from tap import equal
+from tap import check, equal
 
 GOOD, LINKED = "good.example.com", "linked.example.com:5000"
 OTHER = "other.example.com"
@@ -125,6 +125,20 @@ class Scene:
         """containerd sees what it would see without the daemon."""
         equal(self.read(host), self.read_source(host), host)
 
+    def expect_no_secret(self, secret, *commands):
+        """It is nowhere but in the rendered files; `commands` are more that must not say it."""
+        texts = {"output": self.hosts.output().encode()}
+        for name in ("status.json", "metrics.prom"):
+            texts[name] = self.home.read(f"run/pullkey/{name}").encode()
+        with open(self.hosts.log_path, "rb") as log:
+            texts["log"] = log.read()
+        for command in (("status",), ("status", "--json"), ("show", GOOD), *commands):
+            done = self.hosts.command(*command)
+            texts[" ".join(command)] = (done.stdout + done.stderr).encode()
+        for name, text in texts.items():
+            for form in forms(secret):
+                check(form not in text, f"the secret is in {name}: {text}")
+
     def inode(self, host):
         return os.stat(os.path.join(self.target, host, "hosts.toml")).st_ino
 
@@ -134,6 +148,16 @@ class Scene:
         for directory, names, files in os.walk(self.target):
             found += [n for n in names + files if n.startswith(".")]
         return found
+
+
+def forms(secret):
+    """As it is, in hexadecimal, and in base64 behind other text."""
+    raw = secret.encode()
+    yield raw
+    yield raw.hex().encode()
+    for offset in range(3):
+        coded = b64encode(b"x" * offset + raw)
+        yield coded[4 : len(coded) - 4]
 
 
 def decoded(header):
