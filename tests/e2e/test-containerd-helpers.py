@@ -6,6 +6,7 @@ long that is good for.
 import json
 import os
 import pwd
+import shlex
 import sys
 import time
 from base64 import b64encode, urlsafe_b64encode
@@ -21,6 +22,7 @@ from daemon import ROOT, helper_user
 from helper import Helper
 from hosts import basic, table
 from node import helped, named, node
+from passwordstore import PasswordStore
 from registry import Registry, wait_for
 from scenario import PASSWORD, USER
 from service import Gate
@@ -120,6 +122,38 @@ def google(version):
         it.hosts.reload()
         it.wait_no_header(url)
         it.expect_refused(it.reference(gate.address))
+
+
+def password_store(version):
+    """A helper of Debian's, with gpg and its agent behind it, as an account of its own."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        gate = stack.enter_context(Gate(registry, ("alice", "first")))
+        it = stack.enter_context(node(version, registry, start=False))
+        store = stack.enter_context(PasswordStore(it.home))
+        if store.account:
+            it.hosts.configure({"helper_user": store.account})
+        command = shlex.join(store.with_account([it.hosts.program]))
+        it.hosts.program = it.home.write("hosts", f'#!/bin/sh\nexec {command} "$@"\n')
+        os.chmod(it.hosts.program, 0o755)
+        url, reference = url_of(gate), it.reference(gate.address)
+        it.write(gate.address, table(url, helper="pass"), server=url)
+        # Under either of the names that it is asked for.
+        for number, name in enumerate((gate.address, url)):
+            store.store(name, "alice", "first")
+            if number == 0:
+                it.hosts.start()
+            it.hosts.reload()
+            it.wait_header(url)
+            gate.clear()
+            it.expect_pulled(reference)
+            check(("Basic", "alice", "first") in gate.credentials(), "it was not sent")
+            store.erase(name)
+            it.hosts.reload()
+            it.wait_no_header(url)
+            equal(it.hosts.host(url)["class"], "not found", "the class of the error")
+            it.expect_refused(reference)
+        it.expect_no_secret("first", b64encode(b"alice:first").decode())
 
 
 def jwt(expiry):
@@ -236,6 +270,7 @@ NAMES = [
     (f"{IMAGES} pulls at once", crowd),
 ]
 CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
+CASES += [(named(VERSIONS[0], "docker-credential-pass with gpg"), partial(password_store, VERSIONS[0]))]
 CASES += [("every containerd: tokens that expire", expiring_everywhere)]
 
 sys.exit(run())
