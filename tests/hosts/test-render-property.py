@@ -34,6 +34,7 @@ PROGRAM = os.path.abspath(sys.argv.pop(1))
 SEED = int(os.environ.get("HOSTS_SEED") or 20261125)
 CASES = int(os.environ.get("HOSTS_CASES") or 0)
 SECONDS, BATCH = 25, 1000
+VALUES = 20000
 ONE = CASES == 1
 HEADER = re.compile(r"(?:^|\.)[\[\s\"']*header\b", re.M | re.I)
 HELPER = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
@@ -155,6 +156,17 @@ def make_value(chance):
         "=",
     ]
     return "".join(chance.choice(parts) for _ in range(chance.randint(1, 8)))
+
+
+def ask_ours(lines, where):
+    """The answers of render-verdict to questions, which are lines."""
+    done = subprocess.run(
+        [PROGRAM], input="\n".join(lines) + "\n", capture_output=True, encoding="utf-8", check=False
+    )
+    check(done.returncode == 0, f"render-verdict: {done.returncode} {done.stderr}, {where}")
+    answers = done.stdout.splitlines()
+    equal(len(answers), len(lines), "answers")
+    return [json.loads(answer) for answer in answers]
 
 
 class Question:
@@ -391,19 +403,6 @@ class Place:
         self.counts[what] += 1
         self.examples.setdefault(what, seed)
 
-    def ask_ours(self, questions):
-        lines = "".join(question.line() + "\n" for question in questions)
-        done = subprocess.run(
-            [PROGRAM], input=lines, capture_output=True, encoding="utf-8", check=False
-        )
-        check(
-            done.returncode == 0,
-            f"render-verdict: {done.returncode} {done.stderr}, from {questions[0].seed}",
-        )
-        answers = done.stdout.splitlines()
-        equal(len(answers), len(questions), "answers")
-        return [json.loads(answer) for answer in answers]
-
     def ask_containerd(self, version, pairs):
         lines = "".join(json.dumps(pair) + "\n" for pair in pairs)
         env = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": "/nonexistent"}
@@ -486,7 +485,7 @@ class Place:
 
     def batch(self, seeds):
         questions = [Question(seed, self) for seed in seeds]
-        verdicts = self.ask_ours(questions)
+        verdicts = ask_ours([q.line() for q in questions], f"from {questions[0].seed}")
         for question, verdict in zip(questions, verdicts):
             if "text" in verdict:
                 question.write(question.new, verdict["text"])
@@ -544,6 +543,40 @@ def rendered():
     if not ONE:
         most = place.counts["containerd 2.3: the same, 1 headers more"]
         check(most > (seed - SEED) / 8, f"only {most} files with a header prove anything")
+
+
+SPECIAL = "\"'\\\n\r\t\b\f\x01\x1f\x7f\x80\u2028\ufeff\U0010ffff#=[]{}., \u00fc"
+
+
+def random_text(chance):
+    """Of any characters, most of them such that mean something to somebody."""
+    text = ""
+    for _ in range(chance.randint(1, 40)):
+        kind = chance.random()
+        if kind < 0.4:
+            text += chance.choice(SPECIAL)
+        elif kind < 0.8:
+            text += chr(chance.randint(1, 0x7F))
+        else:
+            text += chr(chance.randint(*chance.choice(((0xA0, 0x2FF), (0xFFF0, 0x1000F)))))
+    return text
+
+
+@case(f"{VALUES} random values: TOML has each as it is, as the header of its host and nothing else")
+def values():
+    chance = random.Random(SEED)
+    url = "https://registry.example.com"
+    file = f'server = "{url}"\n[host."{url}"]\ncredHelper = "pass"\n[host."{url}".x]\ny = 1\n'
+    wanted_tree = tomllib.loads(file)
+    question = {"registry": "registry.example.com", "directory": "/x", "text": file}
+    question |= {"config": '{"version":1}', "expiry": 0, "is_before_2_2": False}
+    for begin in range(0, VALUES, BATCH):
+        texts = [random_text(chance) for _ in range(BATCH)]
+        lines = [json.dumps({**question, "value": text}) for text in texts]
+        for text, answer in zip(texts, ask_ours(lines, f"value {begin}")):
+            check("text" in answer, f"{text!r}: {answer}")
+            wanted_tree["host"][url]["header"] = {"Authorization": text}
+            equal(tomllib.loads(answer["text"]), wanted_tree, repr(text))
 
 
 sys.exit(run())
