@@ -28,9 +28,10 @@ from registry import wait_for
 NUMBER = 5000
 HEADER = basic("bench", "x" * 50)
 EXPIRES = int(time.time()) + 40000
-RSS_KIB = 6 * 1024  # of the daemon, its libraries included, less the headers: the goal
+RSS_KIB = 6 * 1024  # of the daemon, its libraries included, less the headers, asserted
 OWN_KIB = 2560  # of that what no library has, asserted
 READY_SECONDS = 1
+STARTS = 3  # where its libraries lie by chance costs up to 40 KiB: the least of so many starts
 CPU_SECONDS = 2  # of being ready, asserted
 CALLS_FOR_EACH = 12  # of a registry that is linked for the first time: system calls
 ASK_RATIO = 8  # of the time of an empty C program, asserted
@@ -74,7 +75,20 @@ class Daemon:
         self.hosts.start()
         self.ready_seconds = time.monotonic() - began
         self.ready_cpu = self.cpu()
-        wait_for(lambda: self.hosts.status().get("registries") == NUMBER, "the status")
+        self.wait_status()
+
+    def restart(self):
+        self.hosts.restart()
+        self.wait_status()
+
+    def wait_status(self):
+        """Until this run has written one of all registries."""
+
+        def is_written():
+            status = self.hosts.status()
+            return (status.get("pid"), status.get("registries")) == (self.hosts.process.pid, NUMBER)
+
+        wait_for(is_written, "the status")
 
     @property
     def proc(self):
@@ -119,13 +133,17 @@ def ready():
 def memory():
     # Each is a block of its own with a length, as malloc rounds it.
     headers = NUMBER * ((len(HEADER) + 1 + 16 + 8 + 15) // 16 * 16) // 1024
-    peak, own = DAEMON.status("VmHWM"), DAEMON.status("RssAnon") - headers
+    own = DAEMON.status("RssAnon") - headers
+    peaks = [DAEMON.status("VmHWM") - headers]
+    for _ in range(1, STARTS):
+        DAEMON.restart()
+        peaks.append(DAEMON.status("VmHWM") - headers)
     tap.comment(
-        f"peak {peak} KiB, of that {headers} KiB of headers and {DAEMON.status('RssFile')} KiB of "
-        f"files: {peak - headers} KiB without headers, goal {RSS_KIB} KiB: "
-        f"{measure.verdict(peak - headers, RSS_KIB)}; its own are {own} KiB, limit {OWN_KIB} KiB"
+        f"peak without {headers} KiB of headers: {peaks} KiB, of that {DAEMON.status('RssFile')} KiB "
+        f"of files; limit {RSS_KIB} KiB; its own are {own} KiB, limit {OWN_KIB} KiB"
     )
-    tap.check(own <= OWN_KIB, f"{own} KiB")
+    tap.check(own <= OWN_KIB, f"its own: {own} KiB")
+    tap.check(min(peaks) <= RSS_KIB, f"all: {peaks} KiB")
 
 
 @tap.case("a change of one file renders that one alone")
