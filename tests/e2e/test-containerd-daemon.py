@@ -5,7 +5,9 @@ boots, and while a tool writes the source anew.
 
 import os
 import re
+import shlex
 import shutil
+import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -14,11 +16,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 
 from containerd import VERSIONS
-from daemon import program_path
-from helper import Helper
+from daemon import CONFIGURATION, ROOT, program_path
+from helper import PYTHON, Helper
 from hosts import table
 from node import helped, named, node
-from registry import Registry, wait_for
+from registry import Registry, die_with_parent, wait_for
 from scenario import MARKER, PASSWORD, USER, succeed
 from service import Gate
 from tap import CASES, check, equal, run
@@ -155,6 +157,87 @@ def boot(version):
         it.expect_pulled(it.helped)
 
 
+PORT = 4000
+CONNECTING = f"""\
+#!{PYTHON} -IS
+import _socket, errno, os
+connection = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+try:
+    connection.connect(("127.0.0.1", {PORT}))
+except OSError as error:
+    os._exit({{errno.ENETUNREACH: 7, errno.ECONNREFUSED: 8}}.get(error.errno, 9))
+os.write(1, connection.recv(65536))
+"""
+# SIOCSIFFLAGS with IFF_UP, and somebody who has the credential.
+NETWORK = f"""\
+import fcntl, socket, struct
+listener = socket.socket()
+fcntl.ioctl(listener, 0x8914, struct.pack("16sH14x", b"lo", 1))
+listener.bind(("127.0.0.1", {PORT}))
+listener.listen()
+while True:
+    with listener.accept()[0] as connection:
+        connection.sendall(b'{{"ServerURL":"","Username":"alice","Secret":"first"}}')
+"""
+
+
+class Connecting(Helper):
+    """It asks over the network, and its exit status tells why it cannot."""
+
+    def text(self):
+        return CONNECTING
+
+
+@contextmanager
+def network_of(process):
+    """The network of a process that has one of its own comes up, with the one who is asked."""
+    user = [] if ROOT else ["--user", "--preserve-credentials"]
+    words = ["nsenter", "--target", str(process.pid), *user, "--net", sys.executable, "-c", NETWORK]
+    with subprocess.Popen(words, preexec_fn=die_with_parent) as network:
+        try:
+            yield
+        finally:
+            network.kill()
+
+
+def offline(version):
+    """There is no network where the daemon is; later there is one."""
+    with ExitStack() as stack:
+        registry = stack.enter_context(Registry({USER: PASSWORD}))
+        gate = stack.enter_context(Gate(registry, ("alice", "first")))
+        helper = stack.enter_context(Connecting())
+        it = stack.enter_context(node(version, registry, start=False))
+        alone = ["unshare", "--net"]
+        if not ROOT:
+            # It is root there, and so is who runs the helper.
+            alone += ["--user", "--map-root-user"]
+            it.hosts.configure({"helper_user": "root"})
+            it.home.env["PULLKEY_CONFIG"] = os.path.join(it.home.path, CONFIGURATION)
+            it.home.env["PULLKEY_CACHE_DIR"] = it.home.directory("cache")
+        command = shlex.join([*alone, it.hosts.program])
+        it.hosts.program = it.home.write("alone", f'#!/bin/sh\nexec {command} "$@"\n')
+        os.chmod(it.hosts.program, 0o755)
+        url, reference = f"https://{gate.address}", it.reference(gate.address)
+        it.write(gate.address, table(url, helper=helper.name), server=url)
+        it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
+        it.write("public.example", table(it.url), server=it.url)
+        it.login()
+        it.hosts.start()
+        equal(sorted(os.listdir(it.hosts.target)), sorted(os.listdir(it.source)), "the target")
+        it.hosts.wait_failure(url, "failed with status 7")
+        it.expect_refused(reference)
+        it.wait_header()
+        it.expect_pulled()
+        # Without anybody's doing: the next try.
+        with network_of(it.hosts.process):
+            it.wait_header(url)
+        it.expect_pulled(reference)
+        # It is away again: what there is stays.
+        it.hosts.reload()
+        it.hosts.wait_failure(url, "failed with status 8")
+        it.expect_pulled(reference)
+
+
 def generate(it, *registries):
     """As k3s does at each of its starts: what it made goes, then it writes everything anew."""
     for name in os.listdir(it.source):
@@ -200,7 +283,8 @@ NAMES = [
     ("a generator that writes the source anew", generated),
     ("the program is replaced while it runs", upgrade),
     ("before the first start, and after a purge", purge),
-    ("a node that boots without a network", boot),
+    ("a node where nobody answers yet", boot),
+    ("a node that boots without a network", offline),
 ]
 CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
 

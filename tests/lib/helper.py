@@ -85,10 +85,13 @@ class Helper:
         self._server.server_close()
         shutil.rmtree(self._directory)
 
+    def text(self):
+        """Of the program."""
+        return PROGRAM.format(python=PYTHON, path=os.path.join(self._directory, "socket"))
+
     def install(self):
-        text = PROGRAM.format(python=PYTHON, path=os.path.join(self._directory, "socket"))
         with open(f"{self.program}.new", "x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(self.text())
         os.chmod(f"{self.program}.new", 0o755)
         os.rename(f"{self.program}.new", self.program)
 
