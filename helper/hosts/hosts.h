@@ -86,8 +86,9 @@ int hosts_target(const struct hosts_call *call, char *ret, struct pullkey_error 
 /* What is to be started, for messages. */
 const char *hosts_daemon(void);
 
-/* Makes the directory that the target stands in, with mode 0755, where it is missing. */
-int hosts_make_place(const char *target, struct pullkey_error *error);
+/* Makes the directory that the target stands in, with mode 0755, where it is missing. Refused where
+ * that is in the source. */
+int hosts_make_place(const char *target, const char *source, struct pullkey_error *error);
 
 int hosts_show(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_status(const struct hosts_call *call, struct pullkey_error *error);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "publish.h"
 
 int hosts_usage(struct pullkey_error *error, const char *format, ...)
 {
@@ -88,13 +89,14 @@ const char *hosts_daemon(void)
     return file_caller() == 0 ? "pullkey-hosts.service" : "\"pullkey hosts watch\"";
 }
 
-int hosts_make_place(const char *target, struct pullkey_error *error)
+int hosts_make_place(const char *target, const char *source, struct pullkey_error *error)
 {
     char parent[FILE_PATH_MAX];
     const char *slash = strrchr(target, '/');
+    int r = publish_check_place(target, source, error);
 
-    if (!slash || slash == target)
-        return 0;
+    if (r < 0 || !slash || slash == target)
+        return r;
     memcpy(mempcpy(parent, target, (size_t)(slash - target)), "", 1);
     if (mkdir(parent, 0755) < 0)
         return errno == EEXIST ? 0 : error_errno(error, errno, "cannot make %s", parent);

@@ -144,18 +144,46 @@ static int find_above(int directory, const struct stat *source)
     return -1;
 }
 
+static int refuse_place(const char *target, bool is_source, struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_INVALID,
+                     "%s is %s; the target must be a directory of its own, beside it or elsewhere",
+                     target, is_source ? "the source itself" : "in the source");
+}
+
 int publish_check_source(const struct publish *publish, struct pullkey_error *error)
 {
     struct stat source;
     int level = stat(publish->source_path, &source) < 0 ? -1 : find_above(publish->target, &source);
 
-    if (level < 0)
+    return level < 0 ? 0 : refuse_place(publish->target_path, level == 0, error);
+}
+
+/* The nearest directory above a path that is there. */
+static int open_above(const char *path)
+{
+    char above[FILE_PATH_MAX];
+    int fd = -1;
+
+    (void)snprintf(above, sizeof(above), "%s", path);
+    for (char *slash; fd < 0 && (slash = strrchr(above, '/'));) {
+        slash[slash == above] = '\0';
+        fd = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (slash == above)
+            break;
+    }
+    return fd;
+}
+
+int publish_check_place(const char *target, const char *source, struct pullkey_error *error)
+{
+    cleanup_fd int above = -1;
+    struct stat status;
+
+    if (stat(target, &status) == 0 || stat(source, &status) < 0)
         return 0;
-    if (publish->is_made)
-        (void)rmdir(publish->target_path);
-    return error_set(error, PULLKEY_INVALID,
-                     "%s is %s; the target must be a directory of its own, beside it or elsewhere",
-                     publish->target_path, level == 0 ? "the source itself" : "in the source");
+    above = open_above(target);
+    return above < 0 || find_above(above, &status) < 0 ? 0 : refuse_place(target, false, error);
 }
 
 bool publish_is_there(const struct publish *publish)
@@ -227,10 +255,11 @@ int publish_open(const char *target, const char *source, struct publish *ret,
                  struct pullkey_error *error)
 {
     struct publish publish = { .target = -1, .target_path = target, .source_path = source };
-    int r;
+    int r = publish_check_place(target, source, error);
 
-    publish.is_made = mkdir(target, 0700) == 0;
-    if (!publish.is_made && errno != EEXIST)
+    if (r < 0)
+        return r;
+    if (mkdir(target, 0700) < 0 && errno != EEXIST)
         return error_errno(error, errno, "cannot make %s", target);
     publish.target = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (publish.target < 0)

@@ -23,19 +23,20 @@ struct publish {
     int target; /* an open directory */
     const char *target_path;
     const char *source_path; /* absolute: where links lead */
-    bool is_made;            /* by publish_open: the directory was not there before */
 };
 
 /*
  * Opens the target, and makes it with mode 0700 if it is missing. It must belong to the caller, no
  * other account may enter it, it must hold nothing but what this program makes, and no other
  * process of this program may be at work on it. -PULLKEY_DENIED otherwise. The source is not looked
- * at: it may be on a file system that hangs.
+ * at where the target is there: it may be on a file system that hangs.
  */
 int publish_open(const char *target, const char *source, struct publish *ret,
                  struct pullkey_error *error);
-/* To be asked before anything is published: the target is not the source itself, nor in it.
- * One that was made for that is removed again. */
+/* To be asked before anything is made for a target: one that is missing would not be in the source,
+ * to which each directory in it is a registry. One that is there is not looked at. */
+int publish_check_place(const char *target, const char *source, struct pullkey_error *error);
+/* To be asked before anything is published: the target is not the source itself, nor in it. */
 int publish_check_source(const struct publish *publish, struct pullkey_error *error);
 void publish_close(struct publish *publish);
 

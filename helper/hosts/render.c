@@ -126,7 +126,7 @@ int hosts_render(const struct hosts_call *call, struct pullkey_error *error)
     if (r == 0 && access(source, F_OK) < 0)
         r = error_errno(error, errno, "cannot read %s", source);
     if (r == 0 && !call->values[HOSTS_TARGET])
-        r = hosts_make_place(target, error);
+        r = hosts_make_place(target, source, error);
     if (r == 0)
         r = hosts_load(&config, error);
     if (r == 0)

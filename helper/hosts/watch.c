@@ -164,7 +164,7 @@ static bool keep_target(struct watch *watch)
     serve_end(&watch->tree);
     tree_unpublish(&watch->tree);
     publish_close(&watch->publish);
-    r = hosts_make_place(watch->target, &error);
+    r = hosts_make_place(watch->target, watch->source, &error);
     if (r == 0)
         r = publish_open(watch->target, watch->source, &watch->publish, &error);
     if (r == 0)
@@ -478,7 +478,7 @@ static int find_places(const struct hosts_call *call, struct watch *watch,
     if (r == 0)
         r = hosts_target(call, watch->target, error);
     if (r == 0)
-        r = hosts_make_place(watch->target, error);
+        r = hosts_make_place(watch->target, watch->source, error);
     if (r == 0)
         r = status_directory(watch->target, watch->directory, error);
     if (r == 0 && over)

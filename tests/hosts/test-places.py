@@ -194,6 +194,19 @@ def no_directory():
             check(f"cannot make {place}/pullkey: No such file" in err, err)
 
 
+@case("a target of the variable that would be in the source is refused, and nothing is made")
+def in_source():
+    with User() as user:
+        user.write("home/.config", "of-home")
+        source = user.file("run")
+        for command in ("render", "watch"):
+            done = user.run(command, "--source", source, XDG_RUNTIME_DIR=source)
+            said = f"pullkey-hosts: {source}/pullkey/hosts is in the source; the target must be a"
+            equal(done[:2], (1, ""), command)
+            check(done[2].startswith(said), done[2])
+            equal(os.listdir(source), [], command)
+
+
 @case("options win over variables, and are relative to the working directory")
 def options():
     with User() as user:

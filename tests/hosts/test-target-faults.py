@@ -22,10 +22,10 @@ from watcher import Watcher
 enter()
 
 
-def refused(it, *words, source=None, target=None):
+def refused(it, *words, source=None, target=None, command="watch"):
     """A daemon of these directories does not start, and says why in one line."""
     done = subprocess.run(
-        [it.hosts.program, "watch", "--source", source or it.source]
+        [it.hosts.program, command, "--source", source or it.source]
         + ["--target", target or it.target],
         env=it.home.env,
         capture_output=True,
@@ -75,6 +75,11 @@ def foreign_targets():
         refused(it, "is in the source", target=os.path.join(it.source, "below/made"))
         equal(os.listdir(os.path.join(it.source, "below")), ["it"], "what is left of it")
         shutil.rmtree(os.path.join(it.source, "below"))
+        for command in ("watch", "render"):
+            for name in ("made", "made/it", "made/and/it", f"{GOOD}/it"):
+                target = os.path.join(it.source, name)
+                refused(it, "is in the source", target=target, command=command)
+                equal(everything(it.source), before, f"{command}: {name}")
         link = os.path.join(it.home.path, "link")
         os.symlink(it.source, link)
         refused(it, "is the source itself", target=link)
