@@ -84,8 +84,9 @@ const struct hosts_command hosts_commands[] = {
             "Finds credentials in hosts.toml, in containerd's config.toml and in the\n"
             "registries.yaml of k3s and RKE2, and shows how they move to pullkey's store:\n"
             "what each file becomes, with every secret masked. With --write it stores them,\n"
-            "reads them back, and then changes the files, each at once. With --root the\n"
-            "store is the one of the file system below DIR, with its key.\n",
+            "reads them back, and then changes the files, each at once. The daemon must run,\n"
+            "for containerd then gets the credentials from it. With --root the store is the\n"
+            "one of the file system below DIR, with its key.\n",
     },
 };
 

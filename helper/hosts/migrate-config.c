@@ -228,6 +228,7 @@ static int move_all(struct config_work *work, bool needs_target, struct pullkey_
     const struct node_setting setting = node_registry_setting(work->config, "config_path");
     const char *path = config_text_of(setting.item);
     bool was_unread = !path;
+    struct migrate_wait wait;
     int r = 0;
 
     if (!work->failed && has_old_settings(work)) {
@@ -246,15 +247,20 @@ static int move_all(struct config_work *work, bool needs_target, struct pullkey_
     }
     if (r < 0 || work->failed || !needs_target)
         return r;
-    if (path && strcmp(migrate_source(work->migrate), MIGRATE_OVERMOUNT_SOURCE) == 0)
-        path = NULL;
+    if (migrate_is_overmounted(work->migrate))
+        path = path ? NULL : HOSTS_SOURCE_DEFAULT;
     else
         path = path && strcmp(path, HOSTS_CONFIG_PATH) == 0 ? NULL : HOSTS_CONFIG_PATH;
     if (path)
         r = check_other(work, &setting, error);
     if (r < 0 || work->failed || (!path && work->gone_count == 0))
         return r;
-    return change_file(work, path, error);
+    wait = migrate_wait_for_daemon(work->migrate);
+    if (!wait.why)
+        return change_file(work, path, error);
+    work->failed = true;
+    return migrate_row(work->migrate, MIGRATE_PROBLEM, work->file->inner, 0, wait.hint, error,
+                       "what it says of registries stays for now, because %s", wait.why);
 }
 
 static int prepare(struct config_work *work, struct pullkey_error *error)

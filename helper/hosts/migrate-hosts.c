@@ -8,44 +8,6 @@
 #include "base/error.h"
 #include "core/credential.h"
 #include "helper-text.h"
-#include "hosts.h"
-
-/* A mount of its own: the place of one that is gone stays behind as an empty directory. */
-const char *migrate_source(const struct migrate *migrate)
-{
-    struct pullkey_error ignored;
-    struct stat above, status;
-
-    if (migrate->is_live &&
-        node_stat(migrate->node, MIGRATE_OVERMOUNT_SOURCE, &status, &ignored) == 0 &&
-        node_stat(migrate->node, MIGRATE_OVERMOUNT_SOURCE "/..", &above, &ignored) == 0 &&
-        S_ISDIR(status.st_mode) && status.st_dev != above.st_dev)
-        return MIGRATE_OVERMOUNT_SOURCE;
-    return HOSTS_SOURCE_DEFAULT;
-}
-
-static const struct node_config *find_config(const struct node *node)
-{
-    for (size_t i = 0; i < node->config_count; i++)
-        if (node->configs[i].owner == NODE_CONTAINERD)
-            return &node->configs[i];
-    return NULL;
-}
-
-bool migrate_must_wait(const struct migrate *migrate)
-{
-    const struct node_config *config = find_config(migrate->node);
-    struct node_setting setting;
-
-    if (!migrate->is_live || !config ||
-        strcmp(migrate_source(migrate), MIGRATE_OVERMOUNT_SOURCE) == 0)
-        return false;
-    setting = node_registry_setting(config, "config_path");
-    if (setting.item && setting.item->kind == TOML_STRING && setting.item->string[0] != '\0')
-        return strstr(setting.item->string, HOSTS_SOURCE_DEFAULT) != NULL;
-    /* The default from 2.2 on. */
-    return node_may_be_from(config, 2, 2, 0) && config->mirror_count == 0;
-}
 
 /* Why the header of a host stays, or NULL. */
 static const char *find_reason(const struct hosts_host *host)
@@ -159,7 +121,8 @@ static int examine_broken(struct migrate *migrate, const struct node_host_direct
 }
 
 static int examine_directory(struct migrate *migrate, const struct node_host_directory *directory,
-                             bool wait, bool *ret_moves, struct pullkey_error *error)
+                             const struct migrate_wait *wait, bool *ret_moves,
+                             struct pullkey_error *error)
 {
     const struct hosts_file *file = &directory->file;
     bool wanted[HOSTS_PER_FILE_MAX] = { false };
@@ -180,17 +143,14 @@ static int examine_directory(struct migrate *migrate, const struct node_host_dir
     if (r < 0 || !any)
         return r;
     *ret_moves = true;
-    if (wait)
-        return migrate_row(migrate, MIGRATE_PROBLEM, directory->inner, 0,
-                           "with config_path = \"" HOSTS_CONFIG_PATH
-                           "\" in its configuration restart containerd, then run this again",
-                           error,
-                           "the headers stay for now, because containerd reads this file itself");
+    if (wait->why)
+        return migrate_row(migrate, MIGRATE_PROBLEM, directory->inner, 0, wait->hint, error,
+                           "the headers stay for now, because %s", wait->why);
     return change(migrate, directory, wanted, &mark, error);
 }
 
-int migrate_hosts(struct migrate *migrate, const struct node_hosts *hosts, bool wait,
-                  bool *ret_moves, struct pullkey_error *error)
+int migrate_hosts(struct migrate *migrate, const struct node_hosts *hosts,
+                  const struct migrate_wait *wait, bool *ret_moves, struct pullkey_error *error)
 {
     int r = 0;
 

@@ -388,8 +388,11 @@ static int change(struct work *work, const struct migrate_mark *mark, struct pul
 }
 
 /* A running k3s would write the next config.toml without credentials, and pulls would fail. */
-static int refuse(struct work *work, struct pullkey_error *error)
+static int refuse(struct work *work, const struct migrate_wait *wait, struct pullkey_error *error)
 {
+    if (wait->why)
+        return migrate_row(work->migrate, MIGRATE_PROBLEM, work->yaml->inner, 0, wait->hint, error,
+                           "the credentials stay, because %s", wait->why);
     return migrate_row(work->migrate, MIGRATE_PROBLEM, work->yaml->inner, 0,
                        "set config_path = \"" HOSTS_CONFIG_PATH "\" in its template or in a "
                        "drop-in of it, restart it, and run this again",
@@ -401,6 +404,7 @@ static int refuse(struct work *work, struct pullkey_error *error)
 
 static int examine(struct work *work, struct pullkey_error *error)
 {
+    const struct migrate_wait wait = migrate_wait_for_daemon(work->migrate);
     const struct migrate_mark mark = migrate_mark(work->migrate);
     const cJSON *configs = member(work->yaml->json.root, "configs");
     int r = migrate_learn_json(work->migrate, work->yaml->json.root, error);
@@ -410,9 +414,9 @@ static int examine(struct work *work, struct pullkey_error *error)
         r = examine_host(work, host, error);
     if (r < 0 || work->gone_count == 0)
         return r;
-    if (work->migrate->is_live && !is_served(work)) {
+    if (wait.why || (work->migrate->is_live && !is_served(work))) {
         migrate_rollback(work->migrate, &mark);
-        return refuse(work, error);
+        return refuse(work, &wait, error);
     }
     return change(work, &mark, error);
 }

@@ -45,21 +45,18 @@ static const struct migrate_file *find_config(const struct migrate *migrate)
 static int add_notes(struct migrate *migrate, struct pullkey_error *error)
 {
     const struct migrate_file *config = find_config(migrate);
-    struct pullkey_error ignored;
-    struct stat status;
     int r = 0;
 
     if (!migrate->is_live && migrate->credential_count > 0)
         r = migrate_row(migrate, MIGRATE_NOTE, PULLKEY_STATEDIR "/store.key", 0,
                         "whoever has the image can read the credentials", error,
                         "the key of the store travels with this image");
-    if (r < 0 || !migrate->is_live || !config)
-        return r;
-    if (node_stat(migrate->node, HOSTS_CONFIG_PATH, &status, &ignored) == -PULLKEY_NOT_FOUND)
+    if (r == 0 && !migrate->is_live && (migrate->credential_count > 0 || config))
         r = migrate_row(migrate, MIGRATE_NOTE, HOSTS_CONFIG_PATH, 0,
-                        "start pullkey-hosts before containerd is restarted", error,
-                        "it is not there yet");
-    if (r == 0 && !migrate_containerd())
+                        "have pullkey-hosts.service start with the node", error,
+                        "containerd gets credentials only where pullkey-hosts runs, which cannot "
+                        "be known here");
+    if (r == 0 && migrate->is_live && config && !migrate_containerd())
         r = migrate_row(migrate, MIGRATE_NOTE, config->inner, 0,
                         "run it with the containerd of this node before that is restarted", error,
                         "no containerd was found, and so \"containerd config dump\" does not look "
@@ -70,11 +67,12 @@ static int add_notes(struct migrate *migrate, struct pullkey_error *error)
 static int plan(struct migrate *migrate, struct pullkey_error *error)
 {
     cleanup_node_hosts struct node_hosts hosts = { 0 };
+    const struct migrate_wait wait = migrate_wait_for_reader(migrate);
     bool moves = false;
     int r = node_hosts_read(migrate->node, migrate_source(migrate), NULL, &hosts, error);
 
     if (r == 0)
-        r = migrate_hosts(migrate, &hosts, migrate_must_wait(migrate), &moves, error);
+        r = migrate_hosts(migrate, &hosts, &wait, &moves, error);
     if (r == 0)
         r = migrate_config(migrate, &hosts, moves, error);
     for (size_t i = 0; r == 0 && i < migrate->node->yaml_count; i++)

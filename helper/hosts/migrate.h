@@ -185,13 +185,25 @@ int migrate_learn_json(struct migrate *migrate, const cJSON *tree, struct pullke
 /* The directory of hosts.toml that pullkey serves. */
 const char *migrate_source(const struct migrate *migrate);
 
-/* containerd runs and reads the source itself: without a header it would have no credential. */
-bool migrate_must_wait(const struct migrate *migrate);
+/* That is what is mounted below pullkey's own directory, which hides it. */
+bool migrate_is_overmounted(const struct migrate *migrate);
+
+/* Why a credential that works must stay for now, and what to do; all NULL where it need not. */
+struct migrate_wait {
+    const char *why, *hint;
+};
+
+/* Until the daemon runs, and what containerd is told to read is what it makes. Of a node that does
+ * not run nothing of that is known: nothing waits. */
+struct migrate_wait migrate_wait_for_daemon(const struct migrate *migrate);
+
+/* The same, or until containerd no longer reads the source itself. */
+struct migrate_wait migrate_wait_for_reader(const struct migrate *migrate);
 
 /* `ret_moves`: a header goes, so containerd must read what pullkey makes of the directory. With
  * `wait` it goes with the next run. */
-int migrate_hosts(struct migrate *migrate, const struct node_hosts *hosts, bool wait,
-                  bool *ret_moves, struct pullkey_error *error);
+int migrate_hosts(struct migrate *migrate, const struct node_hosts *hosts,
+                  const struct migrate_wait *wait, bool *ret_moves, struct pullkey_error *error);
 int migrate_config(struct migrate *migrate, const struct node_hosts *hosts, bool needs_target,
                    struct pullkey_error *error);
 int migrate_yaml(struct migrate *migrate, const struct node_yaml *yaml,

@@ -283,6 +283,13 @@ void publish_close(struct publish *publish)
     close_fd(&publish->target);
 }
 
+bool publish_is_held(const char *target)
+{
+    cleanup_fd int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd >= 0 && publish_is_at_work(fd);
+}
+
 /* NEW_ENTRY takes the place of a registry, whatever stands there. */
 static int exchange(const struct publish *publish, const char *name, struct pullkey_error *error)
 {

@@ -42,6 +42,8 @@ void publish_close(struct publish *publish);
 
 /* A process of this program is at work on an open target: it holds a lock on it. */
 bool publish_is_at_work(int target);
+/* The same of one by its path: the daemon runs. */
+bool publish_is_held(const char *target);
 
 /* The registry is what the source has. */
 int publish_link(const struct publish *publish, const char *name, struct pullkey_error *error);

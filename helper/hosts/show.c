@@ -151,17 +151,6 @@ int hosts_show(const struct hosts_call *call, struct pullkey_error *error)
     return output_buffer(&masked, error);
 }
 
-/* The daemon holds a lock on its target. */
-static bool is_running(const char *target)
-{
-    int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool held = fd >= 0 && publish_is_at_work(fd);
-
-    if (fd >= 0)
-        (void)close(fd);
-    return held;
-}
-
 static double number(const cJSON *object, const char *key)
 {
     const cJSON *item = json_member(object, key);
@@ -328,7 +317,7 @@ int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
         r = read_status(target, &json, &text, error);
     if (r < 0)
         return r;
-    running = is_running(target);
+    running = publish_is_held(target);
     entries = json_member(json.root, "entries");
     if (call->values[HOSTS_JSON]) {
         if (!cJSON_AddBoolToObject(json.root, "running", running))

@@ -8,16 +8,15 @@ start with what is there, and the next run ends where an undisturbed one would h
 import concurrent.futures
 import errno
 import os
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import BASIC, CERTS, CONFIG, CRI, MARKER, PROGRAM
-from registry import find_program
+from live import case_of_root
+from node import BASIC, CERTS, CONFIG, CRI, MARKER
 from tap import Skip, case, check, comment, equal, run
-from template import FORMS, K3S, KEY, STORE, TARGET, Template
+from template import FORMS, K3S, KEY, STORE, Template
 
 TOOL = os.environ["SYSCALL_FAULT"]
 HEADER = CERTS + "/registry.corp.example/hosts.toml"
@@ -208,11 +207,6 @@ def at_once():
             check_next(tree)
 
 
-def case_of_root(name):
-    """Where mounts can be made. Everybody else has one test fewer."""
-    return case(name) if os.geteuid() == 0 else lambda function: function
-
-
 @case_of_root("a tree that cannot be written to is left as it is")
 def read_only():
     with Template(FILES) as tree:
@@ -223,98 +217,6 @@ def read_only():
         equal(done.returncode, 1, done.stderr)
         check(b"Read-only" in done.stderr, done.stderr)
         equal(tree.files(), {inner: text.encode() for inner, text in FILES.items()}, "the files")
-
-
-# -- A node that runs ----------------------------------------------------------------------------
-
-MOUNTS = """
-for place in /etc /var/lib; do
-    mkdir -p "$1$place" && mount --bind "$1$place" $place || exit 77
-done
-shift
-exec "$@"
-"""
-
-
-# A file that cannot be executed, in the place of each program.
-HIDE = """
-place=$(mktemp) && chmod 0600 "$place"
-for program in /usr/local/bin /usr/bin /usr/local/sbin /usr/sbin; do
-    test ! -e $program/containerd || mount --bind "$place" $program/containerd || exit 77
-done
-rm "$place"
-"""
-
-
-def live(tree, *words, before=""):
-    """As on the node itself: the root is "/"."""
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", before + MOUNTS, "sh", tree.root, PROGRAM, "migrate", *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        env=tree.environment(),
-    )
-    if done.returncode == 77 or b"unshare:" in done.stderr:
-        raise Skip("no mounts here")
-    for form in FORMS:
-        check(form not in done.stdout + done.stderr, "a secret is in the output")
-    return done
-
-
-@case_of_root("on a running node a header stays until containerd reads what pullkey makes")
-def waits():
-    config = f'version = 2\n[{CRI}.registry]\n  config_path = "{CERTS}"\n'
-    with Template({HEADER: FILES[HEADER], CONFIG: config}) as tree:
-        done = live(tree, "--write")
-        equal(done.returncode, 1, done.stderr)
-        equal(tree.read(HEADER), FILES[HEADER], "the header")
-        equal(tree.read(CONFIG), config.replace(CERTS, TARGET), "config.toml")
-        check(b"Restart containerd" in done.stdout, done.stdout)
-        done = live(tree, "--write")
-        equal((done.returncode, done.stderr), (0, b""), done.stdout)
-        check("credHelper" in tree.read(HEADER), "the header goes with the second run")
-        tree.check_clean()
-
-
-@case_of_root("containerd is asked before config.toml changes, and refuses what it cannot read")
-def asked():
-    find_program("containerd")
-    # It is no duration, which only containerd knows.
-    config = FILES[CONFIG] + f'[{CRI}.containerd]\n  snapshotter = 5\n'
-    with Template({CONFIG: config}) as tree:
-        done = live(tree, "--write")
-        equal(done.returncode, 1, done.stdout)
-        check(b"config dump" in done.stderr, done.stderr)
-        equal(tree.read(CONFIG), config, "config.toml")
-        check(not [name for name in tree.files() if "pullkey-new" in name], "nothing is left")
-    with Template({CONFIG: FILES[CONFIG]}) as tree:
-        done = live(tree, "--write")
-        equal((done.returncode, done.stderr), (0, b""), done.stdout)
-        tree.check_clean()
-
-
-@case_of_root("without a containerd, the one of k3s looks at config.toml; where there is none, that is said")
-def not_asked():
-    refuses = '#!/bin/sh\ntest "$1 $3 $4" = "--config config dump" && exit 1\n'
-    program = "/var/lib/rancher/k3s/data/current/bin/containerd"
-    said = b"no containerd was found"
-    with Template({CONFIG: FILES[CONFIG]}) as tree:
-        tree.put(program, refuses)
-        os.chmod(tree.path(program), 0o755)
-        done = live(tree, "--write", before=HIDE)
-        equal((done.returncode, said in done.stdout), (1, False), done.stdout)
-        check((program + " config dump refuses").encode() in done.stderr, done.stderr)
-        equal(tree.read(CONFIG), FILES[CONFIG], "config.toml")
-        os.unlink(tree.path(program))
-        for words in ((), ("--write",)):
-            done = live(tree, *words, before=HIDE)
-            equal((done.returncode, done.stderr), (0, b""), done.stdout)
-            equal(done.stdout.count(said), 1, done.stdout)
-        tree.check_clean()
-    if os.access("/usr/bin/containerd", os.X_OK):
-        with Template({CONFIG: FILES[CONFIG]}) as tree:
-            check(said not in live(tree).stdout, "there is one")
 
 
 sys.exit(run())
