@@ -18,6 +18,7 @@ STORE = "/etc/pullkey/auth.cms"
 KEY = "/var/lib/pullkey/store.key"
 HELPER = os.path.join(os.environ["PULLKEY_BINDIR"], "docker-credential-pullkey")
 K3S = "/etc/rancher/k3s/registries.yaml"
+HAS_YAML = any("yaml.so" in names for _, _, names in os.walk(os.environ["PULLKEY_MODULES"]))
 
 
 def basic(user, secret):

@@ -16,11 +16,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from live import case_of_root
 from node import BASIC, CERTS, CONFIG, CRI, MARKER
 from tap import Skip, case, check, comment, equal, run
-from template import FORMS, K3S, KEY, STORE, Template
+from template import FORMS, HAS_YAML, K3S, KEY, STORE, Template
 
 TOOL = os.environ["SYSCALL_FAULT"]
 HEADER = CERTS + "/registry.corp.example/hosts.toml"
-HAS_YAML = any("yaml.so" in names for _, _, names in os.walk(os.environ["PULLKEY_MODULES"]))
 
 FILES = {
     HEADER: '[host."https://registry.corp.example"]\n'

@@ -11,7 +11,7 @@ from live import MADE, OVER, OVERMOUNT, case_of_root, daemon, in_memory, migrate
 from node import BASIC, CERTS, CONFIG, CRI, MARKER
 from registry import find_program, wait_for
 from tap import case, check, equal, run
-from template import K3S, TARGET, Template
+from template import HAS_YAML, K3S, TARGET, Template
 
 HOST = "registry.corp.example"
 HEADER = f"{CERTS}/{HOST}/hosts.toml"
@@ -34,7 +34,6 @@ YAML = f"""configs:
       username: k3s
       password: {MARKER}-k3s
 """
-HAS_YAML = any("yaml.so" in names for _, _, names in os.walk(os.environ["PULLKEY_MODULES"]))
 
 # A file that cannot be executed, in the place of each program.
 HIDE = """
