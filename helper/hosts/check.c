@@ -58,6 +58,23 @@ static int add_root(struct check *check, const struct node_config *config, const
     return 0;
 }
 
+/* What k3s and RKE2 write beside their config.toml is the source wherever that leads. */
+static int add_managed_root(struct check *check, const struct node_config *config,
+                            struct pullkey_error *error)
+{
+    const int length = (int)(strrchr(config->inner, '/') - config->inner);
+    struct pullkey_error ignored;
+    char inner[FILE_PATH_MAX];
+    struct stat status;
+
+    if (config->owner == NODE_CONTAINERD ||
+        snprintf(inner, sizeof(inner), "%.*s/certs.d", length, config->inner) >=
+            (int)sizeof(inner) ||
+        node_stat(&check->node, inner, &status, &ignored) < 0)
+        return 0;
+    return add_root(check, config, inner, error);
+}
+
 static int add_roots(struct check *check, struct pullkey_error *error)
 {
     int r = 0;
@@ -68,6 +85,8 @@ static int add_roots(struct check *check, struct pullkey_error *error)
         r = check_paths_read(&check->node.configs[i], &paths, error);
         for (size_t j = 0; r == 0 && j < paths.count; j++)
             r = add_root(check, &check->node.configs[i], paths.items[j], error);
+        if (r == 0)
+            r = add_managed_root(check, &check->node.configs[i], error);
     }
     if (r == 0)
         r = add_root(check, NULL, HOSTS_SOURCE_OVERMOUNTED, error);

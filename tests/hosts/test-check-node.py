@@ -58,6 +58,14 @@ trap("a helper for a file that is refused", "2.1.0",
 trap("a helper for a registry that k3s does not know", None,
      {K3S_CONFIG: config(TARGET, 3, IMAGES), **maps("https://a.example")},
      ("managed-k3s", K3S_CONFIG, None, N), ("helper-without-file", A, None, W))
+K3S_CERTS = os.path.dirname(K3S_CONFIG) + "/certs.d/a.example/hosts.toml"
+trap("a helper for a registry that k3s has written, where containerd reads what pullkey makes", None,
+     {K3S_CONFIG: config(TARGET, 3, IMAGES), K3S_CERTS: PLAIN,
+      **maps("https://a.example", "https://b.example")},
+     ("managed-k3s", K3S_CONFIG, None, N),
+     ("helper-without-file", K3S_CERTS.replace("a.example", "b.example"), None, W))
+
+
 def denies(*readers):
     return {MAP: json.dumps({"version": 1, "containerd": {"readers_policy": "deny", "readers": readers}})}
 
