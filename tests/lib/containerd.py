@@ -47,7 +47,6 @@ disabled_plugins = [{disabled}]
   content_sharing_policy = "isolated"
 """
 
-# The transfer service unpacks what it pulls only with a snapshotter that it has an entry for.
 VERSION_3 = """\
 [plugins."io.containerd.cri.v1.images"]
   snapshotter = "native"
@@ -58,6 +57,10 @@ VERSION_3 = """\
   restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
   conf_dir = "{home}/containerd/cni"
+"""
+
+# The transfer service unpacks what it pulls only with a snapshotter that it has an entry for.
+FROM_2_0 = """\
 [plugins."io.containerd.image-verifier.v1.bindir"]
   bin_dir = "{home}/containerd/verifiers"
 [[plugins."io.containerd.transfer.v1.local".unpack_config]]
@@ -153,9 +156,18 @@ class Containerd:
         self.stop()
         self.start()
 
+    @property
+    def newest_schema(self):
+        return 3 if self.version >= (2, 0) else 2
+
+    @property
+    def schema(self):
+        """Of config.toml."""
+        return self.newest_schema
+
     def configuration(self):
-        schema = 3 if self.version >= (2, 0) else 2
-        text = f"version = {schema}\n{COMMON}{VERSION_3 if schema == 3 else VERSION_2}"
+        text = f"version = {self.schema}\n{COMMON}{VERSION_3 if self.schema == 3 else VERSION_2}"
+        text += FROM_2_0 if self.newest_schema == 3 else ""
         return text.format(
             home=self.home.path,
             socket=self.socket,
@@ -163,7 +175,7 @@ class Containerd:
             config_path=self.config_path,
             settings=self.settings.replace("\n", "\n  "),
             architecture=ARCHITECTURES.get(platform.machine(), platform.machine()),
-            disabled=", ".join(f'"{name}"' for name in UNWANTED[schema]),
+            disabled=", ".join(f'"{name}"' for name in UNWANTED[self.newest_schema]),
         )
 
     def log(self):
