@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of packaging/containerd, and what the README gives k3s, as a real containerd reads them.
+"""The files of packaging/containerd, as a real containerd reads them.
 Nothing is replaced in them but names of registries and the path of what is rendered.
 """
 
@@ -17,7 +17,7 @@ from helper import Helper
 from hosts import k3s_hosts
 from node import named, node
 from registry import Registry
-from scenario import PASSWORD, README, REPOSITORY, USER
+from scenario import PASSWORD, REPOSITORY, USER
 from service import Gate
 from tap import CASES, check, equal, run
 
@@ -27,7 +27,6 @@ NOWHERE = "https://127.0.0.1:1"
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
 ANY = re.compile("failed to")
 TABLE = re.compile(r'^\[plugins\."[^\n]*"\.registry\]\n  config_path = "[^"\n]*"\n', re.M)
-HEREDOC = re.compile(r"^cat >\$k3s/config-v3.toml.d/pullkey.toml <<'END'\n(.*?)^END$", re.M | re.S)
 
 
 def sample(*parts, words):
@@ -64,6 +63,8 @@ class EditedNewer(Edited):
 class Importing(Containerd):
     """config-2.toml is a file that config.toml imports."""
 
+    name = "config-2.toml"
+
     def configuration(self):
         text, count = TABLE.subn(self.own_table(), super().configuration())
         equal(count, 1, "tables of the registry in the test's own configuration")
@@ -74,20 +75,17 @@ class Importing(Containerd):
         return ""
 
     def imported(self):
-        return sample("config-2.toml", words={RENDERED: self.config_path})
+        return sample(self.name, words={RENDERED: self.config_path})
 
 
 class K3s(Importing):
-    """k3s' config.toml names its own directory; what the README adds is imported after it."""
+    """k3s' config.toml names its own directory; config-k3s.toml is imported after it."""
+
+    name = "config-k3s.toml"
 
     def own_table(self):
         source = os.path.join(self.home.path, "certs.d")
         return f'[plugins."io.containerd.cri.v1.images".registry]\n  config_path = "{source}"\n'
-
-    def imported(self):
-        with open(README, encoding="utf-8") as file:
-            text = HEREDOC.search(file.read())[1]
-        return replaced(text, {RENDERED: self.config_path})
 
 
 def put(it, directory, name, words):
@@ -181,7 +179,7 @@ CONFIGURATIONS = [
     ("2.3", "config-2.toml, in a file that is imported", Importing),
 ]
 CASES += [(named(v, name), partial(configured, v, kind)) for v, name, kind in CONFIGURATIONS]
-CASES += [(named("2.3", "the README's lines for k3s"), partial(k3s, "2.3"))]
+CASES += [(named("2.3", "config-k3s.toml, in a file that is imported"), partial(k3s, "2.3"))]
 NAMES = [("certs.d of mirrors", mirrors), ("certs.d of ECR", ecr)]
 CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
 

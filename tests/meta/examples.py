@@ -83,6 +83,12 @@ def check_config_path(text, plugin, version=None):
     tap.equal(found, {"plugins": {plugin: {"registry": {"config_path": "/run/pullkey/certs.d"}}}})
 
 
+def sample(name):
+    """A file of packaging/containerd without its comment."""
+    with open(os.path.join(ROOT, "packaging", "containerd", name), encoding="utf-8") as file:
+        return "".join(line for line in file if not line.startswith("#"))
+
+
 IMAGES = "io.containerd.cri.v1.images"
 
 
@@ -93,6 +99,7 @@ def containerd():
     ):
         (text,) = blocks("toml", heading)
         check_config_path(text, plugin, version)
+        tap.equal(text, sample(f"config-{version - 1}.toml"))
     (text,) = blocks("toml", "Set-up of a node")
     with Home() as home:
         instance = {"type": "file", "encryption": "none", "path": f"{home.path}/store/auth.json"}
@@ -119,7 +126,9 @@ def k3s():
         for _ in range(2):
             home.succeed(["sh", "-eu", "-c", text])
         place = f"{home.path}/var/lib/rancher/k3s/agent/etc/containerd"
-        check_config_path(home.read(f"{place}/config-v3.toml.d/pullkey.toml"), IMAGES, 3)
+        made = home.read(f"{place}/config-v3.toml.d/pullkey.toml")
+        check_config_path(made, IMAGES, 3)
+        tap.equal(made, sample("config-k3s.toml"))
         lines = home.read("etc/tmpfiles.d/pullkey.conf").splitlines()
         tap.check(f"L /run/pullkey/certs.d - - - - {place}/certs.d" in lines, lines)
         drop_in = home.read("etc/systemd/system/pullkey-hosts.service.d/k3s.conf")

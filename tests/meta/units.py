@@ -256,6 +256,7 @@ def configurations():
     for name, plugin in (
         ("config-1.toml", "io.containerd.grpc.v1.cri"),
         ("config-2.toml", "io.containerd.cri.v1.images"),
+        ("config-k3s.toml", "io.containerd.cri.v1.images"),
     ):
         with open(os.path.join(SHARE, "examples", "containerd", name), "rb") as file:
             found = tomllib.load(file)
