@@ -58,7 +58,7 @@ void file_caller_changed(void)
     caller_has_changed = true;
 }
 
-static bool is_trusted_owner(uid_t owner)
+bool file_is_trusted_owner(uid_t owner)
 {
     if (owner == 0 || owner == file_caller())
         return true;
@@ -68,7 +68,7 @@ static bool is_trusted_owner(uid_t owner)
 static int check_ours(const struct stat *status, const char *path, unsigned int flags,
                       struct pullkey_error *error)
 {
-    if (!is_trusted_owner(status->st_uid))
+    if (!file_is_trusted_owner(status->st_uid))
         return error_set(error, PULLKEY_DENIED,
                          "%s belongs to user %u: it must belong to you or to root", path,
                          (unsigned int)status->st_uid);
@@ -173,7 +173,7 @@ int file_directory_open(const char *path, struct file_directory *ret, struct pul
         (void)error_errno(error, errno, "cannot examine %s", path);
         goto fail;
     }
-    if (!is_trusted_owner(status.st_uid)) {
+    if (!file_is_trusted_owner(status.st_uid)) {
         (void)error_set(error, PULLKEY_DENIED,
                         "%s belongs to user %u: it must belong to you or to root", path,
                         (unsigned int)status.st_uid);
@@ -341,7 +341,7 @@ static int make_directory(const char *path, uid_t *owner, struct pullkey_error *
         return 0;
     }
     /* A directory of root's in somebody else's home would shut that user out. */
-    if (!is_trusted_owner(*owner))
+    if (!file_is_trusted_owner(*owner))
         return error_set(
             error, PULLKEY_DENIED,
             "%s is not made: the directory above it belongs to user %u, and must belong "

@@ -94,6 +94,9 @@ int file_place(enum file_place place, char *ret, struct pullkey_error *error);
 uid_t file_caller(void);
 void file_caller_changed(void);
 
+/* Root, the caller, or what a user namespace shows in their place. */
+bool file_is_trusted_owner(uid_t owner);
+
 /* The caller's home directory, as above. */
 int file_home(char *ret, struct pullkey_error *error);
 

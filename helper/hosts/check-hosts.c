@@ -456,5 +456,6 @@ void check_hosts(struct check *check, const struct check_root *root)
         check_host_files(check, root, &root->hosts.directories[i]);
     }
     check_entries(check, root);
+    check_trust(check, root);
     check_earlier_default(check, root);
 }

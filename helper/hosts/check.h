@@ -78,6 +78,7 @@ void check_no_table(struct check *check, const struct check_root *root,
                     const struct node_host_directory *directory);
 void check_entries(struct check *check, const struct check_root *root);
 void check_secrets(struct check *check, const struct node_host_directory *directory);
+void check_trust(struct check *check, const struct check_root *root);
 void check_yaml(struct check *check, const struct node_yaml *yaml);
 void check_target(struct check *check);
 /* What config_path names is filled by a service; `setting` is that key. */

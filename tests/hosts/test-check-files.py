@@ -3,11 +3,13 @@
 
 import base64
 import os
+import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import BASIC, CERTS, MARKER, Node
+from node import BASIC, CERTS, CONFIG, MARKER, PROGRAM, Node
 from tap import case, check, equal, run
 from traps import A, DEFAULT, E, HELPER, HUB, N, PLAIN, R, TARGET, W, header, reads, trap
 
@@ -190,6 +192,56 @@ trap("no server for a registry with a name like a scheme", "2.1.0",
      {**R, CERTS + "/httpd.example/hosts.toml": '[host."https://httpd.example"]\n'})
 trap("a header with an identity token", "2.1.0", {**R, A: header(f'"Basic {IDENTITY}"')},
      ("header-identity-token", A, 2, E), ("plaintext-header", A, 2, E))
+
+
+# -- Who may write -------------------------------------------------------------------------------
+
+def problem_of_render(node):
+    """What a render of the node's hosts directories says of its one file."""
+    target = node.path("/target")
+    done = subprocess.run([PROGRAM, "render", f"--source={node.path(CERTS)}", f"--target={target}"],
+                          capture_output=True, text=True, timeout=60, env={**os.environ, "PULLKEY_CONFIG_JSON": EMPTY})
+    shutil.rmtree(target)
+    lines = (done.stdout + done.stderr).splitlines()
+    return [line for line in lines if "others may write" in line or "belongs" in line]
+
+
+EMPTY = '{"version": 1, "default": []}'
+UNTRUSTED = ("hosts-file-untrusted", A, None, E)
+
+
+@case("a hosts.toml that others may write to, or that is somebody's, is refused by render, and named")
+def trust():
+    with Node({**reads(TARGET), A: HELPER}, "2.1.0") as node:
+        path = node.path(A)
+        for mode, expected in ((0o644, []), (0o666, [UNTRUSTED]), (0o620, [UNTRUSTED]), (0o602, [UNTRUSTED]),
+                               (0o600, [])):
+            os.chmod(path, mode)
+            equal(node.findings(), expected, oct(mode))
+            equal(len(problem_of_render(node)), len(expected), oct(mode))
+        os.chmod(path, 0o666)
+        (found,) = node.report()[1]["findings"]
+        check("0666" in found["text"] and found["fix"].startswith("chmod go-w"), found)
+        os.chmod(path, 0o644)
+        if os.geteuid() == 0:  # who alone can give a file away
+            os.chown(path, 12345, -1)
+            equal(node.findings(), [UNTRUSTED])
+            equal(len(problem_of_render(node)), 1)
+            (found,) = node.report()[1]["findings"]
+            check("user 12345" in found["text"] and found["fix"].startswith("chown root"), found)
+
+
+@case("a directory that others may write to, or that is somebody's")
+def trusted_directories():
+    with Node({**R, A: PLAIN}, "2.1.0") as node:
+        for place in (CERTS, D):
+            for mode, count in ((0o755, 0), (0o777, 1), (0o1777, 1), (0o775, 1), (0o700, 0)):
+                os.chmod(node.path(place), mode)
+                equal(node.findings(), [("directory-untrusted", place, None, W)] * count, f"{place} {mode:o}")
+            if os.geteuid() == 0:
+                os.chown(node.path(place), 12345, -1)
+                equal(node.findings(), [("directory-untrusted", place, None, W)])
+                os.chown(node.path(place), 0, -1)
 
 
 @case("what a link to nothing means depends on _default")
