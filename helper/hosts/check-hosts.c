@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "render-text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -39,6 +40,17 @@ enum output_level check_level(const struct check *check, const struct check_root
                               enum output_level level)
 {
     return check_release_is_known(check, root) ? level : OUTPUT_NOTE;
+}
+
+bool check_is_rendered(const struct check *check, const struct check_root *root,
+                       const struct hosts_file *file)
+{
+    bool is_managed = false;
+
+    for (size_t i = 0; i < file->host_count; i++)
+        is_managed = is_managed || hosts_host_is_managed(&file->hosts[i]);
+    return is_managed && check->reads_target && !root->config &&
+           strcmp(root->hosts.inner, check_source(check)) == 0;
 }
 
 /* -- Keys ------------------------------------------------------------------------------------- */
@@ -104,14 +116,20 @@ static void check_auth_keys(struct check *check, const char *path, const struct 
 
 /* -- Hosts ------------------------------------------------------------------------------------ */
 
-static void check_capabilities(struct check *check, const struct check_root *root, const char *path,
+static void check_capabilities(struct check *check, const struct check_root *root,
+                               const struct node_host_directory *directory,
                                const struct hosts_host *host)
 {
+    /* Where the daemon finds the release as well. */
+    bool is_removed =
+        check_release_is_known(check, root) && check_is_rendered(check, root, &directory->file);
+    const char *path = directory->path;
     const struct toml_item *list = hosts_member(host->table, "capabilities");
 
     if (!list)
         return;
-    if (hosts_has_capability(host, "referrers") && check_may_be_before(check, root, 2, 2, 0))
+    if (hosts_has_capability(host, "referrers") && !is_removed &&
+        check_may_be_before(check, root, 2, 2, 0))
         check_at(check, check_level(check, root, OUTPUT_ERROR), "referrers-before-2.2", path, list,
                  "remove \"referrers\"; without capabilities a host has all of them",
                  "containerd before 2.2 ignores the whole file for the capability \"referrers\", "
@@ -271,7 +289,7 @@ static void check_host(struct check *check, const struct check_root *root,
     check_keys(check, directory->path, host->table, host->is_server, name);
     check_auth_keys(check, directory->path, host->table);
     check_scheme(check, directory->path, host);
-    check_capabilities(check, root, directory->path, host);
+    check_capabilities(check, root, directory, host);
     check_dial_timeout(check, root, directory->path, host);
     check_insecure(check, directory->path, host, name);
     check_bearer(check, root, directory->path, host, name);
@@ -353,7 +371,8 @@ void check_host_files(struct check *check, const struct check_root *root,
         check_host(check, root, directory, &file->hosts[i]);
     check_host_tables(check, root, directory);
     if (file->toml.root->first && file->host_count <= 1 && !(hosts && hosts->first) &&
-        check_may_be_before(check, root, 1, 7, 32))
+        check_may_be_before(check, root, 1, 7, 32) &&
+        !(check_is_rendered(check, root, file) && render_adds_host(file)))
         findings_add(&check->findings, check_level(check, root, OUTPUT_ERROR), "server-only",
                      directory->path, 0, "add a table [host.\"URL\"] for the server",
                      "containerd up to 1.7.31 ignores a file without a [host.\"URL\"]");

@@ -40,8 +40,7 @@ static bool is_in_source(const struct check *check, const struct settings_host *
     return false;
 }
 
-/* The hosts directories that the daemon reads; without an overmount it may see them twice. */
-static const char *source_of(const struct check *check)
+const char *check_source(const struct check *check)
 {
     if (check->is_overmount)
         return HOSTS_SOURCE_OVERMOUNTED;
@@ -60,7 +59,7 @@ static void check_entry(struct check *check, const struct settings_host *entry)
 
     if (entry->reference.port != 0)
         (void)snprintf(port, sizeof(port), ":%u", (unsigned int)entry->reference.port);
-    length = snprintf(inner, sizeof(inner), "%s/%s%s/hosts.toml", source_of(check),
+    length = snprintf(inner, sizeof(inner), "%s/%s%s/hosts.toml", check_source(check),
                       entry->reference.host, port);
     if (length < 0 || length >= (int)sizeof(inner))
         return;

@@ -124,6 +124,20 @@ static void find_overmount(struct check *check)
     }
 }
 
+static int find_reader(struct check *check, struct pullkey_error *error)
+{
+    for (size_t i = 0; i < check->node.config_count; i++) {
+        cleanup_paths struct check_paths paths = { 0 };
+        int r = check_paths_read(&check->node.configs[i], &paths, error);
+
+        if (r < 0)
+            return r;
+        for (size_t j = 0; j < paths.count; j++)
+            check->reads_target |= check_is_target(check, paths.items[j]);
+    }
+    return 0;
+}
+
 /* -- Configuration ---------------------------------------------------------------------------- */
 
 /* Below another root, the files that a system program reads there. */
@@ -250,7 +264,9 @@ static int check_everything(struct check *check, struct pullkey_error *error)
     if (r < 0)
         return r;
     find_overmount(check);
-    r = check_network(check, error);
+    r = find_reader(check, error);
+    if (r == 0)
+        r = check_network(check, error);
     if (r < 0)
         return r;
     for (size_t i = 0; i < check->root_count; i++)

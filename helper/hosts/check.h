@@ -41,6 +41,7 @@ struct check {
     bool has_helpers;  /* a host names one */
     bool is_running;   /* the daemon is at work on a target of this machine */
     bool is_overmount; /* the target is mounted over /etc/containerd/certs.d */
+    bool reads_target; /* the config_path of a containerd is the target */
 };
 
 /* config_path of one containerd as a list; what is used where none is set. */
@@ -59,6 +60,13 @@ int check_paths_read(const struct node_config *config, struct check_paths *ret,
 void check_paths_done(struct check_paths *paths);
 
 bool check_is_target(const struct check *check, const char *inner);
+
+/* The hosts directories that the daemon reads; without an overmount it may see them twice. */
+const char *check_source(const struct check *check);
+
+/* What containerd gets is what pullkey makes of this file. */
+bool check_is_rendered(const struct check *check, const struct check_root *root,
+                       const struct hosts_file *file);
 
 /* Adds a finding at an item of a file. */
 #define check_at(check, level, id, path, item, ...)                                                \

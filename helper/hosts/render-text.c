@@ -321,7 +321,7 @@ static bool has_key_in_capitals(const struct toml_item *table, const char *name)
     return item && strcmp(item->key, name) != 0;
 }
 
-static bool needs_host(const struct hosts_file *file)
+bool render_adds_host(const struct hosts_file *file)
 {
     const struct hosts_host *server = &file->hosts[0];
 
@@ -354,7 +354,7 @@ static int collect(struct render *render, struct pullkey_error *error)
         if (!hosts_host_is_managed(host) || !render->lookup(render->context, host, &header))
             continue;
         r = insert_header(render, host, &header, error);
-        if (r == 0 && needs_host(file))
+        if (r == 0 && render_adds_host(file))
             r = append_host(render, host, &header, error);
     }
     return r;
@@ -515,7 +515,7 @@ static bool is_same_file(struct render *render, const struct hosts_file *new)
     const struct toml_item *old_hosts = toml_member(old_root, "host"), *next = new_root->first;
     size_t extra = new->host_count - render->file->host_count;
 
-    if (extra > 1 || (extra > 0 && !needs_host(render->file)))
+    if (extra > 1 || (extra > 0 && !render_adds_host(render->file)))
         return false;
     for (const struct toml_item *item = old_root->first; item; item = item->next) {
         const struct toml_item *other = find_member(new_root, &next, item->key);

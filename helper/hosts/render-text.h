@@ -43,6 +43,10 @@ int render_text(const struct hosts_file *file, const struct render_place *place,
                 render_lookup *lookup, void *context, struct buffer *ret,
                 struct pullkey_error *error);
 
+/* Of a file with nothing but a server that has a header: containerd up to 1.7.31 ignores one
+ * without a table of a host. */
+bool render_adds_host(const struct hosts_file *file);
+
 /* What an earlier run wrote for a host: false if that is no header of ours. */
 bool render_recover(const struct hosts_file *rendered, const struct hosts_host *host,
                     const char **ret_helper, size_t *ret_helper_length,

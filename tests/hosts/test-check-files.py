@@ -13,6 +13,7 @@ from node import BASIC, CERTS, CONFIG, MARKER, PROGRAM, Node
 from tap import case, check, equal, run
 from traps import A, DEFAULT, E, HELPER, HUB, N, PLAIN, R, TARGET, W, header, reads, trap
 
+GHCR = '[host."https://ghcr.io".auth]\ncredHelper = "pullkey"\n'
 trap("no TOML in hosts.toml", "2.1.0", {**R, A: '[host."https://a.example"\n'},
      ("hosts-file-refused", A, 1, E))
 trap("a capability of nowhere", "2.1.0", {**R, A: PLAIN + 'capabilities = ["pull", "fly"]\n'},
@@ -73,6 +74,29 @@ for release in ("1.7.32", "2.0.0"):
 for release, level in (("2.1.9", E), ("1.7.30", E), (None, N)):
     trap(f"referrers, {release}", release, {**R, A: PLAIN + 'capabilities = ["referrers"]\n'},
          ("referrers-before-2.2", A, 2, level))
+# What pullkey makes of a file has neither of the two faults.
+SERVED = 'server = "https://a.example"\n[auth]\ncredHelper = "pullkey"\n'
+MAYBE = ("bearer-unknown", A, 3, N)
+NOT_TARGET = ("config-path-not-target", CONFIG, 3, E)
+ONLY = ("server-only", A, None, E)
+trap("only a server, with a helper", "1.7.31", {**reads(TARGET), A: SERVED}, MAYBE)
+trap("only a server, with a helper, unknown release", None, {**reads(TARGET), A: SERVED})
+trap("only a server, with a helper that nobody asks", "1.7.31", {**R, A: SERVED}, ONLY, MAYBE, NOT_TARGET)
+trap("only a server, with a helper that is none", "1.7.31",
+     {**reads(TARGET), A: SERVED.replace('"pullkey"', '"../x"')}, ONLY, ("helper-problem", A, 1, E))
+trap("only a server, with a key that gets no table", "1.7.31",
+     {**reads(TARGET), A: SERVED.replace("[auth]", "Skip_Verify = false\n[auth]")}, ONLY, ("bearer-unknown", A, 4, N))
+REFERRERS = PLAIN + 'capabilities = ["pull", "referrers"]\n' + HELPER
+trap("referrers, with a helper", "2.1.9", {**reads(TARGET), A: REFERRERS})
+trap("referrers, with a helper, unknown release", None, {**reads(TARGET), A: REFERRERS},
+     ("referrers-before-2.2", A, 2, N))
+trap("referrers, with a helper that nobody asks", "2.1.9", {**R, A: REFERRERS},
+     ("referrers-before-2.2", A, 2, E), NOT_TARGET)
+trap("referrers, and another file has a helper", "2.1.9",
+     {**reads(TARGET), A: PLAIN + 'capabilities = ["referrers"]\n', HUB: GHCR}, ("referrers-before-2.2", A, 2, E))
+trap("referrers in a directory that pullkey does not read", "2.1.9",
+     {**reads(TARGET), A.replace("containerd", "docker"): REFERRERS},
+     ("referrers-before-2.2", A.replace("containerd", "docker"), 2, E))
 trap("referrers, 2.2", "2.2.0", {**R, A: PLAIN + 'capabilities = ["referrers"]\n'})
 H = '[host."http://a.example"]\n'
 trap("dial_timeout with http, 2.0", "2.0.11", {**R, A: H + 'dial_timeout = "1s"\n'},
@@ -101,7 +125,6 @@ for how in ('[host."http://a.example"]\n', '[host."https://a.example"]\nskip_ver
 trap("a header to push with", "2.1.0",
      {**reads(TARGET), A: PLAIN + 'capabilities = ["push"]\n' + HELPER},
      ("push-only-credential", A, 2, N))
-GHCR = '[host."https://ghcr.io".auth]\ncredHelper = "pullkey"\n'
 trap("Bearer, 2.0", "2.0.11", {**reads(TARGET), HUB: GHCR}, ("bearer-before-2.1", HUB, 2, E))
 trap("Bearer, unknown release", None, {**reads(TARGET), HUB: GHCR}, ("bearer-before-2.1", HUB, 2, N))
 trap("Bearer, 2.1", "2.1.0", {**reads(TARGET), HUB: GHCR})
