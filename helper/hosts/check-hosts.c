@@ -81,7 +81,10 @@ static void check_keys(struct check *check, const char *path, const struct toml_
             (!is_root && strcmp(item->key, "credHelper") == 0) ||
             (strcmp(item->key, "auth") == 0 && item->kind == TOML_STRING))
             continue;
-        if (text_equal_any_case(item->key, "credHelper"))
+        if (text_equal_any_case(item->key, "auth") && item->kind == TOML_TABLE)
+            check_at(check, OUTPUT_ERROR, "helper-misplaced", path, item,
+                     "write auth, as in [host.\"URL\".auth]", "a table %s does nothing", item->key);
+        else if (text_equal_any_case(item->key, "credHelper"))
             check_at(check, OUTPUT_ERROR, "helper-misplaced", path, item,
                      "write it as credHelper in [host.\"URL\".auth], or in [auth] for server",
                      "%s does nothing here", item->key);

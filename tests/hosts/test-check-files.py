@@ -140,6 +140,17 @@ trap("secrets under keys that containerd has not", "2.1.0",
 trap("a helper in the wrong place", "2.1.0",
      {**R, A: 'credHelper = "pullkey"\n' + PLAIN + '[host."https://a.example".auth]\ncredhelper = "pullkey"\n'},
      ("helper-misplaced", A, 1, E), ("helper-misplaced", A, 4, E))
+for key in ("credhelper", "CredHelper", "CREDHELPER"):
+    trap(f"{key} of a host", "2.1.0", {**R, A: PLAIN + f'{key} = "pullkey"\n'}, ("helper-misplaced", A, 2, E))
+    trap(f"{key} outside of a host", "2.1.0", {**R, A: f'{key} = "pullkey"\n' + PLAIN}, ("helper-misplaced", A, 1, E))
+trap("credHelper outside of a host", "2.1.0", {**R, A: 'credHelper = "pullkey"\n'}, ("helper-misplaced", A, 1, E))
+trap("a table Auth of a host", "2.1.0",
+     {**R, A: PLAIN + '[host."https://a.example".Auth]\ncredHelper = "pullkey"\n'}, ("helper-misplaced", A, 2, E))
+trap("a table Auth of the server", "2.1.0", {**R, A: '[AUTH]\ncredHelper = "pullkey"\n' + PLAIN},
+     ("helper-misplaced", A, 1, E))
+trap("a helper in its places", "2.1.0",
+     {**reads(TARGET), A: 'server = "https://b.example"\n[auth]\ncredHelper = "pullkey"\n' + PLAIN
+                          + 'credHelper = "pullkey"\n'})
 trap("a helper that is none", "2.1.0",
      {**reads(TARGET), A: '[host."https://a.example".auth]\ncredHelper = "../x"\n'},
      ("helper-problem", A, 1, E))
