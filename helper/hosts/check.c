@@ -284,6 +284,7 @@ static int check_everything(struct check *check, struct pullkey_error *error)
         check_yaml(check, &check->node.yamls[i]);
     check_settings(check);
     check_helpers(check);
+    check_rules(check);
     check_target(check);
     check_nerdctl(check);
     check_program(check);

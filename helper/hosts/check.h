@@ -101,6 +101,7 @@ void check_program(struct check *check);
 /* To be called when the registries were asked. */
 void check_pull_secrets(struct check *check);
 void check_helpers(struct check *check);
+void check_rules(struct check *check);
 void check_system(struct check *check);
 void check_settings(struct check *check);
 

@@ -239,6 +239,54 @@ def names():
         check(3 < shown < 20 and text.endswith(f"amazonaws.com and {20 - shown} more"), text)
 
 
+# -- Rules ---------------------------------------------------------------------------------------
+
+def rules(*items, default=None):
+    text = {"version": 1, "rules": list(items), **({} if default is None else {"default": default})}
+    return {**reads(TARGET), A: HELPER, MAP: json.dumps(text)}
+
+
+EXEC = {"type": "exec", "helper": "ecr-login"}
+ONLY_EXEC, NOT_SERVED = ("helper-only-exec", A, 2, E), ("helper-not-served", A, 2, E)
+DOCKER = {"match": "a.example", "use": ["file"], "when": {"caller": ["docker"]}}
+trap("a rule that leads to exec alone", "2.1.0", rules({"match": "a.example", "use": [EXEC]}), ONLY_EXEC)
+trap("a rule that leads to two of exec", "2.1.0",
+     rules({"match": "*.example", "use": [EXEC, {"type": "exec", "helper": "gcr"}]}), ONLY_EXEC)
+trap("a rule that leads to exec and a store", "2.1.0", rules({"match": "a.example", "use": [EXEC, "file"]}))
+trap("a rule of another registry", "2.1.0", rules({"match": "b.example", "use": [EXEC]}))
+trap("a rule that comes first", "2.1.0",
+     rules({"match": "a.example", "use": ["file"]}, {"match": "*.example", "use": [EXEC]}))
+trap("a rule with exec for others", "2.1.0",
+     rules({"match": "a.example", "use": [EXEC], "when": {"caller": ["docker", "kubelet"]}}))
+trap("a default of exec", "2.1.0", rules(default=[EXEC]), ONLY_EXEC)
+trap("a helper of its own beside a default of exec", "2.1.0",
+     {**rules(default=[EXEC]), A: HELPER.replace('"pullkey"', '"ecr-login"')},
+     ("helper-missing", A, 2, E), ("helper-user-missing", None, None, E))
+trap("a rule for others, and no default", "2.1.0", rules(DOCKER, default=[]), NOT_SERVED)
+trap("a rule for others, and a default", "2.1.0", rules(DOCKER))
+trap("a rule for others, and one for all", "2.1.0",
+     rules(DOCKER, {"match": "a.example", "use": ["file"]}, default=[]))
+trap("no rule, and no default", "2.1.0", rules(default=[]), NOT_SERVED)
+trap("a rule that asks nobody", "2.1.0", rules({"match": "a.example", "use": []}), NOT_SERVED)
+trap("no rule, and no helper", "2.1.0", {**rules(default=[]), A: PLAIN})
+
+
+@case("the rule is named, and what is to be written in its place")
+def named_rules():
+    other = {"match": "b.example", "use": ["file"]}
+    for files, name, fix in (
+        (rules(other, {"match": "a.example", "use": [EXEC]}), "rule 2 of ", "name the helper itself"),
+        (rules(default=[EXEC]), "the default chain", "name the helper itself"),
+        (rules(other, DOCKER, default=[]), "rule 2 of ", "caller"),
+        (rules({"match": "a.example", "use": []}), "rule 1 of ", "name a backend"),
+        (rules(default=[]), "the default chain", "name a backend"),
+    ):
+        with Node(files, "2.1.0") as node:
+            (found,) = node.report()[1]["findings"]
+            check(name in found["text"] and "https://a.example" in found["text"] and fix in found["fix"], found)
+            check(("config.json" in found["text"]) == name.startswith("rule"), found)
+
+
 # -- The configuration of pullkey ----------------------------------------------------------------
 
 @case("pullkey's own configuration: helpers of hosts, scrub, readers, mistakes")
