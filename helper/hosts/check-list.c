@@ -4,14 +4,18 @@
 
 #include <fnmatch.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "base/output.h"
+#include "base/secret.h"
 #include "base/text.h"
 
 #define OUR_HELPER "pullkey"
 #define NAMES_MAX 400 /* bytes of one finding */
+#define LINE_SIZE_MAX (32u * 1024 * 1024)
 
 /* "true" where what answers is a password that somebody stored: containerd from 2.1 on sends it to
  * the token server that the registry names. Of programs of others nobody knows: "null". */
@@ -101,33 +105,105 @@ void check_write_hosts(const struct check *check, struct buffer *json)
     buffer_append_text(json, "]");
 }
 
-static void print_host(const struct check *check, const struct node_host_directory *directory,
-                       const struct hosts_host *host, void *context)
-{
-    const struct check_answer *answer = check_find_answer(check, host->reference);
-    bool *is_first = context;
+/* Hosts of several registries may be one. */
+struct sighting {
+    const struct node_host_directory *directory;
+    const struct hosts_host *host;
+};
 
-    (void)directory;
+struct sightings {
+    struct sighting *items;
+    size_t count, capacity;
+    bool has_failed;
+};
+
+static void add_sighting(const struct check *check, const struct node_host_directory *directory,
+                         const struct hosts_host *host, void *context)
+{
+    struct sightings *list = context;
+
     if (strcmp(is_long_lived(check, host), "true") != 0)
         return;
-    if (*is_first)
-        output_line("Hosts that are sent a password which stays good until somebody changes it:");
-    *is_first = false;
-    if (!answer || !answer->is_known)
-        output_line("  %s (which token server it names was not asked)",
-                    check_host_name(host->name));
-    else if (answer->result.realm_host[0] != '\0')
-        output_line("  %s, and the token server that it names: %s", check_host_name(host->name),
-                    answer->result.realm_host);
-    else
-        output_line("  %s, which names no token server", check_host_name(host->name));
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity > 0 ? 2 * list->capacity : 64;
+        struct sighting *items = secret_alloc(capacity * sizeof(*items));
+
+        if (!items) {
+            list->has_failed = true;
+            return;
+        }
+        if (list->count > 0)
+            memcpy(items, list->items, list->count * sizeof(*items));
+        secret_release(list->items);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = (struct sighting){ directory, host };
 }
 
-void check_print_hosts(const struct check *check)
+static int order(const void *a, const void *b)
 {
-    bool is_first = true;
+    const struct sighting *first = a, *second = b;
+    int r = strcmp(check_host_name(first->host->name), check_host_name(second->host->name));
 
-    visit(check, print_host, &is_first);
+    return r != 0 ? r : strcmp(first->directory->name, second->directory->name);
+}
+
+static void write_registries(const struct sighting *items, size_t count, struct buffer *line)
+{
+    if (strcmp(items[0].directory->name, items[count - 1].directory->name) == 0)
+        return;
+    buffer_printf(line, " (for %s", items[0].directory->name);
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(items[i - 1].directory->name, items[i].directory->name) != 0)
+            buffer_printf(line, ", %s", items[i].directory->name);
+    buffer_append_text(line, ")");
+}
+
+static int print_host(const struct check *check, const struct sighting *items, size_t count,
+                      struct pullkey_error *error)
+{
+    const struct check_answer *answer = check_find_answer(check, items[0].host->reference);
+    cleanup_buffer struct buffer line = BUFFER_INIT(LINE_SIZE_MAX);
+
+    buffer_append_text(&line, check_host_name(items[0].host->name));
+    write_registries(items, count, &line);
+    if (!answer || !answer->is_asked)
+        buffer_append_text(&line, " (which token server it names was not asked)");
+    else if (!answer->is_known)
+        buffer_printf(&line, " did not answer: %s", answer->why);
+    else if (answer->result.realm_host[0] != '\0')
+        buffer_printf(&line, ", and the token server that it names: %s", answer->result.realm_host);
+    else
+        buffer_append_text(&line, ", which names no token server");
+    if (buffer_check(&line, error) < 0)
+        return -(int)error->code;
+    output_line("  %s", line.data);
+    return 0;
+}
+
+int check_print_hosts(const struct check *check, struct pullkey_error *error)
+{
+    struct sightings list = { 0 };
+    int r = 0;
+
+    visit(check, add_sighting, &list);
+    if (list.has_failed)
+        r = error_memory(error);
+    if (r == 0 && list.count > 0) {
+        qsort(list.items, list.count, sizeof(*list.items), order);
+        output_line("Hosts that are sent a password which stays good until somebody changes it:");
+    }
+    for (size_t i = 0, next; r == 0 && i < list.count; i = next) {
+        const char *name = check_host_name(list.items[i].host->name);
+
+        for (next = i + 1; next < list.count; next++)
+            if (strcmp(check_host_name(list.items[next].host->name), name) != 0)
+                break;
+        r = print_host(check, list.items + i, next - i, error);
+    }
+    secret_release(list.items);
+    return r;
 }
 
 /* -- Pull secrets ----------------------------------------------------------------------------- */

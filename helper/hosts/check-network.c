@@ -39,7 +39,7 @@ static void ask_with(const struct pullkey_probe *probe, const char *ca, int64_t 
     cleanup_buffer struct buffer options = BUFFER_INIT(OPTIONS_MAX);
     struct pullkey_probe_result result = { 0 };
     struct registry_request request;
-    struct pullkey_error why;
+    struct pullkey_error why = { 0 };
 
     buffer_append_text(&options, "{");
     if (ca) {
@@ -53,6 +53,8 @@ static void ask_with(const struct pullkey_probe *probe, const char *ca, int64_t 
     answer->is_known =
         probe->check(&module_host, &request.request, NULL, options.data, &result, &why) == 0;
     answer->result = result;
+    (void)snprintf(answer->why, sizeof(answer->why), "%.*s", CHECK_WHY_MAX,
+                   answer->is_known ? "" : why.message);
 }
 
 /* As containerd finds it: from the directory of hosts.toml on. */
@@ -114,6 +116,7 @@ static void ask_host(struct check *check, struct round *round, const char *hosts
         return;
     }
     round->asked++;
+    answer->is_asked = true;
     output_progress("Asking %s ...", host->reference->host);
     ask(round->probe, hosts_file, host,
         now + WAIT_ONE_MS < round->end ? now + WAIT_ONE_MS : round->end, answer);

@@ -251,7 +251,9 @@ static int report(struct check *check, bool json, struct pullkey_error *error)
     if (r < 0)
         return r;
     if (!json)
-        check_print_hosts(check);
+        r = check_print_hosts(check, error);
+    if (r < 0)
+        return r;
     if (is_fine && !json)
         output_progress("No problem found");
     return is_fine ? 0 : HOSTS_PROBLEM;

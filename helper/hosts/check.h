@@ -13,6 +13,7 @@
 #define CHECK_ROOTS_MAX 16
 #define CHECK_ANSWERS_MAX 64
 #define CHECK_RUN "/run/pullkey/"
+#define CHECK_WHY_MAX 199
 
 /* A directory that containerd is told to look into, or looks into by itself. */
 struct check_root {
@@ -24,7 +25,9 @@ struct check_root {
 /* What a registry asks for. */
 struct check_answer {
     const struct registry_reference *reference;
-    bool is_known; /* it has answered */
+    bool is_asked;
+    bool is_known;               /* it has answered */
+    char why[CHECK_WHY_MAX + 1]; /* it has not */
     struct pullkey_probe_result result;
 };
 
@@ -118,8 +121,9 @@ void check_write_hosts(const struct check *check, struct buffer *json);
 /* A host has a helper or a header. */
 bool check_has_credential(const struct check *check);
 
-/* Those of them whose password stays good, with the token server that gets it, for people. */
-void check_print_hosts(const struct check *check);
+/* Those of them whose password stays good, with the token server that gets it, for people: a line
+ * for each host. */
+int check_print_hosts(const struct check *check, struct pullkey_error *error);
 
 /* NULL: the root has no directory of this name. */
 const struct node_host_directory *check_find_directory(const struct check_root *root,

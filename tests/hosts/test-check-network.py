@@ -75,6 +75,24 @@ def network():
             equal(server.seen, [("/v2/", None)] * 2 * HAS_PROBE, "they are sent nothing")
 
 
+@case("a registry that was asked and did not answer: why")
+def unanswered():
+    if not HAS_PROBE:
+        raise Skip("this needs the module probe")
+    with serving("x") as gone:
+        url = f"http://127.0.0.1:{gone.server_port}"
+    with serving('Basic realm="x"') as basic:
+        there = f"http://127.0.0.1:{basic.server_port}"
+        text = "".join(f'[host."{at}"]\n' + header(f'"Basic {BASIC}"', url=at) for at in (url, there))
+        with Node({**reads(), A: text, HUB: text, "/etc/passwd": "root:x:0:0::/:/bin/sh\n"}, "2.1.0") as node:
+            lines = [line for line in said_of_node(node).splitlines() if line.startswith("  http")]
+            equal(len(lines), 2, lines)
+            check(f"  {there} (for a.example, docker.io), which names no token server" in lines, lines)
+            (line,) = [line for line in lines if url in line]
+            start = f"  {url} (for a.example, docker.io) did not answer: "
+            check(line.startswith(start) and "refused" in line[len(start):], line)
+
+
 @case("registries are asked with the authorities that hosts.toml names, beside it, and in lists")
 def authorities():
     if not HAS_PROBE or not shutil.which("openssl"):
