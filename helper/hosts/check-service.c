@@ -3,6 +3,8 @@
 #include "check.h"
 
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -117,6 +119,82 @@ bool check_unit_says(const struct check *check, const char *unit, const char *ke
     return false;
 }
 
+/* -- Presets ---------------------------------------------------------------------------------- */
+
+/* systemd.preset(5): of all directories in the order of the files' names; of one name the first
+ * directory counts, and of the lines the first one that fits. */
+static const char *const preset_places[] = {
+    "/etc/systemd/system-preset",           "/run/systemd/system-preset",
+    "/usr/local/lib/systemd/system-preset", "/usr/lib/systemd/system-preset",
+    "/lib/systemd/system-preset",
+};
+
+enum preset { PRESET_SILENT, PRESET_ENABLES, PRESET_OTHER };
+
+static enum preset read_preset(const struct check *check, const char *inner, const char *unit)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(UNIT_MAX);
+    struct pullkey_error ignored;
+
+    if (node_read(&check->node, inner, &text, &ignored) < 0 || !text.data)
+        return PRESET_SILENT;
+    for (const char *line = text.data; *line != '\0';) {
+        char copy[512], word[16], pattern[256];
+        size_t end = strcspn(line, "\n");
+
+        (void)snprintf(copy, sizeof(copy), "%.*s", (int)(end < 511 ? end : 511), line);
+        if (sscanf(copy, " %15s %255s", word, pattern) == 2 && strchr("#;", word[0]) == NULL &&
+            fnmatch(pattern, unit, FNM_NOESCAPE) == 0)
+            return strcmp(word, "enable") == 0 ? PRESET_ENABLES : PRESET_OTHER;
+        line += end + (line[end] == '\n');
+    }
+    return PRESET_SILENT;
+}
+
+static bool is_hidden(const struct check *check, size_t place, const char *name)
+{
+    char inner[FILE_PATH_MAX];
+    bool is_masked;
+
+    for (size_t i = 0; i < place; i++) {
+        (void)snprintf(inner, sizeof(inner), "%s/%s", preset_places[i], name);
+        if (find_entry(check, inner, &is_masked))
+            return true;
+    }
+    return false;
+}
+
+/* Of an image, where the first boot may make the link. */
+static bool is_preset(const struct check *check, const char *unit)
+{
+    char first[NAME_MAX + 1] = "";
+    enum preset found = PRESET_SILENT;
+
+    for (size_t i = 0; check->node.root[0] != '\0' && i < COUNT(preset_places); i++) {
+        cleanup_names struct node_names names = { 0 };
+        struct pullkey_error ignored;
+        char inner[FILE_PATH_MAX];
+
+        if (node_list(&check->node, preset_places[i], &names, &ignored) < 0)
+            continue;
+        for (size_t j = 0; j < names.count; j++) {
+            const char *name = names.items[j];
+            enum preset preset;
+
+            if (!node_name_ends(name, ".preset") || is_hidden(check, i, name) ||
+                (found != PRESET_SILENT && strcmp(first, name) < 0))
+                continue;
+            (void)snprintf(inner, sizeof(inner), "%s/%s", preset_places[i], name);
+            preset = read_preset(check, inner, unit);
+            if (preset == PRESET_SILENT)
+                continue;
+            found = preset;
+            (void)snprintf(first, sizeof(first), "%s", name);
+        }
+    }
+    return found == PRESET_ENABLES;
+}
+
 /* -- The service ------------------------------------------------------------------------------ */
 
 static const char *const services[NODE_OWNER_MAX][2] = {
@@ -157,8 +235,8 @@ void check_service(struct check *check, const struct node_config *config,
         check_at(check, OUTPUT_ERROR, "service-not-enabled", setting->file->path, setting->item,
                  "run \"systemctl unmask " SERVICE "\", and enable it",
                  SERVICE " is masked: nobody writes this directory at boot");
-    else if (!is_wanted(check, SERVICE) && !service_says(check, owner, "Wants") &&
-             !service_says(check, owner, "Requires"))
+    else if (!is_wanted(check, SERVICE) && !is_preset(check, SERVICE) &&
+             !service_says(check, owner, "Wants") && !service_says(check, owner, "Requires"))
         check_at(check, OUTPUT_ERROR, "service-not-enabled", setting->file->path, setting->item,
                  "run \"systemctl enable " SERVICE "\"",
                  SERVICE " is not enabled: nobody writes this directory at boot");

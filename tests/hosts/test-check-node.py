@@ -211,6 +211,39 @@ trap("the service of k3s", None,
      {K3S_CONFIG: config(TARGET, 3, IMAGES), A: HELPER, **SYSTEMD, UNIT: "[Unit]\nBefore=k3s-agent.service\n",
       f"{ETC}/k3s-agent.service.wants/{SERVICE}": ("link", UNIT)}, ("managed-k3s", K3S_CONFIG, None, N))
 
+# The first of the names that the unit has, with the first service of each.
+for owner, service, other in (("k3s", "k3s", "containerd"), ("rke2", "rke2-server", "k3s")):
+    place = f"/var/lib/rancher/{owner}/agent/etc/containerd/config.toml"
+    files = {place: config(TARGET, 3, IMAGES), A: HELPER, **SYSTEMD,
+             f"{ETC}/{service}.service.wants/{SERVICE}": ("link", UNIT)}
+    managed = ("managed-k3s", place, None, N)
+    trap(f"the service is before that of {owner}", None,
+         {**files, UNIT: f"[Unit]\nBefore={service}.service\n"}, managed)
+    trap(f"the service is not before that of {owner}", None,
+         {**files, UNIT: f"[Unit]\nBefore={other}.service\n"}, managed, ("service-not-ordered", place, 3, W))
+
+PRESETS, OWN_PRESETS = "/usr/lib/systemd/system-preset", "/etc/systemd/system-preset"
+ENABLE, DISABLE = f"enable {SERVICE}\n", f"disable {SERVICE}\n"
+for what, presets, is_enabled in (
+    ("enables it", {PRESETS + "/50-x.preset": "# x\n" + ENABLE}, True),
+    ("in /etc enables it", {OWN_PRESETS + "/50-x.preset": ENABLE}, True),
+    ("enables it by a pattern", {PRESETS + "/50-x.preset": "  enable  pullkey-*.service\n"}, True),
+    ("enables it, and a later one disables all",
+     {PRESETS + "/50-x.preset": ENABLE, OWN_PRESETS + "/99-x.preset": "disable *\n"}, True),
+    ("disables it", {PRESETS + "/50-x.preset": DISABLE}, False),
+    ("is about another", {PRESETS + "/50-x.preset": "enable containerd.service\n"}, False),
+    ("is a comment", {PRESETS + "/50-x.preset": "#" + ENABLE + ";" + ENABLE + "# " + ENABLE}, False),
+    ("is none by its name", {PRESETS + "/50-x.conf": ENABLE}, False),
+    ("enables it behind a line that disables all", {PRESETS + "/50-x.preset": "disable *\n" + ENABLE}, False),
+    ("enables it behind a file that disables all",
+     {OWN_PRESETS + "/50-x.preset": ENABLE, PRESETS + "/10-x.preset": "disable *\n"}, False),
+    ("enables it, and the one in its place does not",
+     {PRESETS + "/50-x.preset": ENABLE, OWN_PRESETS + "/50-x.preset": ""}, False),
+    ("enables it, and is masked",
+     {PRESETS + "/50-x.preset": ENABLE, OWN_PRESETS + "/50-x.preset": ("link", "/dev/null")}, False),
+):
+    trap(f"a preset that {what}", "2.1.0", {**THERE, **presets}, *[NOT_ENABLED] * (not is_enabled))
+
 # -- SELinux -------------------------------------------------------------------------------------
 
 SELINUX = "/etc/selinux/config"
