@@ -12,7 +12,8 @@
 #define DEFAULT_PATHS "/etc/containerd/certs.d:/etc/docker/certs.d" /* from 2.2 on */
 #define TRANSFER_PLUGIN "io.containerd.transfer.v1.local"
 
-#define FIX_TARGET "set config_path to " CHECK_RUN "certs.d, and restart containerd"
+#define FIX_TARGET "set config_path to " HOSTS_CONFIG_PATH ", and restart containerd"
+#define FIX_START "start pullkey-hosts.service, which makes " HOSTS_CONFIG_PATH "; then " FIX_TARGET
 #define FIX_MIGRATE                                                                                \
     "run \"pullkey hosts migrate\": it moves the credential into a store and the file to "         \
     "hosts.toml"
@@ -309,6 +310,13 @@ static bool has_registries(const struct check *check, const char *inner)
     return false;
 }
 
+/* Before the daemon was ever started, there is nothing to point to. A template has it at boot. */
+static const char *fix_target(const struct check *check)
+{
+    return check->node.root[0] != '\0' || node_exists(&check->node, HOSTS_CONFIG_PATH) ? FIX_TARGET
+                                                                                       : FIX_START;
+}
+
 /* Nobody has set it. */
 static void check_unset(struct check *check, const struct node_config *config,
                         const struct check_paths *paths)
@@ -319,7 +327,7 @@ static void check_unset(struct check *check, const struct node_config *config,
 
     if (check->has_helpers)
         findings_add(&check->findings, OUTPUT_ERROR, "config-path-not-target", config->path, 0,
-                     FIX_TARGET,
+                     fix_target(check),
                      "config_path is not set: containerd does not read what pullkey "
                      "writes");
     if (config->mirror_count > 0)
@@ -426,7 +434,7 @@ void check_config_path(struct check *check, const struct node_config *config,
     }
     if (check->has_helpers && !has_target)
         check_at(check, OUTPUT_ERROR, "config-path-not-target", paths->setting.file->path,
-                 paths->setting.item, FIX_TARGET,
+                 paths->setting.item, fix_target(check),
                  "containerd reads %s, where credHelper does nothing, and not what pullkey writes",
                  paths->text);
 }

@@ -68,14 +68,16 @@ static void check_entry(struct check *check, const struct settings_host *entry)
         check->findings.has_failed = true;
         return;
     }
-    findings_add(&check->findings, OUTPUT_WARNING, "helper-without-file", path, 0,
-                 is_managed ? "name the registry under mirrors in registries.yaml, from which this "
-                              "file is written"
-                            : "write this file, or that of the registry that it is a mirror of, "
-                              "with a [host.\"URL\"] for it",
-                 "containerd.hosts names a helper for %s, which no hosts.toml has: a header is put "
-                 "into files alone, and certificates in a directory are none",
-                 entry->reference.text);
+    findings_add(
+        &check->findings, OUTPUT_WARNING, "helper-without-file", path, 0,
+        is_managed ? "name the registry under mirrors in registries.yaml, from which this "
+                     "file is written"
+                   : "write this file, or that of the registry that it is a mirror of, "
+                     "with a [host.\"URL\"] for it",
+        "containerd.hosts names a helper for %s, but no hosts.toml has that host: pullkey "
+        "adds headers to the hosts of such files and writes none itself, so this host gets "
+        "none",
+        entry->reference.text);
 }
 
 /* -- containerd.readers ----------------------------------------------------------------------- */

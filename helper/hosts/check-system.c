@@ -185,7 +185,9 @@ void check_system(struct check *check)
     for (size_t i = 0; i < check->node.config_count; i++)
         if (check->node.configs[i].owner != NODE_CONTAINERD)
             findings_add(&check->findings, OUTPUT_NOTE, "managed-k3s", check->node.configs[i].path,
-                         0, "change registries.yaml, or a config-v3.toml.tmpl beside this file",
+                         0,
+                         "change registries.yaml, or put a file into config-v3.toml.d beside this "
+                         "one; containerd 1 needs a config.toml.tmpl there",
                          "%s writes this file and the hosts directories at every start",
                          check->node.configs[i].owner == NODE_K3S ? "k3s" : "RKE2");
 }

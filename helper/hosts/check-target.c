@@ -45,6 +45,12 @@ static bool is_source(const struct check *check, const struct stat *target)
            source.st_dev == target->st_dev && source.st_ino == target->st_ino;
 }
 
+/* What the units fill, and not a directory of somebody's own. */
+static bool is_of_service(const struct check *check, const char *inner)
+{
+    return check->is_overmount || strncmp(inner, CHECK_RUN, strlen(CHECK_RUN)) == 0;
+}
+
 /* Of the machine that this runs on. Who may not open the target does not learn it. */
 static void check_running_target(struct check *check, int target, const char *path)
 {
@@ -93,8 +99,13 @@ static void check_target_place(struct check *check, const char *inner, const cha
                          (unsigned int)status.st_mode & 07777);
         if (fstatfs(fd, &place) == 0 && place.f_type != TMPFS_MAGIC &&
             place.f_type != RAMFS_MAGIC_NUMBER)
-            findings_add(&check->findings, OUTPUT_WARNING, "target-on-disk", path, 0,
-                         "mount a tmpfs there", "it is not a tmpfs: credentials go to a disk");
+            findings_add(
+                &check->findings, OUTPUT_WARNING, "target-on-disk", path, 0,
+                is_of_service(check, inner)
+                    ? "run \"systemctl enable --now run-pullkey-hosts.mount\", and restart "
+                      "pullkey-hosts.service"
+                    : "mount a tmpfs there",
+                "it is not a tmpfs: credentials go to a disk");
         if (check->node.root[0] == '\0')
             check_running_target(check, fd, path);
     }

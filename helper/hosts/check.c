@@ -193,6 +193,40 @@ static void write_text(struct buffer *json, const char *text)
         buffer_append_text(json, "null");
 }
 
+/* Of a release that is known. */
+static bool pulls_locally(const struct node_config *config)
+{
+    return node_may_be_before(config, 2, 1, 0) || node_local_pull(config).item;
+}
+
+/* Which containerd the rest is about. */
+static int print_configs(const struct check *check, struct pullkey_error *error)
+{
+    static const char *const owners[NODE_OWNER_MAX] = {
+        [NODE_CONTAINERD] = "", [NODE_K3S] = "k3s: ", [NODE_RKE2] = "RKE2: "
+    };
+
+    for (size_t i = 0; output_is_terminal() && i < check->node.config_count; i++) {
+        const struct node_config *config = &check->node.configs[i];
+        const struct node_version *version = &config->version;
+        cleanup_paths struct check_paths paths = { 0 };
+        char release[64] = " of an unknown release";
+        int r = check_paths_read(config, &paths, error);
+
+        if (r < 0)
+            return r;
+        if (version->is_known)
+            (void)snprintf(release, sizeof(release), " %d.%d.%d", version->major, version->minor,
+                           version->patch);
+        output_line("%scontainerd%s, %s%s%s", owners[config->owner], release,
+                    paths.text ? "config_path " : "no config_path", paths.text ? paths.text : "",
+                    !version->is_known      ? ""
+                    : pulls_locally(config) ? ", local pull"
+                                            : ", transfer service");
+    }
+    return 0;
+}
+
 static int write_configs(const struct check *check, struct buffer *json,
                          struct pullkey_error *error)
 {
@@ -214,10 +248,9 @@ static int write_configs(const struct check *check, struct buffer *json,
         buffer_append_text(json, ",\"config_path\":");
         write_text(json, paths.text);
         buffer_printf(json, ",\"pull\":%s}",
-                      !version->is_known ? "null"
-                      : node_may_be_before(config, 2, 1, 0) || node_local_pull(config).item
-                          ? "\"local\""
-                          : "\"transfer\"");
+                      !version->is_known      ? "null"
+                      : pulls_locally(config) ? "\"local\""
+                                              : "\"transfer\"");
     }
     return 0;
 }
@@ -247,7 +280,9 @@ static int report(struct check *check, bool json, struct pullkey_error *error)
     if (r < 0)
         return r;
     is_fine = check->findings.levels[OUTPUT_ERROR] + check->findings.levels[OUTPUT_WARNING] == 0;
-    r = json ? report_json(check, error) : findings_print(&check->findings, error);
+    r = json ? report_json(check, error) : print_configs(check, error);
+    if (r == 0 && !json)
+        r = findings_print(&check->findings, error);
     if (r < 0)
         return r;
     if (!json)

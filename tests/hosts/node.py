@@ -28,8 +28,8 @@ IMAGES = 'plugins."io.containerd.cri.v1.images"'
 
 
 class Node:
-    def __init__(self, files=None, release=None):
-        self.root = tempfile.mkdtemp(prefix="pullkey-node-")
+    def __init__(self, files=None, release=None, place=None):
+        self.root = tempfile.mkdtemp(prefix="pullkey-node-", dir=place)
         for inner, text in (files or {}).items():
             self.put(inner, text)
         if release:

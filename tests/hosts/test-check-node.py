@@ -31,6 +31,17 @@ trap("k3s", None, {K3S: REGISTRIES, K3S_CONFIG: config("/var/lib/rancher/k3s/age
                    "/var/lib/rancher/k3s/agent/etc/containerd/certs.d": None},
      ("plaintext-registries", K3S, 9, E), ("unknown-key", K3S, 10, W),
      ("managed-k3s", K3S_CONFIG, None, N))
+
+
+@case("what k3s and RKE2 read beside the files that they write")
+def beside():
+    for owner in ("k3s", "rke2"):
+        with Node({f"/var/lib/rancher/{owner}/agent/etc/containerd/config.toml": "version = 3\n"}) as node:
+            (found,) = node.report()[1]["findings"]
+            equal(found["fix"], "change registries.yaml, or put a file into config-v3.toml.d beside this one; "
+                                "containerd 1 needs a config.toml.tmpl there")
+
+
 trap("registries.yaml that is none", None, {K3S: f"configs: {{a: {{auth: {{password: {MARKER}\n"},
      ("registries-refused", K3S, 2, E))
 trap("registries.yaml with aliases", None, {K3S: f"a: &a {MARKER}\nb: *a\n"},

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pullkey hosts check`: examples of operators, a node without a problem, what is printed, hostile trees."""
 
+import json
 import os
+import pty
 import socket
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER, PROGRAM, Node
+from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER, PROGRAM, SYSCONFDIR, Node
 from tap import case, check, equal, run
 from traps import A, DEFAULT, E, HELPER, HUB, N, PLAIN, R, TARGET, W, config, expect, go_program, header, reads
 
@@ -166,6 +168,61 @@ def printed():
         check(lines[0].startswith(f"error: {node.path(A)}:2: ") and
               lines[0].endswith(" [plaintext-header]"), lines[0])
         check(lines[1].startswith("    "), lines[1])
+
+
+K3S_CONFIG, RKE2_CONFIG = (f"/var/lib/rancher/{name}/agent/etc/containerd/config.toml" for name in ("k3s", "rke2"))
+
+
+def first_lines(node, count):
+    """Of what is said at a terminal."""
+    ours, its = pty.openpty()
+    done = subprocess.Popen([PROGRAM, "check", "--root", node.root], stdin=subprocess.DEVNULL, stdout=its, stderr=its)
+    os.close(its)
+    said = b""
+    try:
+        while data := os.read(ours, 4096):
+            said += data
+    except OSError:
+        pass  # all others have closed it
+    os.close(ours)
+    done.wait(timeout=60)
+    return said.decode().splitlines()[:count]
+
+
+@case("at a terminal the first line says which containerd was looked at")
+def containerd_at_terminal():
+    local = f"[{IMAGES}]\nuse_local_image_pull = true\n"
+    for files, release, *expected in (
+        (reads(TARGET, 3, IMAGES), "2.1.4", f"containerd 2.1.4, config_path {TARGET}, transfer service"),
+        (reads(TARGET, 3, IMAGES, local), "2.1.4", f"containerd 2.1.4, config_path {TARGET}, local pull"),
+        (R, "1.7.22", f"containerd 1.7.22, config_path {CERTS}, local pull"),
+        (R, None, f"containerd of an unknown release, config_path {CERTS}"),
+        ({}, "2.1.4", "containerd 2.1.4, no config_path, transfer service"),
+        ({K3S_CONFIG: config(TARGET), RKE2_CONFIG: config(CERTS)}, None,
+         f"RKE2: containerd of an unknown release, config_path {CERTS}",
+         f"k3s: containerd of an unknown release, config_path {TARGET}"),
+    ):
+        with Node(files, release) as node:
+            equal(first_lines(node, len(expected)), expected)
+            check(expected[0] not in node.check().stdout, "not in a pipe")
+
+
+@case("a host of several registries is one line that names them")
+def one_line():
+    with Node({**reads(TARGET), HUB: HELPER, A: HELPER, A.replace("a.", "b."): HELPER}, "2.1.0") as node:
+        equal(node.check().stdout, LASTING + f"  https://a.example (for a.example, b.example, docker.io) {NOT_ASKED}\n")
+        equal(len(node.report()[1]["hosts"]), 3)
+
+
+@case("a helper that no file can serve: what is said of it")
+def without_file():
+    with Node({**reads(TARGET), SYSCONFDIR + "/config.json": json.dumps(
+            {"version": 1, "containerd": {"hosts": {"https://a.example": "pullkey"}}})}, "2.1.0") as node:
+        (found,) = node.report()[1]["findings"]
+        equal((found["id"], found["text"]), (
+            "helper-without-file",
+            "containerd.hosts names a helper for https://a.example, but no hosts.toml has that host: pullkey adds "
+            "headers to the hosts of such files and writes none itself, so this host gets none"))
 
 
 @case("notes alone are no problem")
