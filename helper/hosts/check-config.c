@@ -167,13 +167,24 @@ static void check_tables(struct check *check, const struct node_config *config)
 
 /* -- Entries ---------------------------------------------------------------------------------- */
 
-static void check_secret(struct check *check, const struct node_auth *auth,
-                         const struct toml_item *item, const char *what)
+/* Who prints it besides: found with 1.7, and not with 2.2. */
+static const char *leak_of(const struct node_config *config, const struct node_auth *auth)
+{
+    if (auth->is_url || !node_may_be_before(config, 2, 0, 0))
+        return "";
+    return config->version.is_known ? ", and \"crictl info\" prints it"
+                                    : ", and with containerd 1 \"crictl info\" prints it";
+}
+
+static void check_secret(struct check *check, const struct node_config *config,
+                         const struct node_auth *auth, const struct toml_item *item,
+                         const char *what)
 {
     if (!item || (item->kind == TOML_STRING && item->string_length == 0))
         return;
     check_at(check, OUTPUT_ERROR, "plaintext-config", auth->in->file->path, item, FIX_MIGRATE,
-             "%s of %s is in plain text", what, check_host_name(auth->table->key));
+             "%s of %s is in plain text%s", what, check_host_name(auth->table->key),
+             leak_of(config, auth));
 }
 
 /* Endpoints of mirrors have been seen with a user name and password in front of the host. */
@@ -200,9 +211,9 @@ static void check_auth(struct check *check, const struct node_config *config,
                                             "key_file", NULL };
     const struct node_file *file = auth->in->file;
 
-    check_secret(check, auth, auth->password, "the password");
-    check_secret(check, auth, auth->encoded, "the user name and password (auth)");
-    check_secret(check, auth, auth->identity_token, "the identity token");
+    check_secret(check, config, auth, auth->password, "the password");
+    check_secret(check, config, auth, auth->encoded, "the user name and password (auth)");
+    check_secret(check, config, auth, auth->identity_token, "the identity token");
     if (!auth->is_url)
         check_keys(check, file, auth->table, config_keys, "registry.configs");
     check_keys(check, file, auth->auth, auth_keys,

@@ -6,12 +6,13 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER
-from tap import run
-from traps import A, E, HELPER, N, PLAIN, W, config, reads, trap
+from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER, Node
+from tap import case, check, equal, run
+from traps import A, E, HELPER, N, PLAIN, W, config, reads, report_of_node, trap
 
 # -- config_path ---------------------------------------------------------------------------------
 
+SET = "set config_path to /run/pullkey/certs.d, and restart containerd"
 LIST = CERTS + ":/etc/docker/certs.d"
 DIRS = {CERTS: None, "/etc/docker/certs.d": None}
 trap("a list, 2.1", "2.1.9", {**reads(LIST), **DIRS}, ("config-path-list", CONFIG, 3, E))
@@ -64,6 +65,44 @@ trap("with tls, 2.0", "2.0.11",
 trap("not the target", "2.2.0", {**reads(), A: HELPER}, ("config-path-not-target", CONFIG, 3, E))
 trap("not set, with a helper", "2.2.0", {CONFIG: "version = 3\n", A: HELPER},
      ("config-path-default-list", CONFIG, None, E), ("config-path-not-target", CONFIG, None, E))
+
+for table in ('configs."a.example".auth', 'auths."https://a.example"'):
+    more = f'[{CRI}.registry.{table}]\nusername = "u"\n'
+    for release, *found in (("2.1.0", ("local-pull", CONFIG, 4, N)), ("2.0.11",), (None,)):
+        trap(f"local pull by {table}, {release}", release, {**reads(more=more), CERTS: None}, *found)
+    trap(f"a list, local pull by {table}", "2.1.0", {**reads(LIST, more=more), **DIRS},
+         ("config-path-list-local", CONFIG, 3, N), ("local-pull", CONFIG, 4, N))
+
+
+@case("what to do where config_path is not the target depends on whether pullkey-hosts ever ran")
+def target_fix():
+    with Node({**reads(), A: HELPER, "/etc/passwd": "root:x:0:0::/:/bin/sh\n"}, "2.2.0") as node:
+        fixes = lambda report: [item["fix"] for item in report["findings"] if item["id"] == "config-path-not-target"]
+        equal(fixes(node.report()[1]), [SET], "a template has it at boot")
+        for made, expected in (("", "start pullkey-hosts.service, which makes /run/pullkey/certs.d; then " + SET),
+                               ("mkdir -p /run/pullkey/certs.d && ", SET)):
+            script = f'mount -t tmpfs tmpfs /run && {made}exec "$@"'
+            equal(fixes(report_of_node(node, "/bin/sh", "-c", script, "sh")), [expected])
+        os.unlink(node.path(CONFIG))
+        node.put(CONFIG, "version = 3\n")
+        report = report_of_node(node, "/bin/sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh")
+        check(fixes(report)[0].startswith("start pullkey-hosts.service"), "where it is not set")
+
+
+@case("who prints passwords of config.toml besides is said")
+def printed_passwords():
+    secret = f'[{CRI}.registry.{{}}]\npassword = "{MARKER}"\n'
+    own, old = secret.format('configs."a.example".auth'), secret.format('auths."https://a.example"')
+    for release, text, said in (
+        ("1.7.29", own, ', and "crictl info" prints it'), ("1.6.20", own, ', and "crictl info" prints it'),
+        (None, own, ', and with containerd 1 "crictl info" prints it'), ("2.0.11", own, ""), ("2.2.0", own, ""),
+        ("1.7.29", old, ""),
+    ):
+        with Node({CONFIG: "version = 2\n" + text}, release) as node:
+            (found,) = [item["text"] for item in node.report()[1]["findings"] if item["id"] == "plaintext-config"]
+            equal(found, "the password of a.example is in plain text" + said if text is own
+                  else "the password of https://a.example is in plain text", f"{release}")
+
 
 # -- config.toml ---------------------------------------------------------------------------------
 

@@ -103,6 +103,9 @@ trap("a node with rpm and without containerd", None, {"/var/lib/rpm/rpmdb.sqlite
 trap("Talos", None, {"/etc/os-release": "NAME=x\nID=talos\n"}, ("managed-talos", None, None, N))
 trap("Bottlerocket", None, {"/etc/os-release": "ID=bottlerocket\n"},
      ("managed-bottlerocket", None, None, N))
+trap("Container-Optimized OS", None, {"/etc/os-release": 'NAME="Container-Optimized OS"\nID=cos\n'},
+     ("managed-gke", None, None, N))
+trap("a system with a name like it", None, {"/etc/os-release": "ID=cosmos\nVARIANT_ID=cos\n"})
 trap("Spegel", "2.1.0", {**R, CERTS + "/_backup": None, A: PLAIN},
      ("managed-spegel", CERTS, None, N))
 
