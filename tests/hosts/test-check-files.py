@@ -82,6 +82,10 @@ ONLY = ("server-only", A, None, E)
 trap("only a server, with a helper", "1.7.31", {**reads(TARGET), A: SERVED}, MAYBE)
 trap("only a server, with a helper, unknown release", None, {**reads(TARGET), A: SERVED})
 trap("only a server, with a helper that nobody asks", "1.7.31", {**R, A: SERVED}, ONLY, MAYBE, NOT_TARGET)
+trap("only a server, with a helper, and another directory is read", "1.7.31",
+     {**reads("/certs"), "/certs": None, A: SERVED}, ONLY, MAYBE, NOT_TARGET)
+trap("only a server, with a helper, and no directory is read", "1.7.31", {CONFIG: "version = 2\n", A: SERVED},
+     ONLY, MAYBE, ("config-path-not-target", CONFIG, None, E), ("config-path-unset", CONFIG, None, E))
 trap("only a server, with a helper that is none", "1.7.31",
      {**reads(TARGET), A: SERVED.replace('"pullkey"', '"../x"')}, ONLY, ("helper-problem", A, 1, E))
 trap("only a server, with a key that gets no table", "1.7.31",
