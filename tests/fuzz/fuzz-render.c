@@ -19,6 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char value_bytes[] = VALUE;
 static const struct pullkey_secret value = { value_bytes, sizeof(value_bytes) - 1 };
+static bool is_before_2_2; /* so is the containerd that it is rendered for */
 
 static void require(bool condition)
 {
@@ -69,6 +70,23 @@ static void free_lines(struct lines *lines)
     free(lines->items);
 }
 
+static bool is_in_host(const struct toml_item *item)
+{
+    const struct toml_item *table = item->parent;
+
+    return table && (!table->parent || (table->parent->parent && !table->parent->parent->parent &&
+                                        strcmp(table->parent->key, "host") == 0));
+}
+
+/* Of a host that containerd before 2.2 is to read. */
+static bool is_dropped(const struct toml_item *item)
+{
+    return is_before_2_2 && item->kind == TOML_STRING && item->parent &&
+           item->parent->kind == TOML_ARRAY && item->parent->key &&
+           hosts_key_is(item->parent->key, "capabilities") && is_in_host(item->parent) &&
+           text_equal_any_case(item->string, "referrers");
+}
+
 /* A path is only said to be one: whether it is the right one test-render-text.c tells. */
 static void write_value(const struct toml_item *item, bool is_path, struct buffer *text)
 {
@@ -81,6 +99,8 @@ static void write_value(const struct toml_item *item, bool is_path, struct buffe
         buffer_printf(text, "%lld:%d", (long long)item->integer, item->boolean);
     for (const struct toml_item *member = item->kind == TOML_ARRAY ? item->first : NULL; member;
          member = member->next) {
+        if (is_dropped(member))
+            continue;
         buffer_append_text(text, "[");
         if (member->key)
             toml_write_string(text, member->key, strlen(member->key));
@@ -92,14 +112,6 @@ static void write_value(const struct toml_item *item, bool is_path, struct buffe
         }
         buffer_append_text(text, "]");
     }
-}
-
-static bool is_in_host(const struct toml_item *item)
-{
-    const struct toml_item *table = item->parent;
-
-    return table && (!table->parent || (table->parent->parent && !table->parent->parent->parent &&
-                                        strcmp(table->parent->key, "host") == 0));
 }
 
 static void list_members(const struct toml_item *table, const char *path, struct lines *lines)
@@ -201,7 +213,7 @@ static bool has_line(const char *text, size_t length)
 
 static void render(const struct hosts_file *file, const char *registry, render_lookup *lookup)
 {
-    const struct render_place place = { registry, DIRECTORY, file->toml.length % 2 == 1 };
+    const struct render_place place = { registry, DIRECTORY, is_before_2_2 };
     cleanup_buffer struct buffer text = BUFFER_INIT(RENDER_SIZE_MAX);
     cleanup_buffer struct buffer again = BUFFER_INIT(RENDER_SIZE_MAX);
     cleanup_hosts_file struct hosts_file rendered = { 0 };
@@ -244,6 +256,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const registries[] = { "r.example", "_default", "localhost_5000_" };
 
+    is_before_2_2 = size % 2 == 1;
     for (size_t i = 0; i < sizeof(registries) / sizeof(registries[0]); i++) {
         cleanup_hosts_file struct hosts_file file = { 0 }, mapped = { 0 };
         cleanup_settings struct settings settings = { 0 };

@@ -218,7 +218,8 @@ class Question:
 
 def capabilities(tree):
     """The lists of a file, of the server and of hosts."""
-    hosts = [host for host in tree.get("host", {}).values() if isinstance(host, dict)]
+    hosts = tree.get("host")
+    hosts = [h for h in hosts.values() if isinstance(h, dict)] if isinstance(hosts, dict) else []
     lists = [without_case(table, "capabilities") for table in (tree, *hosts)]
     return [names for names in lists if isinstance(names, list) and all(isinstance(n, str) for n in names)]
 
