@@ -136,7 +136,7 @@ def password_store(version):
         command = shlex.join(store.with_account([it.hosts.program]))
         it.hosts.program = it.home.write("hosts", f'#!/bin/sh\nexec {command} "$@"\n')
         os.chmod(it.hosts.program, 0o755)
-        url, reference = url_of(gate), it.reference(gate.address)
+        url, reference = gate.url, it.reference(gate.address)
         it.write(gate.address, table(url, helper="pass"), server=url)
         # Under either of the names that it is asked for.
         for number, name in enumerate((gate.address, url)):
