@@ -169,10 +169,10 @@ def removed(version):
 class Scribbler(Helper):
     """It writes whatever it is told, and says that all is well."""
 
-    text = None
+    scribble = None
 
     def answer(self, name):
-        return super().answer(name) if self.text is None else b"0" + self.text
+        return super().answer(name) if self.scribble is None else b"0" + self.scribble
 
 
 @contextmanager
@@ -186,7 +186,7 @@ def scribbled(version):
         it.expect_pulled(it.reference(gate.address))
         yield it, helper, gate
         expect_both(it)
-        helper.text = None
+        helper.scribble = None
         helper.credentials.clear()
         it.hosts.reload()
         it.wait_no_header(f"https://{gate.address}")
@@ -200,7 +200,7 @@ def garbage(version):
         url = f"https://{gate.address}"
         before = it.published(gate.address)
         for text in texts:
-            helper.text = text
+            helper.scribble = text
             check(it.hosts.wait_next_failure(url)["header"], "the header is gone")
             equal(it.published(gate.address), before, "what is published")
         it.expect_pulled(it.reference(gate.address))
