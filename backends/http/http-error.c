@@ -2,7 +2,6 @@
 #include "http-error.h"
 
 #include "base/error.h"
-#include "http.h"
 #include "realm.h"
 
 #include <string.h>
@@ -26,18 +25,24 @@ enum {
 
 static int explain_untrusted(const struct http_failure *failure, struct pullkey_error *error)
 {
-    const char *given = failure->ca_file ? failure->ca_file : failure->ca_dir;
+    const struct http_options *options = failure->options;
+    const char *given = options->ca_file ? options->ca_file : options->ca_dir;
 
     if (given)
         return error_set(
             error, PULLKEY_INVALID,
             "the certificate of %s is not signed by an authority in %s; is that the right file?",
             failure->server, given);
-    return error_set(
-        error, PULLKEY_INVALID,
-        "the certificate of %s is not signed by an authority that this machine trusts; pass the "
-        "authority's certificate with --ca-file, or add it to the system's trusted certificates",
-        failure->server);
+    if (options->ca_data)
+        return error_set(error, PULLKEY_INVALID,
+                         "the certificate of %s is not signed by the authority that is given; %s",
+                         failure->server,
+                         options->ca_advice ? options->ca_advice : "is that the right one?");
+    return error_set(error, PULLKEY_INVALID,
+                     "the certificate of %s is not signed by an authority that this machine "
+                     "trusts; %s%sadd it to the system's trusted certificates",
+                     failure->server, options->ca_advice ? options->ca_advice : "",
+                     options->ca_advice ? ", or " : "");
 }
 
 static int explain_certificate(const struct http_failure *failure, struct pullkey_error *error)
@@ -96,8 +101,11 @@ static int explain_handshake(const struct http_failure *failure, struct pullkey_
                          "%s offers nothing newer than TLS 1.1, and at least TLS 1.2 is needed",
                          failure->server);
     if (strstr(failure->detail, "certificate required"))
-        return error_set(error, PULLKEY_INVALID,
-                         "%s wants a client certificate, which is not supported", failure->server);
+        return error_set(error, PULLKEY_DENIED, "%s wants a client certificate, and none is given",
+                         failure->server);
+    if (failure->options->client_certificate && strstr(failure->detail, "alert"))
+        return error_set(error, PULLKEY_DENIED, "%s does not take the client certificate",
+                         failure->server);
     return error_set(error, PULLKEY_UNREACHABLE,
                      "the TLS handshake with %s failed; does it speak TLS on this port?",
                      failure->server);
@@ -132,7 +140,8 @@ static int explain_broken(const struct http_failure *failure, struct pullkey_err
     if (failure->too_large || failure->code == CURLE_FILESIZE_EXCEEDED)
         return error_set(error, PULLKEY_INVALID,
                          "the answer of %s is too large (more than %d KiB, or %d KiB of headers)",
-                         failure->server, HTTP_BODY_MAX / 1024, HTTP_HEADERS_MAX / 1024);
+                         failure->server, (int)(http_body_max(failure->options) / 1024),
+                         HTTP_HEADERS_MAX / 1024);
     return error_set(error, PULLKEY_INVALID, "%s does not answer in proper HTTP", failure->server);
 }
 
@@ -158,7 +167,14 @@ int http_explain(const struct http_failure *failure, struct pullkey_error *error
     case CURLE_SSL_CACERT_BADFILE:
         return error_set(error, PULLKEY_INVALID,
                          "%s cannot be read, or holds no certificate in PEM form",
-                         failure->ca_file ? failure->ca_file : "the file of trusted certificates");
+                         failure->options->ca_data   ? "the authority's certificate"
+                         : failure->options->ca_file ? failure->options->ca_file
+                                                     : "the file of trusted certificates");
+    case CURLE_SSL_CERTPROBLEM:
+        return error_set(error, PULLKEY_INVALID,
+                         "the client certificate for %s cannot be used: it or its key is not in "
+                         "PEM form, or they do not belong together",
+                         failure->server);
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_PARTIAL_FILE:
@@ -166,7 +182,7 @@ int http_explain(const struct http_failure *failure, struct pullkey_error *error
         if (failure->proxy && strstr(failure->detail, "CONNECT"))
             return error_set(error, PULLKEY_UNREACHABLE, "the proxy refuses a connection to %s",
                              failure->server);
-        if (strstr(failure->detail, "certificate required"))
+        if (strstr(failure->detail, "alert"))
             return explain_handshake(failure, error);
         if (strstr(failure->detail, "chunk") || strstr(failure->detail, "Malformed"))
             return explain_broken(failure, error);

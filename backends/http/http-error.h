@@ -5,17 +5,16 @@
 
 #include <curl/curl.h>
 
-#include "url.h"
+#include "http.h"
 
 #define HTTP_VERIFY_UNKNOWN (-1L)
 
 struct http_failure {
     CURLcode code;
-    const char *server;  /* host[:port] */
-    const char *proxy;   /* NULL if there is none; never shown, it may hold a password */
-    const char *detail;  /* libcurl's error buffer: classified here, never shown */
-    const char *ca_file; /* as in struct http_options */
-    const char *ca_dir;
+    const char *server; /* host[:port] */
+    const char *proxy;  /* NULL if there is none; never shown, it may hold a password */
+    const char *detail; /* libcurl's error buffer: classified here, never shown */
+    const struct http_options *options;
     long verify_result; /* X509_V_ERR_... of openssl/x509_vfy.h, or HTTP_VERIFY_UNKNOWN with another
                            TLS library */
     long os_errno;

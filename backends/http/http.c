@@ -1,33 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http.h"
 
-#include "address.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/secret.h"
-#include "base/text.h"
 #include "curl-memory.h"
 #include "http-error.h"
-#include "proxy.h"
-#include "pullkey-build.h"
 #include "retry.h"
+#include "server.h"
 
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-#define AUTHORIZATION_MAX (2 * PULLKEY_SECRET_MAX)
-#define URL_TEXT_MAX (URL_AUTHORITY_SIZE + URL_TARGET_MAX + HTTP_QUERY_MAX + 16)
-
-/* One server and all that is known about it. */
-struct server {
-    CURL *easy;
-    struct url url; /* host, port and scheme count */
-    char authority[URL_AUTHORITY_SIZE];
-    const char *proxy;
-    bool public_only;
-    bool forbidden; /* during one request: an address was refused */
-};
 
 struct http {
     const struct pullkey_host *host;
@@ -44,6 +28,11 @@ struct transfer {
                           those */
     bool too_large;
 };
+
+size_t http_body_max(const struct http_options *options)
+{
+    return options->body_max > 0 ? options->body_max : HTTP_BODY_MAX;
+}
 
 static size_t take_header(char *line, size_t size, size_t count, void *data)
 {
@@ -78,86 +67,11 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *data)
     return 0;
 }
 
-/* The one place where a connection is made: the last look at where it goes. A proxy's address is
- * the user's own choice. */
-static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    struct server *server = data;
-
-    (void)purpose;
-    if (!server->proxy && ((!server->url.https && !address_is_loopback(&address->addr)) ||
-                           (server->public_only && !address_is_public(&address->addr)))) {
-        server->forbidden = true;
-        return CURL_SOCKET_BAD;
-    }
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-}
-
-/* libcurl's own directory of trusted certificates, where only what is needed is read; NULL: use its
- * bundle. */
-static const char *system_ca_dir(void)
-{
-    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-
-    if (info->age < CURLVERSION_SEVENTH || !info->capath || access(info->capath, R_OK | X_OK) != 0)
-        return NULL;
-    return info->capath;
-}
-
-static bool set_trust(CURL *easy, const struct http_options *options)
-{
-    const char *file = options->ca_file, *dir = options->ca_dir;
-    bool fine = true;
-
-    if (!file && !dir) {
-        dir = system_ca_dir();
-        if (!dir)
-            return true;
-    }
-    fine &= curl_easy_setopt(easy, CURLOPT_CAINFO, file) == CURLE_OK;
-    fine &= curl_easy_setopt(easy, CURLOPT_CAPATH, dir) == CURLE_OK;
-    return fine;
-}
-
-/* What is the same for every request to a server. */
-static bool set_up_server(struct server *server, const struct http_options *options)
-{
-    CURL *easy = server->easy;
-    bool fine = true;
-
-#define SET(option, value) (fine &= curl_easy_setopt(easy, option, value) == CURLE_OK)
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_QUICK_EXIT, 1L); /* else the end waits for a name server that does not answer */
-    SET(CURLOPT_PROTOCOLS_STR, server->url.https ? "https" : "http");
-    SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
-    SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_UNRESTRICTED_AUTH, 0L);
-    SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(CURLOPT_PATH_AS_IS, 1L);
-    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_HTTP09_ALLOWED, 0L);
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
-    SET(CURLOPT_NOPROXY, "");
-    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
-    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)HTTP_BODY_MAX);
-    SET(CURLOPT_USERAGENT, "pullkey/" PULLKEY_VERSION);
-    SET(CURLOPT_HEADERFUNCTION, take_header);
-    SET(CURLOPT_WRITEFUNCTION, take_body);
-    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    SET(CURLOPT_OPENSOCKETDATA, server);
-#undef SET
-    return set_trust(easy, options) && fine;
-}
-
 static int find_server(struct http *http, const struct http_request *request, struct server **ret,
                        struct pullkey_error *error)
 {
     struct server *server;
+    int r;
 
     for (size_t i = 0; i < http->server_count; i++) {
         server = &http->servers[i];
@@ -172,120 +86,20 @@ static int find_server(struct http *http, const struct http_request *request, st
         return error_set(error, PULLKEY_INTERNAL, "more than %d servers in one request",
                          HTTP_SERVERS_MAX);
     server = &http->servers[http->server_count];
-    *server = (struct server){ .url = *request->url, .public_only = request->public_only };
-    url_authority(&server->url, server->authority);
-    server->proxy = proxy_for(&server->url);
-    server->easy = curl_easy_init();
-    if (!server->easy)
-        return error_memory(error);
-    /* One that is not as it must be is not there. */
-    if (!set_up_server(server, http->options)) {
-        curl_easy_cleanup(server->easy);
-        return curl_memory_ran_out()
-                   ? error_memory(error)
-                   : error_set(error, PULLKEY_INTERNAL,
-                               "this libcurl lacks an option that keeps credentials safe");
-    }
+    r = server_open(http->options, request, server, error);
+    if (r < 0)
+        return r;
     http->server_count++;
     *ret = server;
     return 0;
 }
 
-static int append_header(struct curl_slist **list, const char *line)
-{
-    struct curl_slist *longer = curl_slist_append(*list, line);
-
-    if (!longer)
-        return -1;
-    *list = longer;
-    return 0;
-}
-
-static int write_authorization(const struct http_request *request, struct buffer *line,
-                               struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer pair = BUFFER_INIT(AUTHORIZATION_MAX);
-    int r;
-
-    if (request->scheme == HTTP_BEARER) {
-        for (size_t i = 0; i < request->secret->length; i++)
-            if (request->secret->bytes[i] <= 0x20 || request->secret->bytes[i] >= 0x7f)
-                return error_set(error, PULLKEY_INVALID,
-                                 "the token holds bytes that no token may have");
-        buffer_append_text(line, "Authorization: Bearer ");
-        buffer_append(line, request->secret->bytes, request->secret->length);
-        return buffer_check(line, error);
-    }
-    if (strchr(request->username, ':'))
-        return error_set(
-            error, PULLKEY_INVALID,
-            "the user name holds a colon, which HTTP Basic authentication cannot carry");
-    buffer_append_text(&pair, request->username);
-    buffer_append(&pair, ":", 1);
-    buffer_append(&pair, request->secret->bytes, request->secret->length);
-    r = buffer_check(&pair, error);
-    if (r < 0)
-        return r;
-    buffer_append_text(line, "Authorization: Basic ");
-    text_base64_encode(line, pair.data, pair.length);
-    return buffer_check(line, error);
-}
-
-/* Everything here is in memory that is wiped on release, libcurl's lists included. */
-static int make_headers(const struct http_request *request, struct curl_slist **ret,
-                        struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer line = BUFFER_INIT(AUTHORIZATION_MAX);
-    struct curl_slist *list = NULL;
-    int r = 0;
-
-    if (request->scheme != HTTP_NO_AUTH)
-        r = write_authorization(request, &line, error);
-    if (r < 0)
-        return r;
-    if (append_header(&list, "Accept: application/json") < 0 ||
-        append_header(&list, "Expect:") < 0 || (line.data && append_header(&list, line.data) < 0)) {
-        curl_slist_free_all(list);
-        return error_memory(error);
-    }
-    *ret = list;
-    return 0;
-}
-
-static int set_url(const struct server *server, const struct http_request *request,
-                   struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer text = BUFFER_INIT(URL_TEXT_MAX);
-    int r;
-
-    buffer_printf(&text, "%s://%s%s", request->url->https ? "https" : "http", server->authority,
-                  request->url->target);
-    if (request->query)
-        buffer_printf(&text, "%c%s", strchr(request->url->target, '?') ? '&' : '?', request->query);
-    r = buffer_check(&text, error);
-    if (r >= 0 && curl_easy_setopt(server->easy, CURLOPT_URL, text.data) != CURLE_OK)
-        r = error_memory(error);
-    return r;
-}
-
-static bool set_method(CURL *easy, const struct http_request *request)
-{
-    const struct pullkey_secret *form = request->form;
-
-    if (!form)
-        return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
-    return curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_POSTFIELDS, form->bytes) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)form->length) ==
-               CURLE_OK;
-}
-
-static bool set_transfer(CURL *easy, struct transfer *transfer, struct curl_slist *headers,
-                         char *detail, int64_t left_ms)
+static bool set_transfer(CURL *easy, struct transfer *transfer, char *detail, int64_t left_ms)
 {
     long total = left_ms > 3600 * 1000 ? 3600 * 1000L : (long)left_ms;
 
-    return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK &&
+    return curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, detail) == CURLE_OK &&
@@ -294,29 +108,28 @@ static bool set_transfer(CURL *easy, struct transfer *transfer, struct curl_slis
                             total < HTTP_CONNECT_MS ? total : (long)HTTP_CONNECT_MS) == CURLE_OK;
 }
 
-/* The handle outlives the request; what the request lent it does not. */
-static void forget_request(CURL *easy)
+static void forget_transfer(const struct server *server)
 {
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, NULL);
-    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+    server_forget_request(server);
+    (void)curl_easy_setopt(server->easy, CURLOPT_HEADERDATA, NULL);
+    (void)curl_easy_setopt(server->easy, CURLOPT_WRITEDATA, NULL);
+    (void)curl_easy_setopt(server->easy, CURLOPT_ERRORBUFFER, NULL);
 }
 
 static void trace(const struct http *http, const struct server *server,
                   const struct http_request *request, const struct http_response *response,
                   CURLcode code, int64_t took_ms)
 {
+    static const char *const methods[] = { "GET", "POST", "PUT" };
     static const char *const schemes[] = { "no credential", "Basic ***", "Bearer ***" };
     const char *address = NULL;
 
     (void)curl_easy_getinfo(server->easy, CURLINFO_PRIMARY_IP, &address);
     http->host->log(http->options->source, "%s %s://%s%.*s (%s%s%s) at %s: %s %ld, %lld ms",
-                    request->form ? "POST" : "GET", request->url->https ? "https" : "http",
+                    methods[request->method], request->url->https ? "https" : "http",
                     server->authority, (int)strcspn(request->url->target, "?"),
                     request->url->target, schemes[request->scheme],
-                    request->form ? ", form ***" : "", server->proxy ? ", proxy" : "",
+                    request->body ? ", body ***" : "", server->proxy ? ", proxy" : "",
                     address && address[0] != '\0' ? address : "no address",
                     code == CURLE_OK ? "status" : curl_easy_strerror(code),
                     code == CURLE_OK ? response->status : (long)code, (long long)took_ms);
@@ -345,8 +158,7 @@ static int explain(const struct http *http, const struct server *server,
         .server = server->authority,
         .proxy = server->proxy,
         .detail = detail,
-        .ca_file = http->options->ca_file,
-        .ca_dir = http->options->ca_dir,
+        .options = http->options,
         .loopback = url_is_loopback(&server->url),
         .too_large = transfer->too_large,
         .forbidden = server->forbidden,
@@ -383,14 +195,11 @@ static int perform(struct http *http, struct server *server, const struct http_r
     if (left <= 0)
         return error_set(error, PULLKEY_UNREACHABLE, "no time is left to ask %s",
                          server->authority);
-    r = set_url(server, request, error);
-    if (r >= 0)
-        r = make_headers(request, &headers, error);
+    r = server_set_request(server, http->options, request, &headers, error);
     if (r < 0)
         return r;
     server->forbidden = false;
-    if (!set_method(server->easy, request) ||
-        !set_transfer(server->easy, &transfer, headers, detail, left)) {
+    if (!set_transfer(server->easy, &transfer, detail, left)) {
         r = error_memory(error);
     } else {
         code = curl_easy_perform(server->easy);
@@ -399,7 +208,7 @@ static int perform(struct http *http, struct server *server, const struct http_r
         if (code != CURLE_OK)
             r = explain(http, server, &transfer, code, detail, ret_again, error);
     }
-    forget_request(server->easy);
+    forget_transfer(server);
     curl_slist_free_all(headers);
     return r;
 }
@@ -415,7 +224,7 @@ static int explain_redirect(const struct server *server, const struct http_reque
     struct url url;
     size_t at = 0, length;
 
-    if (request->scheme == HTTP_NO_AUTH && !request->form &&
+    if (request->scheme == HTTP_NO_AUTH && !request->body &&
         http_header(response, "location", &at, &value, &length) && length < sizeof(location)) {
         memcpy(location, value, length);
         location[length] = '\0';
@@ -464,12 +273,12 @@ static bool wait_for_next(const struct http *http, unsigned int attempt, int64_t
     return true;
 }
 
-static void empty_response(struct http_response *response)
+static void empty_response(const struct http *http, struct http_response *response)
 {
     http_response_done(response);
     *response = (struct http_response){
         .headers = BUFFER_INIT(HTTP_HEADERS_MAX),
-        .body = BUFFER_INIT(HTTP_BODY_MAX),
+        .body = BUFFER_INIT(http_body_max(http->options)),
     };
 }
 
@@ -490,7 +299,7 @@ int http_send(struct http *http, const struct http_request *request, struct http
     if (r < 0)
         return r;
     for (unsigned int attempt = 0;; attempt++) {
-        empty_response(&response);
+        empty_response(http, &response);
         r = perform(http, server, request, &response, &again, error);
         if (r >= 0) {
             wait = wait_of_header(http, &response);
@@ -558,6 +367,6 @@ void http_close(struct http *http)
     if (!http)
         return;
     for (size_t i = 0; i < http->server_count; i++)
-        curl_easy_cleanup(http->servers[i].easy);
+        server_close(&http->servers[i]);
     secret_release(http);
 }

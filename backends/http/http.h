@@ -4,13 +4,13 @@
  * it does not belong.
  *
  * https with TLS 1.2 or newer and full verification, always; plain http to the loopback only, and
- * only if a request says so. No redirects, no cookies, no .netrc, no decompression; a proxy as
- * proxy.h says. One libcurl handle for each server, so that nothing of one is ever sent to another;
- * credentials are set for each request and wiped after it.
+ * only if a request says so. No redirects, no cookies, no .netrc, no decompression. One libcurl
+ * handle for each server, so that nothing of one is ever sent to another; credentials are set for
+ * each request and wiped after it.
  *
- * Limits: HTTP_BODY_MAX and HTTP_HEADERS_MAX, HTTP_CONNECT_MS for each connection, the deadline for
- * everything with all retries. The log gets one line for each attempt: method, server, path, status
- * and time. Never query, credential, headers or body.
+ * Limits: HTTP_BODY_MAX (or body_max) and HTTP_HEADERS_MAX, HTTP_CONNECT_MS for each connection,
+ * the deadline for everything with all retries. The log gets one line for each attempt: method,
+ * server, path, status and time. Never query, credential, headers or body.
  */
 #ifndef PULLKEY_HTTP_HTTP_H
 #define PULLKEY_HTTP_HTTP_H
@@ -28,11 +28,25 @@ struct http_options {
     const char *source;  /* begins the log lines */
     const char *ca_file; /* PEM: these authorities instead of the system's; NULL: the system's */
     const char *ca_dir;  /* the same, as a directory of hashed names */
+    const struct pullkey_secret *ca_data; /* the same, as PEM itself */
+    /* What a person does whose authority is not known here, for messages: "pass ... with --ca-file"
+     */
+    const char *ca_advice;
+    const struct pullkey_secret *client_certificate; /* PEM, with its chain; NULL: none */
+    const struct pullkey_secret *client_key;         /* PEM, without a passphrase */
+    const char *server_name; /* what TLS asks for and the certificate must have in place of the
+                                URL's host; NULL */
+    const char *proxy;   /* http, https, socks5 or socks5h; "": none; NULL: as proxy.h says. Never
+                            for link-local addresses */
+    size_t body_max;     /* of a reply, in bytes; 0: HTTP_BODY_MAX */
     int64_t deadline_ms; /* on the clock of the host */
     /* Waits until a time on that clock; NULL: really waits. */
     void (*wait_until)(int64_t ms);
 };
 
+#define HTTP_FORM "application/x-www-form-urlencoded"
+
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT };
 enum http_scheme { HTTP_NO_AUTH, HTTP_BASIC, HTTP_BEARER };
 
 struct http_request {
@@ -41,8 +55,10 @@ struct http_request {
     enum http_scheme scheme;
     const char *username;                /* for HTTP_BASIC: without a colon */
     const struct pullkey_secret *secret; /* the password, or the token */
-    const struct pullkey_secret *form;   /* made by http_query_add: POST; NULL: GET */
-    bool allow_http;                     /* plain http, to the loopback */
+    enum http_method method;
+    const struct pullkey_secret *body; /* NULL with HTTP_GET */
+    const char *content_type;          /* of the body; a form is made by http_query_add */
+    bool allow_http;                   /* plain http, to the loopback */
     bool public_only; /* refuse addresses that are not public (address.h); a proxy hides them */
 };
 
@@ -54,7 +70,7 @@ struct http_response {
 
 struct http;
 
-/* The host table and the options must outlive the client. */
+/* The host table, the options and what they point to must outlive the client. */
 int http_open(const struct pullkey_host *host, const struct http_options *options,
               struct http **ret, struct pullkey_error *error);
 void http_close(struct http *http);
@@ -71,6 +87,9 @@ void http_close(struct http *http);
 int http_send(struct http *http, const struct http_request *request, struct http_response *ret,
               struct pullkey_error *error);
 void http_response_done(struct http_response *response);
+
+/* What a reply may have, in bytes. */
+size_t http_body_max(const struct http_options *options);
 
 /*
  * The value of the next header of that name (lower case), without outer blanks. *at begins as 0 and

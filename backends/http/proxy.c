@@ -117,6 +117,11 @@ static const char *first_of(const char *const *names, size_t count)
     return NULL;
 }
 
+bool proxy_is_forbidden(const struct url *url)
+{
+    return proxy_is_excluded(url, "169.254.0.0/16 [fe80::]/10");
+}
+
 const char *proxy_for(const struct url *url)
 {
     static const char *const proxies[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
@@ -125,7 +130,7 @@ const char *proxy_for(const struct url *url)
 
     if (!url->https || url_is_loopback(url))
         return NULL;
-    if (proxy_is_excluded(url, "169.254.0.0/16 [fe80::]/10"))
+    if (proxy_is_forbidden(url))
         return NULL;
     proxy = first_of(proxies, 4);
     if (!proxy || proxy[0] == '\0')

@@ -14,6 +14,9 @@
  */
 const char *proxy_for(const struct url *url);
 
+/* Link-local addresses are never asked through one: what answers there is this machine's host. */
+bool proxy_is_forbidden(const struct url *url);
+
 /* True if a list in the form of no_proxy covers the server. */
 bool proxy_is_excluded(const struct url *url, const char *list);
 

@@ -321,6 +321,7 @@ static int probe_check(const struct pullkey_host *host, const struct pullkey_req
     if (r < 0)
         return r;
     http_options.ca_file = check.settings.ca_file;
+    http_options.ca_advice = "pass the authority's certificate with --ca-file";
     r = find_registry(&check, request, error);
     if (r >= 0)
         r = http_open(host, &http_options, &check.http, error);

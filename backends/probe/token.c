@@ -82,7 +82,9 @@ static int ask_with_post(const struct exchange *exchange, struct http_response *
     return send_question(
         exchange,
         &(struct http_request){
-            .form = &(struct pullkey_secret){ .bytes = form.data, .length = form.length },
+            .method = HTTP_POST,
+            .content_type = HTTP_FORM,
+            .body = &(struct pullkey_secret){ .bytes = form.data, .length = form.length },
         },
         ret, error);
 }
