@@ -24,7 +24,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "exec/reply.h"
-#include "exec/run.h"
+#include "run/run.h"
 #include "pullkey-build.h"
 
 #define PREFIX "docker-credential-"
@@ -232,9 +232,10 @@ static int exec_open(const struct pullkey_host *host, const struct pullkey_insta
 static int call(const struct exec *exec, const char *verb, const char *input, size_t length,
                 int64_t deadline_ms, struct buffer *output, struct pullkey_error *error)
 {
+    char *const arguments[] = { (char *)(uintptr_t)exec->path, (char *)(uintptr_t)verb, NULL };
     const struct run run = {
         .path = exec->path,
-        .verb = verb,
+        .arguments = arguments,
         .environment = exec->environment,
         .input = input,
         .input_length = length,

@@ -3,10 +3,10 @@
  * The HTTP client of all modules: libcurl, with everything off that could send a credential where
  * it does not belong.
  *
- * https with TLS 1.2 or newer and full verification, always; plain http to the loopback only, and
- * only if a request says so. No redirects, no cookies, no .netrc, no decompression. One libcurl
- * handle for each server, so that nothing of one is ever sent to another; credentials are set for
- * each request and wiped after it.
+ * https with TLS 1.2 or newer and full verification, unless the user has asked twice; plain http to
+ * the loopback only, and only if a request says so. No redirects, no cookies, no .netrc, no
+ * decompression. One libcurl handle for each server, so that nothing of one is ever sent to
+ * another; credentials are set for each request and wiped after it.
  *
  * Limits: HTTP_BODY_MAX (or body_max) and HTTP_HEADERS_MAX, HTTP_CONNECT_MS for each connection,
  * the deadline for everything with all retries. The log gets one line for each attempt: method,
@@ -34,6 +34,7 @@ struct http_options {
     const char *ca_advice;
     const struct pullkey_secret *client_certificate; /* PEM, with its chain; NULL: none */
     const struct pullkey_secret *client_key;         /* PEM, without a passphrase */
+    bool insecure; /* the certificate is not looked at; for a kubeconfig that says so, twice */
     const char *server_name; /* what TLS asks for and the certificate must have in place of the
                                 URL's host; NULL */
     const char *proxy;   /* http, https, socks5 or socks5h; "": none; NULL: as proxy.h says. Never

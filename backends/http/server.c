@@ -110,8 +110,8 @@ static bool set_up(struct server *server, const struct http_options *options)
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_SSL_VERIFYPEER, options->insecure ? 0L : 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, options->insecure ? 0L : 2L);
     SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
     SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);

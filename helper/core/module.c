@@ -33,6 +33,7 @@ const struct pullkey_host module_host = {
     .match = registry_match,
     .list_add = list_add,
     .codec = module_find_codec,
+    .reader = module_find_reader,
 };
 
 static const struct pullkey_module *find_builtin(const char *type)

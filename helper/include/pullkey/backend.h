@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define PULLKEY_ABI_MAJOR 1
-#define PULLKEY_ABI_MINOR 0
+#define PULLKEY_ABI_MINOR 1
 
 /* Limits, in bytes without the terminating NUL. */
 #define PULLKEY_SECRET_MAX 65536
@@ -128,6 +128,7 @@ struct pullkey_instance {
 };
 
 struct pullkey_codec;
+struct pullkey_reader;
 
 /* What a module may call. */
 struct pullkey_host {
@@ -148,6 +149,8 @@ struct pullkey_host {
                     struct pullkey_error *error);
     /* Finds and loads the codec of that name. */
     int (*codec)(const char *name, const struct pullkey_codec **ret, struct pullkey_error *error);
+    /* Since minor 1. Finds and loads the reader of that name. */
+    int (*reader)(const char *name, const struct pullkey_reader **ret, struct pullkey_error *error);
 };
 
 enum pullkey_option_type {

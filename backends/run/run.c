@@ -35,7 +35,6 @@ static void close_fd(int *fd)
 static int spawn_with(const struct run *run, posix_spawn_file_actions_t *actions,
                       posix_spawnattr_t *attributes, int in, int out, pid_t *ret_pid)
 {
-    char *const arguments[] = { (char *)(uintptr_t)run->path, (char *)(uintptr_t)run->verb, NULL };
     sigset_t all, none;
     int r;
 
@@ -54,7 +53,7 @@ static int spawn_with(const struct run *run, posix_spawn_file_actions_t *actions
     if (r == 0)
         r = posix_spawnattr_setsigmask(attributes, &none);
     if (r == 0)
-        r = posix_spawn(ret_pid, run->path, actions, attributes, arguments, run->environment);
+        r = posix_spawn(ret_pid, run->path, actions, attributes, run->arguments, run->environment);
     return r;
 }
 

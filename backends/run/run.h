@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs one program: no shell, input and output through pipes, and an end at the deadline. */
-#ifndef PULLKEY_EXEC_RUN_H
-#define PULLKEY_EXEC_RUN_H
+#ifndef PULLKEY_RUN_RUN_H
+#define PULLKEY_RUN_RUN_H
 
 #include "base/buffer.h"
 
 struct run {
     const char *path;         /* absolute */
-    const char *verb;         /* its only argument */
+    char *const *arguments;   /* whole, its name included; ends with NULL */
     char *const *environment; /* whole; ends with NULL */
     const char *input;
     size_t input_length;

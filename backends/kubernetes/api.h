@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests to an API server, and what its answers mean. A failure is an object of kind Status
+ * (k8s.io/apimachinery/pkg/apis/meta/v1); a proxy in between may answer anything.
+ */
+#ifndef PULLKEY_KUBERNETES_API_H
+#define PULLKEY_KUBERNETES_API_H
+
+#include "access.h"
+
+#define API_BODY_MAX (4u * 1024 * 1024) /* a secret has 1 MiB at most, in base64, and its history  \
+                                         */
+#define API_NAME_MAX 253                /* RFC 1123 subdomain, as most names are */
+
+struct api {
+    const struct pullkey_host *host;
+    struct access access;
+    struct http_options options;
+    struct http *http;
+};
+
+/* What a request is about: for the path, and for the sentence that says which right is missing. */
+struct api_object {
+    const char *verb;           /* as RBAC has it: "get", "list", "update", "create" */
+    const char *resource;       /* "secrets" */
+    const char *namespace_name; /* checked by api_is_name */
+    const char *name;           /* NULL: all of them */
+    const char *query;          /* made by http_query_add, or NULL */
+};
+
+/* `ret` must stay where it is until api_close. */
+int api_open(const struct pullkey_host *host, const struct access_settings *settings,
+             int64_t deadline_ms, struct api *ret, struct pullkey_error *error);
+void api_close(struct api *api);
+
+bool api_is_name(const char *text);
+
+/*
+ * GET, or PUT or POST with a body of JSON. 0 with the object for 200 and 201.
+ * -PULLKEY_NOT_FOUND for 404; -PULLKEY_DENIED for 401 and 403, with what to do;
+ * API_CONFLICT for 409: somebody else was faster. The rest as http_send has it.
+ */
+#define API_CONFLICT 1
+int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
+             struct json *ret, struct pullkey_error *error);
+
+#define cleanup_api __attribute__((cleanup(api_close)))
+
+#endif
