@@ -8,9 +8,10 @@
 
 #include "access.h"
 
-#define API_BODY_MAX (4u * 1024 * 1024) /* a secret has 1 MiB at most, in base64, and its history  \
-                                         */
-#define API_NAME_MAX 253                /* RFC 1123 subdomain, as most names are */
+#define API_BODY_MAX                                                                               \
+    (4u * 1024 * 1024)   /* a secret has 1 MiB at most, in base64, and its history                 \
+                          */
+#define API_NAME_MAX 253 /* RFC 1123 subdomain, as most names are */
 
 struct api {
     const struct pullkey_host *host;

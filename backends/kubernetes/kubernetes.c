@@ -13,8 +13,8 @@
 #include "base/secret.h"
 #include "options.h"
 #include "secret.h"
+#include "write.h"
 
-#define ATTEMPTS 5 /* to write a secret that others write too */
 #define QUERY_MAX 4096
 #define NAMESPACE_SIZE (API_NAME_MAX + 1)
 
@@ -213,6 +213,95 @@ static int kubernetes_get(void *state, const struct pullkey_request *request,
     return 0;
 }
 
+static int kubernetes_writable(void *state, struct pullkey_error *error)
+{
+    const struct kubernetes *kubernetes = state;
+
+    if (kubernetes->options.source == OPTIONS_SECRET)
+        return 0;
+    return error_set(error, PULLKEY_UNSUPPORTED,
+                     "only a \"secret\" by name can be written, not what a \"%s\" finds",
+                     kubernetes->options.source == OPTIONS_SELECTOR ? "selector"
+                                                                    : "service_account");
+}
+
+/* Ready to write or to list the secret by name. */
+static int open_named(const struct kubernetes *kubernetes, int64_t deadline_ms, struct api *ret,
+                      char ret_namespace[NAMESPACE_SIZE], struct pullkey_error *error)
+{
+    int r = api_open(kubernetes->host, &kubernetes->options.access, deadline_ms, ret, error);
+
+    if (r < 0)
+        return r;
+    r = find_namespace(kubernetes, ret, ret_namespace, error);
+    if (r < 0)
+        api_close(ret);
+    return r;
+}
+
+static int kubernetes_store(void *state, const struct pullkey_request *request,
+                            const struct pullkey_credential *credential,
+                            struct pullkey_error *error)
+{
+    const struct kubernetes *kubernetes = state;
+    char namespace_name[NAMESPACE_SIZE];
+    struct api api;
+    int r = kubernetes_writable(state, error);
+
+    if (r == 0)
+        r = open_named(kubernetes, request->deadline_ms, &api, namespace_name, error);
+    if (r < 0)
+        return r;
+    r = write_store(&api, namespace_name, kubernetes->options.name, request, credential, error);
+    api_close(&api);
+    return r;
+}
+
+static int kubernetes_erase(void *state, const struct pullkey_request *request,
+                            struct pullkey_error *error)
+{
+    const struct kubernetes *kubernetes = state;
+    char namespace_name[NAMESPACE_SIZE];
+    struct api api;
+    int r = kubernetes_writable(state, error);
+
+    if (r == 0)
+        r = open_named(kubernetes, request->deadline_ms, &api, namespace_name, error);
+    if (r < 0)
+        return r;
+    r = write_erase(&api, namespace_name, kubernetes->options.name, request, error);
+    api_close(&api);
+    return r;
+}
+
+/* Of the secret by name; keys with a '*' are no registry's. */
+static int kubernetes_list(void *state, int64_t deadline_ms, struct pullkey_list *ret,
+                           struct pullkey_error *error)
+{
+    const struct kubernetes *kubernetes = state;
+    char namespace_name[NAMESPACE_SIZE];
+    cleanup_json struct json json = { 0 };
+    struct api_object object = { "get", "secrets", namespace_name, kubernetes->options.name, NULL };
+    struct secret secret;
+    struct api api;
+    int r;
+
+    if (kubernetes->options.source != OPTIONS_SECRET)
+        return 0;
+    r = open_named(kubernetes, deadline_ms, &api, namespace_name, error);
+    if (r < 0)
+        return r;
+    r = judge(api_call(&api, &object, NULL, &json, error), error);
+    if (r == 0)
+        r = secret_read(kubernetes->host, json.root, &secret, error);
+    if (r == 0) {
+        r = secret_list(kubernetes->host, &secret, ret, error);
+        secret_close(kubernetes->host, &secret);
+    }
+    api_close(&api);
+    return r;
+}
+
 const struct pullkey_backend kubernetes_backend = {
     .module = {
         .abi_major = PULLKEY_ABI_MAJOR,
@@ -220,11 +309,15 @@ const struct pullkey_backend kubernetes_backend = {
         .size = sizeof(kubernetes_backend),
         .kind = PULLKEY_KIND_BACKEND,
         .type = "kubernetes",
-        .capabilities = PULLKEY_CAN_GET,
+        .capabilities = PULLKEY_CAN_GET | PULLKEY_CAN_STORE | PULLKEY_CAN_LIST,
         .options = options_table,
     },
     .open = kubernetes_open,
     .get = kubernetes_get,
+    .store = kubernetes_store,
+    .erase = kubernetes_erase,
+    .list = kubernetes_list,
+    .writable = kubernetes_writable,
     .close = kubernetes_close,
 };
 

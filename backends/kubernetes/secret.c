@@ -302,3 +302,20 @@ int secret_write(const struct secret *secret, cJSON *object, struct pullkey_erro
                  : set_data(data, "password", credential->secret.bytes, credential->secret.length,
                             error);
 }
+
+int secret_list(const struct pullkey_host *host, struct secret *secret, struct pullkey_list *list,
+                struct pullkey_error *error)
+{
+    cJSON *map;
+
+    if (secret->type != SECRET_DOCKERCONFIGJSON && secret->type != SECRET_DOCKERCFG)
+        return 0;
+    if (auths_map(&secret->document, &map, error) < 0)
+        return -(int)error->code;
+    for (cJSON *entry = map ? map->child : NULL, *next; entry; entry = next) {
+        next = entry->next;
+        if (strchr(entry->string, '*'))
+            cJSON_Delete(cJSON_DetachItemViaPointer(map, entry));
+    }
+    return auths_list(host, &secret->document, list, error);
+}

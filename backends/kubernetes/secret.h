@@ -42,6 +42,10 @@ int secret_rank(const struct pullkey_host *host, const struct secret *secret,
 int secret_get(const struct pullkey_host *host, struct secret *secret, const cJSON *entry,
                struct pullkey_credential *ret, struct pullkey_error *error);
 
+/* Adds its keys to a list, but those with a '*', which name no registry. */
+int secret_list(const struct pullkey_host *host, struct secret *secret, struct pullkey_list *list,
+                struct pullkey_error *error);
+
 /* Puts the content of `secret`, as it was changed, into the object that it was read from. */
 int secret_write(const struct secret *secret, cJSON *object, struct pullkey_error *error);
 
