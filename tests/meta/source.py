@@ -21,7 +21,7 @@ PROGRAMS = ("docker", "kubelet", "admin", "hosts")
 BUILT_IN = ("file", "env", "exec")
 
 # What several backends are built from.
-SHARED = {"auths", "http"}
+SHARED = {"auths", "http", "run"}
 
 # Where a file of a part may include from: folders below helper/ or backends/.
 ALLOWED = {
@@ -30,6 +30,7 @@ ALLOWED = {
     "core": {"core", "base", "include"},
     "auths": {"auths", "base", "include"},
     "http": {"http", "base", "include"},
+    "run": {"run", "base", "include"},
 }
 for program in PROGRAMS:
     ALLOWED[program] = {program, "core", "base", "include"}
@@ -148,7 +149,7 @@ def include_problems(path, text):
         allowed = ALLOWED.get(part, {part, "base", "include"} | SHARED)
     else:
         allowed = ALLOWED[part]
-    light = path.startswith("helper/") or part in BUILT_IN or part == "auths"
+    light = path.startswith("helper/") or part in BUILT_IN or part in ("auths", "run")
     for number, name, _ in includes(text):
         may = PLUS_PLUS.get(path)
         if light and FOREIGN_LIBRARIES.match(name) and not (may and may.match(name)):
