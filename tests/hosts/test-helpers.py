@@ -285,6 +285,7 @@ def for_ever():
         began = int(time.time())
         it.start()
         it.wait_read(host, basic("alice", jwt(YEAR_9999)))
+        it.hosts.wait_header(url(host))  # the status is written a moment later
         check(began < it.hosts.host(url(host))["expires"] <= time.time() + WEEK, "it lives longer")
         # Nor does one who wrote that into the file; it is known from the start.
         it.hosts.stop()
