@@ -213,16 +213,19 @@ static int kubernetes_get(void *state, const struct pullkey_request *request,
     return 0;
 }
 
-static int kubernetes_writable(void *state, struct pullkey_error *error)
+static int check_writable(const struct kubernetes *kubernetes, struct pullkey_error *error)
 {
-    const struct kubernetes *kubernetes = state;
-
     if (kubernetes->options.source == OPTIONS_SECRET)
         return 0;
     return error_set(error, PULLKEY_UNSUPPORTED,
                      "only a \"secret\" by name can be written, not what a \"%s\" finds",
                      kubernetes->options.source == OPTIONS_SELECTOR ? "selector"
                                                                     : "service_account");
+}
+
+static int kubernetes_writable(void *state, struct pullkey_error *error)
+{
+    return check_writable(state, error);
 }
 
 /* Ready to write or to list the secret by name. */
@@ -239,39 +242,36 @@ static int open_named(const struct kubernetes *kubernetes, int64_t deadline_ms, 
     return r;
 }
 
-static int kubernetes_store(void *state, const struct pullkey_request *request,
-                            const struct pullkey_credential *credential,
-                            struct pullkey_error *error)
+/* Without a credential the entry goes. */
+static int change(const struct kubernetes *kubernetes, const struct pullkey_request *request,
+                  const struct pullkey_credential *credential, struct pullkey_error *error)
 {
-    const struct kubernetes *kubernetes = state;
+    const char *name = kubernetes->options.name;
     char namespace_name[NAMESPACE_SIZE];
     struct api api;
-    int r = kubernetes_writable(state, error);
+    int r = check_writable(kubernetes, error);
 
     if (r == 0)
         r = open_named(kubernetes, request->deadline_ms, &api, namespace_name, error);
     if (r < 0)
         return r;
-    r = write_store(&api, namespace_name, kubernetes->options.name, request, credential, error);
+    r = credential ? write_store(&api, namespace_name, name, request, credential, error)
+                   : write_erase(&api, namespace_name, name, request, error);
     api_close(&api);
     return r;
+}
+
+static int kubernetes_store(void *state, const struct pullkey_request *request,
+                            const struct pullkey_credential *credential,
+                            struct pullkey_error *error)
+{
+    return change(state, request, credential, error);
 }
 
 static int kubernetes_erase(void *state, const struct pullkey_request *request,
                             struct pullkey_error *error)
 {
-    const struct kubernetes *kubernetes = state;
-    char namespace_name[NAMESPACE_SIZE];
-    struct api api;
-    int r = kubernetes_writable(state, error);
-
-    if (r == 0)
-        r = open_named(kubernetes, request->deadline_ms, &api, namespace_name, error);
-    if (r < 0)
-        return r;
-    r = write_erase(&api, namespace_name, kubernetes->options.name, request, error);
-    api_close(&api);
-    return r;
+    return change(state, request, NULL, error);
 }
 
 /* Of the secret by name; keys with a '*' are no registry's. */
