@@ -70,9 +70,10 @@ void needs_done(struct needs *needs)
         free_need(needs->first);
         needs->first = next;
     }
+    *needs = (struct needs){ 0 };
 }
 
-/* FNV-1a, so that one of thousands is found without comparing all of their names. */
+/* FNV-1a. */
 static uint32_t hash_of(const char *helper, const char *url)
 {
     uint32_t hash = 2166136261u;
@@ -84,19 +85,31 @@ static uint32_t hash_of(const char *helper, const char *url)
     return hash;
 }
 
+static struct need **bucket_of(struct needs *needs, uint32_t hash)
+{
+    return &needs->buckets[hash % NEEDS_BUCKETS];
+}
+
+static void take_from_bucket(struct needs *needs, const struct need *need)
+{
+    struct need **at = bucket_of(needs, need->hash);
+
+    while (*at != need)
+        at = &(*at)->next_in_bucket;
+    *at = need->next_in_bucket;
+}
+
 struct need *needs_get(struct needs *needs, const char *helper, const char *url,
                        int64_t assume_lifetime, const struct moment *now, bool spread)
 {
     const size_t helper_size = strlen(helper) + 1, url_size = strlen(url) + 1;
     const uint32_t hash = hash_of(helper, url);
-    struct need **end = &needs->first, *need;
+    struct need **bucket = bucket_of(needs, hash), *need;
 
-    for (; *end; end = &(*end)->next) {
-        need = *end;
+    for (need = *bucket; need; need = need->next_in_bucket)
         if (need->hash == hash && need->assume_lifetime == assume_lifetime &&
             strcmp(need->helper, helper) == 0 && strcmp(need->url, url) == 0)
             return need;
-    }
     /* Not of secret_alloc: there are thousands, and the header has memory of its own. */
     need = calloc(1, sizeof(*need) + helper_size + url_size);
     if (!need)
@@ -108,7 +121,10 @@ struct need *needs_get(struct needs *needs, const char *helper, const char *url,
     need->expires_ms = INT64_MAX;
     need->renew_wall = INT64_MAX;
     need->due_ms = now->monotonic_ms + (spread ? random_below(NEEDS_BOOT_SPREAD_MS) : 0);
-    *end = need;
+    need->next_in_bucket = *bucket;
+    *bucket = need;
+    *(needs->last ? &needs->last->next : &needs->first) = need;
+    needs->last = need;
     return need;
 }
 
@@ -206,14 +222,17 @@ void needs_sweep(struct needs *needs)
 {
     struct need **at = &needs->first;
 
+    needs->last = NULL;
     while (*at) {
         struct need *need = *at;
 
         if (need->is_used || need->is_running) {
+            needs->last = need;
             at = &need->next;
             continue;
         }
         *at = need->next;
+        take_from_bucket(needs, need);
         needs->wanted -= need->is_wanted;
         free_need(need);
     }

@@ -74,11 +74,15 @@ struct need {
     uint32_t open_timeouts; /* opens that waited for it in vain */
     uint32_t *failed;       /* by class of error; NULL before the first failure */
     struct need *next;
+    struct need *next_in_bucket;
     char text[]; /* memory of url and helper */
 };
 
+#define NEEDS_BUCKETS 512 /* a power of two */
+
 struct needs {
-    struct need *first;
+    struct need *first, *last;           /* in the order in which they were first needed */
+    struct need *buckets[NEEDS_BUCKETS]; /* by hash */
     size_t running;
     size_t wanted;   /* by somebody who waits, and not running yet */
     size_t retrying; /* running, and failed the last time */

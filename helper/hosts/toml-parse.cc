@@ -104,6 +104,8 @@ class converter
         std::size_t point = starts_[position.line - 1] + position.column - 1;
         if (point >= points_)
             return text_.size();
+        if (points_ == text_.size())
+            return point;
         std::size_t at = places_[point / STEP];
         for (std::size_t rest = point % STEP; rest > 0; rest--)
             while (is_inside(++at))
