@@ -75,6 +75,28 @@ const cJSON *auths_find(const struct pullkey_host *host, const cJSON *map,
     return best;
 }
 
+/* Docker Hub's other names end in docker.com. */
+static bool may_be_for(const char *key, const struct pullkey_request *request)
+{
+    return strcasestr(key, request->host) || strchr(key, '*') ||
+           (strcmp(request->host, "docker.io") == 0 && strcasestr(key, "docker.com"));
+}
+
+enum pullkey_scope auths_scope(const struct pullkey_host *host, const cJSON *map,
+                               const struct pullkey_request *request)
+{
+    struct pullkey_request whole = *request;
+    const cJSON *entry;
+
+    whole.text = "";
+    whole.path = "";
+    cJSON_ArrayForEach(entry, map) {
+        if (may_be_for(entry->string, request) && host->match(&whole, entry->string, false) == 0)
+            return PULLKEY_SCOPE_IMAGE;
+    }
+    return PULLKEY_SCOPE_REGISTRY;
+}
+
 /* Parts of an entry; they point into the tree or into `decoded`. */
 struct parts {
     const char *username;

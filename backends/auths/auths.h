@@ -29,6 +29,13 @@ const cJSON *auths_find(const struct pullkey_host *host, const cJSON *map,
                         const struct pullkey_request *request);
 
 /*
+ * What the answer of auths_find is good for besides the request's path: the whole registry unless a
+ * key may be for a path of it.
+ */
+enum pullkey_scope auths_scope(const struct pullkey_host *host, const cJSON *map,
+                               const struct pullkey_request *request);
+
+/*
  * What an entry that auths_find yielded holds; memory comes from host->alloc. Errors name the key,
  * never its value.
  */

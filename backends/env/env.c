@@ -93,6 +93,7 @@ static int get_pair(const struct env *env, struct pullkey_credential *ret,
     if (!ret->username)
         return error_memory(error);
     r = secret_set(&ret->secret, password, strlen(password), error);
+    ret->scope = PULLKEY_SCOPE_REGISTRY;
     if (r == 0 && strcmp(username, "<token>") == 0)
         ret->kind = PULLKEY_IDENTITY_TOKEN;
     return r;
@@ -126,7 +127,10 @@ static int env_get(void *state, const struct pullkey_request *request,
     entry = map ? auths_find(env->host, map, request) : NULL;
     if (!entry)
         return error_set(error, PULLKEY_NOT_FOUND, AUTH_CONFIG " has no entry for it");
-    return auths_read(env->host, &document, entry, ret, error);
+    r = auths_read(env->host, &document, entry, ret, error);
+    if (r == 0)
+        ret->scope = auths_scope(env->host, map, request);
+    return r;
 }
 
 static int env_store(void *state, const struct pullkey_request *request,

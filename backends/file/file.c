@@ -61,8 +61,13 @@ static int get_from(const struct store *store, size_t index, const struct pullke
     if (r < 0)
         return r;
     entry = auths_find(store->host, map, request);
-    return entry ? auths_read(store->host, &document, entry, ret, error)
-                 : not_found(request, error);
+    if (!entry)
+        return not_found(request, error);
+    r = auths_read(store->host, &document, entry, ret, error);
+    /* The files before this one may have something for another path. */
+    if (r == 0)
+        ret->scope = index > 0 ? PULLKEY_SCOPE_IMAGE : auths_scope(store->host, map, request);
+    return r;
 }
 
 static int file_get(void *state, const struct pullkey_request *request,

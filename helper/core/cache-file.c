@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "core/credential.h"
 
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define SHORTEST_STAY 60 /* seconds that even a failure stays, for those who wait for it */
 #define INTEGER_MAX 9007199254740992.0 /* 2^53: up to here a double holds every whole number */
 
@@ -47,13 +47,17 @@ static bool read_token(const cJSON *token, struct cache_entry *ret)
     const cJSON *identity = json_member(token, "identity_token");
     struct pullkey_credential *credential = &ret->credential;
     struct pullkey_error ignored;
+    int64_t scope;
 
     if (!cJSON_IsString(username) || strlen(username->valuestring) > PULLKEY_USERNAME_MAX ||
         !cJSON_IsString(secret) || strlen(secret->valuestring) > PULLKEY_SECRET_MAX ||
-        !cJSON_IsBool(identity) || !read_integer(token, "expiry", &credential->expiry))
+        !cJSON_IsBool(identity) || !read_integer(token, "expiry", &credential->expiry) ||
+        !read_integer(token, "scope", &scope) || scope > PULLKEY_SCOPE_IMAGE)
         return false;
-    if (ret->end > credential->expiry - CACHE_LEEWAY_SECONDS)
+    if (credential->expiry == 0 ? ret->end > ret->fetched + CACHE_COALESCE_MAX
+                                : ret->end > credential->expiry - CACHE_LEEWAY_SECONDS)
         return false;
+    credential->scope = (enum pullkey_scope)scope;
     credential->kind = cJSON_IsTrue(identity) ? PULLKEY_IDENTITY_TOKEN : PULLKEY_PASSWORD;
     credential->username = secret_copy(username->valuestring, strlen(username->valuestring));
     if (!credential->username || secret_set(&credential->secret, secret->valuestring,
@@ -167,9 +171,9 @@ static void format_entry(struct buffer *text, const struct cache_slot *slot,
         write_string(text, credential->username);
         buffer_append_text(text, ",\"secret\":");
         json_write_string(text, credential->secret.bytes, credential->secret.length);
-        buffer_printf(text, ",\"identity_token\":%s,\"expiry\":%jd}",
+        buffer_printf(text, ",\"identity_token\":%s,\"expiry\":%jd,\"scope\":%d}",
                       credential->kind == PULLKEY_IDENTITY_TOKEN ? "true" : "false",
-                      (intmax_t)credential->expiry);
+                      (intmax_t)credential->expiry, (int)credential->scope);
     } else if (entry->outcome == CACHE_FAILURE) {
         buffer_append_text(text, ",\"failure\":{\"class\":");
         write_string(text, error_class_name(entry->failure.code));
@@ -183,7 +187,9 @@ static void format_entry(struct buffer *text, const struct cache_slot *slot,
 static int write_file(int fd, const struct buffer *text, const struct cache_entry *entry,
                       struct pullkey_error *error)
 {
-    const int64_t stay = entry->fetched + SHORTEST_STAY;
+    /* A password that is merely coalesced is swept as soon as it may be. */
+    const bool is_brief = entry->outcome == CACHE_TOKEN && entry->credential.expiry == 0;
+    const int64_t stay = entry->fetched + (is_brief ? 0 : SHORTEST_STAY);
     const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
                                        { .tv_sec = entry->end > stay ? entry->end : stay } };
     int r;

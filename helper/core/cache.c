@@ -69,7 +69,7 @@ static void keep(const struct flight *flight, const struct cache_entry *entry, i
 }
 
 static void keep_credential(const struct flight *flight, struct pullkey_credential *credential,
-                            int64_t drops)
+                            int64_t seconds, int64_t drops)
 {
     const int64_t now = clock_wall_seconds();
     struct cache_entry entry = { .outcome = CACHE_UNKEPT, .fetched = now, .end = now };
@@ -82,6 +82,10 @@ static void keep_credential(const struct flight *flight, struct pullkey_credenti
         entry.end = credential->expiry - CACHE_LEEWAY_SECONDS;
         entry.refresh = credential->expiry -
                         smaller((credential->expiry - now) / EARLY_PART, EARLY_MAX_SECONDS);
+    } else if (credential->expiry == 0 && seconds > 0) {
+        entry.outcome = CACHE_TOKEN;
+        entry.credential = *credential;
+        entry.end = entry.refresh = now + smaller(seconds, CACHE_COALESCE_MAX);
     }
     keep(flight, &entry, drops);
 }
@@ -107,10 +111,11 @@ static int fetch_and_keep(const struct flight *flight, struct cache_entry *old,
 {
     const int64_t drops = cache_drops(flight->cache, flight->slot);
     struct pullkey_credential credential = { 0 };
-    int r = flight->fetch(flight->context, &credential, error);
+    int64_t seconds = 0;
+    int r = flight->fetch(flight->context, &credential, &seconds, error);
 
     if (r == 0) {
-        keep_credential(flight, &credential, drops);
+        keep_credential(flight, &credential, seconds, drops);
         *ret = credential;
         return 0;
     }
@@ -130,7 +135,9 @@ static int fetch_and_keep(const struct flight *flight, struct cache_entry *old,
 static int ask(const struct flight *flight, struct pullkey_credential *ret,
                struct pullkey_error *error)
 {
-    return flight->fetch(flight->context, ret, error);
+    int64_t ignored = 0;
+
+    return flight->fetch(flight->context, ret, &ignored, error);
 }
 
 static int take_turn(const struct flight *flight, struct cache_entry *entry, int64_t deadline_ms,

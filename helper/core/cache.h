@@ -22,6 +22,7 @@
 #define CACHE_LEEWAY_SECONDS 60       /* a token is served while now + this < expiry */
 #define CACHE_MISS_SECONDS 5          /* how long "this backend has none" is remembered */
 #define CACHE_NO_IDENTITY_SECONDS 300 /* how long "there is no identity here" is remembered */
+#define CACHE_COALESCE_MAX 60         /* seconds that one without an expiry may be kept */
 #define CACHE_LONGEST_SECONDS (7 * 24 * 3600) /* an expiry further away is brought down to this */
 
 struct cache; /* one directory */
@@ -44,7 +45,9 @@ struct cache_key {
     const char *subject;  /* an identity that came with the request (kubelet), or "" */
 };
 
-typedef int cache_fetch(void *context, struct pullkey_credential *ret, struct pullkey_error *error);
+/* `ret_seconds` is 0 at first: for how long a credential without an expiry may be kept. */
+typedef int cache_fetch(void *context, struct pullkey_credential *ret, int64_t *ret_seconds,
+                        struct pullkey_error *error);
 
 /*
  * The cached token, or what `fetch` yields. Without a cache, or where the key declares no inputs,
@@ -58,8 +61,9 @@ typedef int cache_fetch(void *context, struct pullkey_credential *ret, struct pu
  * A token is renewed when less than a fifth of its life (at most 10 minutes) is left, by one
  * caller, while the others are served the old one. If renewing fails with anything but
  * PULLKEY_DENIED the old one is served while it is valid, and renewing is tried again after half a
- * minute. Credentials without an expiry, or with too near a one, are handed on and not kept; then
- * those who waited fetch side by side.
+ * minute. Credentials without an expiry are kept for the seconds that `fetch` allows, at most
+ * CACHE_COALESCE_MAX; other ones, and those with too near an expiry, are handed on and not kept:
+ * then those who waited fetch side by side.
  *
  * Trouble with the cache itself is logged and never fails a request.
  */

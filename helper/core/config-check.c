@@ -10,15 +10,6 @@
 #define HELPER_TIMEOUT_MAX 60   /* seconds */
 #define KUBERNETES_NAME_MAX 253 /* RFC 1123 subdomain */
 
-typedef int check_value(const struct json *document, const cJSON *item,
-                        struct pullkey_error *error);
-
-/* A key of an object and the check of its value. */
-struct key {
-    const char *name;
-    check_value *check;
-};
-
 bool config_is_foreign_key(const char *key)
 {
     return strncmp(key, "x-", 2) == 0;
@@ -49,7 +40,7 @@ static int check_string(const struct json *document, const cJSON *item, struct p
     return cJSON_IsString(item) ? 0 : json_error(document, item, error, "expected a string");
 }
 
-static int refuse_key(const struct json *document, const cJSON *item, const struct key *keys,
+static int refuse_key(const struct json *document, const cJSON *item, const struct config_key *keys,
                       size_t count, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer known = BUFFER_INIT(PULLKEY_ERROR_SIZE);
@@ -62,9 +53,8 @@ static int refuse_key(const struct json *document, const cJSON *item, const stru
                       "unknown key: use one of %s (keys of your own begin with x-)", known.data);
 }
 
-/* Every key is known and its value fine. */
-static int check_keys(const struct json *document, const cJSON *object, const struct key *keys,
-                      size_t count, struct pullkey_error *error)
+int config_check_keys(const struct json *document, const cJSON *object,
+                      const struct config_key *keys, size_t count, struct pullkey_error *error)
 {
     int r = check_object(document, object, error);
 
@@ -95,7 +85,7 @@ static int check_required(const struct json *document, const cJSON *object, cons
 }
 
 /* A string, or a list of at least one string; each passes `check`. */
-static int check_strings(const struct json *document, const cJSON *value, check_value *check,
+static int check_strings(const struct json *document, const cJSON *value, config_check_value *check,
                          struct pullkey_error *error)
 {
     if (!cJSON_IsString(value) && !cJSON_IsArray(value))
@@ -292,13 +282,13 @@ static bool names_kubelet(const cJSON *callers)
 
 static int check_when(const struct json *document, const cJSON *when, struct pullkey_error *error)
 {
-    static const struct key keys[] = {
+    static const struct config_key keys[] = {
         { "caller", check_callers },
         { "namespace", check_kubernetes_names },
         { "service_account", check_kubernetes_names },
     };
     const cJSON *item;
-    int r = check_keys(document, when, keys, COUNT(keys), error);
+    int r = config_check_keys(document, when, keys, COUNT(keys), error);
 
     if (r < 0)
         return r;
@@ -322,17 +312,26 @@ static int check_on_store(const struct json *document, const cJSON *item,
 
 static int check_rule(const struct json *document, const cJSON *rule, struct pullkey_error *error)
 {
-    static const struct key keys[] = {
+    static const struct config_key keys[] = {
         { "match", check_match },
         { "use", check_chain },
         { "when", check_when },
         { "on_store", check_on_store },
+        { "kubelet", config_check_kubelet_rule },
     };
-    int r = check_keys(document, rule, keys, COUNT(keys), error);
+    const cJSON *kubelet;
+    int r = config_check_keys(document, rule, keys, COUNT(keys), error);
 
     if (r == 0)
         r = check_required(document, rule, "match", error);
-    return r < 0 ? r : check_required(document, rule, "use", error);
+    if (r == 0)
+        r = check_required(document, rule, "use", error);
+    kubelet = r == 0 ? json_member(rule, "kubelet") : NULL;
+    if (kubelet && !names_kubelet(json_member(json_member(rule, "when"), "caller")))
+        return json_error(
+            document, kubelet, error,
+            "the rule does not serve it: add \"when\": { \"caller\": [\"kubelet\"] }");
+    return r;
 }
 
 static int check_rules(const struct json *document, const cJSON *rules, struct pullkey_error *error)
@@ -438,7 +437,7 @@ static int check_bool(const struct json *document, const cJSON *item, struct pul
 static int check_containerd(const struct json *document, const cJSON *containerd,
                             struct pullkey_error *error)
 {
-    static const struct key keys[] = {
+    static const struct config_key keys[] = {
         { "hosts", check_hosts },
         { "helper_user", check_name },
         { "helper_timeout", check_timeout },
@@ -447,15 +446,19 @@ static int check_containerd(const struct json *document, const cJSON *containerd
         { "scrub", check_bool },
     };
 
-    return check_keys(document, containerd, keys, COUNT(keys), error);
+    return config_check_keys(document, containerd, keys, COUNT(keys), error);
 }
 
 int config_check(const struct json *document, struct pullkey_error *error)
 {
-    static const struct key keys[] = {
-        { "version", check_version }, { "backends", check_backends },
-        { "rules", check_rules },     { "default", check_chain },
-        { "store", check_name },      { "containerd", check_containerd },
+    static const struct config_key keys[] = {
+        { "version", check_version },
+        { "backends", check_backends },
+        { "rules", check_rules },
+        { "default", check_chain },
+        { "store", check_name },
+        { "containerd", check_containerd },
+        { "kubelet", config_check_kubelet },
         { "$schema", check_string },
     };
     const cJSON *version;
@@ -469,5 +472,5 @@ int config_check(const struct json *document, struct pullkey_error *error)
         return json_error(document, document->root, error,
                           "\"version\" is missing: begin with \"version\": 1");
     r = check_version(document, version, error);
-    return r < 0 ? r : check_keys(document, document->root, keys, COUNT(keys), error);
+    return r < 0 ? r : config_check_keys(document, document->root, keys, COUNT(keys), error);
 }

@@ -126,6 +126,7 @@ static int make_rule(const struct config *config, const struct json *document, c
     rule->namespaces = json_member(when, "namespace");
     rule->service_accounts = json_member(when, "service_account");
     rule->ignore_store = json_member(item, "on_store");
+    config_read_kubelet_rule(json_member(item, "kubelet"), &rule->kubelet);
     return make_chain(config, document, json_member(item, "use"), rule->chain, &rule->chain_count,
                       error);
 }
@@ -201,6 +202,29 @@ static bool in_default_chain(const struct config *config, const char *name)
     return false;
 }
 
+/* The nearest object, whole. */
+static int read_kubelet(struct config *config, struct pullkey_error *error)
+{
+    struct config_kubelet *kubelet = &config->kubelet;
+    const cJSON *item, *cache_type, *seconds, *verify;
+    size_t document;
+
+    item = find_scalar(config, "kubelet", &document);
+    cache_type = json_member(item, "cache_type");
+    kubelet->token_cache = cache_type && strcmp(cache_type->valuestring, "Token") == 0;
+    seconds = json_member(item, "empty_seconds");
+    kubelet->empty_seconds = seconds ? (int64_t)seconds->valuedouble : CONFIG_EMPTY_SECONDS;
+    verify = json_member(item, "verify");
+    if (!verify)
+        return 0;
+    if (!find_instance(config, verify->valuestring, &kubelet->verify))
+        return refuse_unknown(config, &config->documents[document], verify, error);
+    if (strcmp(kubelet->verify.type, "kubernetes") != 0)
+        return json_error(&config->documents[document], verify, error,
+                          "only a backend of type \"kubernetes\" can ask for a pod");
+    return 0;
+}
+
 int config_merge(const struct config_source *source, struct config *config,
                  struct pullkey_error *error)
 {
@@ -209,6 +233,8 @@ int config_merge(const struct config_source *source, struct config *config,
     const cJSON *store = find_scalar(config, "store", &store_document);
     int r = make_rules(config, error);
 
+    if (r == 0)
+        r = read_kubelet(config, error);
     if (r < 0)
         return r;
     if (chain)

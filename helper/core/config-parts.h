@@ -15,6 +15,23 @@ int config_read(const struct config_source *source, struct config *config,
 /* The structure of one document: keys, types, names, patterns. No references between documents. */
 int config_check(const struct json *document, struct pullkey_error *error);
 
+typedef int config_check_value(const struct json *document, const cJSON *item,
+                               struct pullkey_error *error);
+
+/* A key of an object and the check of its value. */
+struct config_key {
+    const char *name;
+    config_check_value *check;
+};
+
+/* An object of which every key is known and its value fine. */
+int config_check_keys(const struct json *document, const cJSON *object,
+                      const struct config_key *keys, size_t count, struct pullkey_error *error);
+
+/* "kubelet" at the top and in a rule; what they say is read after they were checked. */
+config_check_value config_check_kubelet, config_check_kubelet_rule;
+void config_read_kubelet_rule(const cJSON *item, struct config_kubelet_rule *ret);
+
 /* Makes rules, default chain and store from the documents, and resolves the names in them. */
 int config_merge(const struct config_source *source, struct config *config,
                  struct pullkey_error *error);

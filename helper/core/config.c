@@ -58,6 +58,24 @@ static bool contains(const cJSON *names, const char *name)
     return false;
 }
 
+/* Whom a rule serves besides does not matter: another workload may be asked for next. */
+bool config_divides_registry(const struct config *config,
+                             const struct registry_reference *reference,
+                             const struct config_asker *asker)
+{
+    for (size_t i = 0; i < config->rule_count; i++) {
+        const struct config_rule *rule = &config->rules[i];
+
+        if (!(rule->callers & asker->caller))
+            continue;
+        for (const cJSON *item = config_first(rule->match); item;
+             item = config_next(rule->match, item))
+            if (registry_pattern_divides(item->valuestring, reference))
+                return true;
+    }
+    return false;
+}
+
 const struct config_rule *config_find_rule(const struct config *config,
                                            const struct registry_reference *reference,
                                            const struct config_asker *asker)

@@ -20,7 +20,9 @@
 
 #define CONFIG_FILE_MAX (256 * 1024)
 #define CONFIG_DOCUMENTS_MAX 64
-#define CONFIG_CHAIN_MAX 16 /* instances in one "use" */
+#define CONFIG_CHAIN_MAX 16      /* instances in one "use" */
+#define CONFIG_CACHE_SECONDS 300 /* "cache_seconds" of a rule for the kubelet, by default */
+#define CONFIG_EMPTY_SECONDS 15  /* "empty_seconds", by default */
 
 enum config_caller {
     CONFIG_DOCKER = 1 << 0,
@@ -50,6 +52,14 @@ struct config_instance {
     bool on_error_next;          /* "on_error": "next" */
 };
 
+/* How a rule answers the kubelet: "kubelet" in the rule. */
+struct config_kubelet_rule {
+    int64_t cache_seconds; /* at most so long the kubelet keeps an answer without an expiry */
+    bool image_scope;      /* an answer is for one image, also where it is known to serve more */
+    bool anonymous_last;   /* the kubelet pulls without a credential if it fails with one */
+    bool fail_closed;      /* no credential is an error */
+};
+
 struct config_rule {
     const struct json *document;
     const cJSON *item;
@@ -61,6 +71,14 @@ struct config_rule {
     struct config_instance chain[CONFIG_CHAIN_MAX];
     size_t chain_count; /* 0: nobody is asked */
     bool ignore_store;  /* "on_store": "ignore" */
+    struct config_kubelet_rule kubelet;
+};
+
+/* "kubelet" at the top. */
+struct config_kubelet {
+    bool token_cache;              /* cacheType of the CredentialProviderConfig is Token */
+    int64_t empty_seconds;         /* how long the kubelet keeps "no credential" */
+    struct config_instance verify; /* of type kubernetes; name NULL: not configured */
 };
 
 struct config {
@@ -71,7 +89,8 @@ struct config {
     struct config_instance default_chain[CONFIG_CHAIN_MAX];
     size_t default_count; /* 0: nobody is asked */
     const char
-        *store;       /* the name, in the default chain, where login writes; NULL: not configured */
+        *store; /* the name, in the default chain, where login writes; NULL: not configured */
+    struct config_kubelet kubelet;
     bool session_bus; /* as in config_source: a keyring may run */
     bool system;
 };
@@ -116,6 +135,12 @@ const struct config_rule *config_find_rule(const struct config *config,
 int config_instance_options(const struct config_instance *instance,
                             const struct pullkey_module *module, struct buffer *ret,
                             struct pullkey_error *error);
+
+/* True if another path of the reference's registry may be another rule's, or nobody's, for this
+ * asker. */
+bool config_divides_registry(const struct config *config,
+                             const struct registry_reference *reference,
+                             const struct config_asker *asker);
 
 /* "rule 3 of /etc/pullkey/config.json" or (rule is NULL) "the default chain": for messages. */
 #define CONFIG_RULE_NAME_MAX (PULLKEY_ERROR_SIZE / 2)

@@ -2,6 +2,7 @@
 #include "module.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -186,7 +187,9 @@ int module_find_backend(const char *type, const struct pullkey_backend **ret,
 {
     const struct pullkey_module *module;
     const struct pullkey_backend *backend;
-    int r = find(type, PULLKEY_KIND_BACKEND, sizeof(**ret), &module, error);
+    /* What minor 0 has. */
+    int r =
+        find(type, PULLKEY_KIND_BACKEND, offsetof(struct pullkey_backend, verify), &module, error);
 
     if (r < 0)
         return r;
@@ -255,7 +258,7 @@ int module_inputs(const char *type, struct buffer *ret, struct pullkey_error *er
     module = find_builtin(type);
     if (!module)
         return read_inputs(type, ret, error);
-    if (module->inputs && (module->capabilities & PULLKEY_EXPIRES))
+    if (module->inputs && (module->capabilities & (PULLKEY_EXPIRES | PULLKEY_COALESCES)))
         buffer_append_text(ret, module->inputs);
     return buffer_check(ret, error);
 }

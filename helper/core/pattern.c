@@ -99,6 +99,25 @@ static bool glob_matches(const char *pattern, const char *host)
     return *pattern == '\0';
 }
 
+static bool matches_registry(const struct pattern *pattern,
+                             const struct registry_reference *reference)
+{
+    if (pattern->reference.http != reference->http || pattern->reference.port != reference->port)
+        return false;
+    if (!pattern->glob)
+        return strcmp(pattern->reference.host, reference->host) == 0;
+    return reference->host[0] != '[' && glob_matches(pattern->reference.host, reference->host);
+}
+
+bool registry_pattern_divides(const char *pattern, const struct registry_reference *reference)
+{
+    struct pattern parsed;
+    struct pullkey_error ignored;
+
+    return strcmp(pattern, "**") != 0 && parse(pattern, &parsed, &ignored) == 0 &&
+           parsed.reference.path[0] != '\0' && matches_registry(&parsed, reference);
+}
+
 bool registry_pattern_matches(const char *pattern, const struct registry_reference *reference)
 {
     struct pattern parsed;
@@ -107,13 +126,8 @@ bool registry_pattern_matches(const char *pattern, const struct registry_referen
 
     if (strcmp(pattern, "**") == 0)
         return true;
-    if (reference->host[0] == '\0' || parse(pattern, &parsed, &ignored) < 0)
-        return false;
-    if (parsed.reference.http != reference->http || parsed.reference.port != reference->port)
-        return false;
-    if (parsed.glob
-            ? reference->host[0] == '[' || !glob_matches(parsed.reference.host, reference->host)
-            : strcmp(parsed.reference.host, reference->host) != 0)
+    if (reference->host[0] == '\0' || parse(pattern, &parsed, &ignored) < 0 ||
+        !matches_registry(&parsed, reference))
         return false;
     length = strlen(parsed.reference.path);
     if (length == 0)

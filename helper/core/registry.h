@@ -79,4 +79,7 @@ void registry_request(const struct registry_reference *reference, int64_t deadli
 int registry_pattern_check(const char *pattern, struct pullkey_error *error);
 bool registry_pattern_matches(const char *pattern, const struct registry_reference *reference);
 
+/* True if it matches some paths of the reference's registry and not all. */
+bool registry_pattern_divides(const char *pattern, const struct registry_reference *reference);
+
 #endif

@@ -22,6 +22,9 @@ struct resolve_opened {
 
 int resolve_open(const struct resolve *resolve, const struct config_instance *instance,
                  struct resolve_opened *ret, struct pullkey_error *error);
+/* The same of a backend whose options nobody configured. */
+int resolve_open_with(const struct resolve *resolve, const char *type, const char *options,
+                      struct resolve_opened *ret, struct pullkey_error *error);
 void resolve_opened_done(struct resolve_opened *opened);
 
 #define cleanup_opened __attribute__((cleanup(resolve_opened_done)))
@@ -31,6 +34,13 @@ void resolve_registry(const struct registry_reference *reference, char ret[REGIS
 
 /* Nothing if `ret` is NULL. */
 void resolve_name_source(const struct config_instance *instance, char ret[RESOLVE_SOURCE_MAX]);
+
+/*
+ * Whether what the workload claims is true: its pod is read with the node's identity.
+ * -PULLKEY_DENIED if it is not; any other error says that nobody could tell.
+ */
+int resolve_verify(const struct resolve *resolve, const struct pullkey_request *request,
+                   struct pullkey_error *error);
 
 /* Room for what a module declares as inputs. */
 #define RESOLVE_INPUTS_MAX 4096

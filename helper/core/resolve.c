@@ -3,14 +3,18 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "core/cache.h"
+#include "core/hash.h"
 #include "core/module.h"
 #include "resolve-chain.h"
 
 #define OPTIONS_MAX 65536
+#define SUBJECT_MAX 8192
+#define COALESCE_SECONDS 5
 
 void resolve_opened_done(struct resolve_opened *opened)
 {
@@ -61,29 +65,46 @@ void resolve_chain_find(const struct resolve *resolve, const struct registry_ref
     }
 }
 
+static int open_backend(const struct resolve *resolve, const struct pullkey_backend *backend,
+                        const char *name, const char *options, struct resolve_opened *ret,
+                        struct pullkey_error *error)
+{
+    const struct pullkey_instance description = {
+        .size = sizeof(description),
+        .name = name,
+        .options = options,
+        .system = resolve->config->system,
+        .depth = resolve->depth,
+    };
+    void *state = NULL;
+    int r = backend->open(&module_host, &description, &state, error);
+
+    if (r == 0)
+        *ret = (struct resolve_opened){ .backend = backend, .state = state };
+    return r;
+}
+
+int resolve_open_with(const struct resolve *resolve, const char *type, const char *options,
+                      struct resolve_opened *ret, struct pullkey_error *error)
+{
+    const struct pullkey_backend *backend;
+    int r = module_find_backend(type, &backend, error);
+
+    return r < 0 ? r : open_backend(resolve, backend, type, options, ret, error);
+}
+
 int resolve_open(const struct resolve *resolve, const struct config_instance *instance,
                  struct resolve_opened *ret, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer options = BUFFER_INIT(OPTIONS_MAX);
     const struct pullkey_backend *backend;
-    struct pullkey_instance description;
-    void *state = NULL;
     int r = module_find_backend(instance->type, &backend, error);
 
     if (r == 0)
         r = config_instance_options(instance, &backend->module, &options, error);
     if (r < 0)
         return r;
-    description = (struct pullkey_instance){
-        .size = sizeof(description),
-        .name = instance->name,
-        .options = options.data,
-        .system = resolve->config->system,
-        .depth = resolve->depth,
-    };
-    r = backend->open(&module_host, &description, &state, error);
-    if (r == 0)
-        *ret = (struct resolve_opened){ .backend = backend, .state = state };
+    r = open_backend(resolve, backend, instance->name, options.data, ret, error);
     /* A program, a file or a home that is missing must not be taken for a missing credential. */
     if (r == -PULLKEY_NOT_FOUND) {
         error->code = instance->implicit ? PULLKEY_NO_IDENTITY : PULLKEY_INVALID;
@@ -115,6 +136,7 @@ struct question {
     const struct resolve *resolve;
     const struct config_instance *instance;
     const struct pullkey_request *request;
+    bool verify;        /* the rule was chosen by what the workload claims */
     const char *inputs; /* what the cache believes that tokens depend on; NULL: no cache */
 };
 
@@ -124,8 +146,8 @@ static int check_inputs(const struct question *question, const struct pullkey_mo
 {
     const char *inputs = module->inputs ? module->inputs : "";
 
-    if (!question->inputs ||
-        ((module->capabilities & PULLKEY_EXPIRES) && strcmp(question->inputs, inputs) == 0))
+    if (!question->inputs || ((module->capabilities & (PULLKEY_EXPIRES | PULLKEY_COALESCES)) &&
+                              strcmp(question->inputs, inputs) == 0))
         return 0;
     return error_set(
         error, PULLKEY_INVALID,
@@ -134,13 +156,27 @@ static int check_inputs(const struct question *question, const struct pullkey_mo
         module->type, module->type);
 }
 
-static int ask_backend(void *context, struct pullkey_credential *ret, struct pullkey_error *error)
+/* For how long what it yields may be kept if it has no expiry. */
+static int64_t coalesce_seconds(const struct question *question,
+                                const struct pullkey_module *module)
+{
+    const cJSON *option = json_member(question->instance->options, "coalesce");
+
+    if (!(module->capabilities & PULLKEY_COALESCES))
+        return 0;
+    return cJSON_IsNumber(option) ? (int64_t)option->valuedouble : COALESCE_SECONDS;
+}
+
+static int ask_backend(void *context, struct pullkey_credential *ret, int64_t *ret_seconds,
+                       struct pullkey_error *error)
 {
     const struct question *question = context;
     cleanup_credential struct pullkey_credential credential = { 0 };
     cleanup_opened struct resolve_opened opened = { 0 };
-    int r = resolve_open(question->resolve, question->instance, &opened, error);
+    int r = question->verify ? resolve_verify(question->resolve, question->request, error) : 0;
 
+    if (r == 0)
+        r = resolve_open(question->resolve, question->instance, &opened, error);
     if (r == 0)
         r = check_inputs(question, &opened.backend->module, error);
     if (r == 0)
@@ -149,9 +185,46 @@ static int ask_backend(void *context, struct pullkey_credential *ret, struct pul
         r = credential_check(&credential, error);
     if (r < 0)
         return r;
+    *ret_seconds = coalesce_seconds(question, &opened.backend->module);
     *ret = credential;
     credential = (struct pullkey_credential){ 0 };
     return 0;
+}
+
+static int ask_uncached(struct question *question, struct pullkey_credential *ret,
+                        struct pullkey_error *error)
+{
+    int64_t ignored = 0;
+
+    return ask_backend(question, ret, &ignored, error);
+}
+
+static bool has_line(const char *text, const char *line)
+{
+    const size_t length = strlen(line);
+
+    for (; *text != '\0'; text += strcspn(text, "\n"), text += *text == '\n')
+        if (strncmp(text, line, length) == 0 && (text[length] == '\n' || text[length] == '\0'))
+            return true;
+    return false;
+}
+
+/*
+ * Whose answer it is: the whole token, as a hash, and who it says it is for. Somebody who does not
+ * have the token cannot make another one with that hash.
+ */
+static void write_subject(const struct pullkey_workload *workload, struct buffer *buffer)
+{
+    const char *const parts[] = { workload->namespace_name, workload->service_account,
+                                  workload->service_account_uid, workload->pod, workload->pod_uid };
+    char hash[HASH_TEXT_SIZE];
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        buffer_printf(buffer, "%s/", parts[i]);
+    hash_text(workload->token.bytes, workload->token.length, hash);
+    buffer_append_text(buffer, hash);
+    hash_text(workload->annotations, strlen(workload->annotations), hash);
+    buffer_printf(buffer, "/%s", hash);
 }
 
 void resolve_registry(const struct registry_reference *reference, char ret[REGISTRY_CANONICAL_MAX])
@@ -169,6 +242,7 @@ static int ask_instance(struct question *question, const struct registry_referen
     const struct config_instance *instance = question->instance;
     cleanup_buffer struct buffer inputs = BUFFER_INIT(RESOLVE_INPUTS_MAX);
     cleanup_buffer struct buffer options = BUFFER_INIT(OPTIONS_MAX);
+    cleanup_buffer struct buffer subject = BUFFER_INIT(SUBJECT_MAX);
     cleanup_cache struct cache *cache = NULL;
     char registry[REGISTRY_CANONICAL_MAX];
     struct cache_key key;
@@ -178,15 +252,20 @@ static int ask_instance(struct question *question, const struct registry_referen
     log_line(instance->name, "asked for %.*s", (int)strcspn(question->request->text, "?"),
              question->request->text);
     if (r == 0 && inputs.length == 0)
-        return ask_backend(question, ret, error);
+        return ask_uncached(question, ret, error);
     if (r == 0)
         r = config_instance_options(instance, NULL, &options, error);
     if (r == 0)
         r = cache_open(question->resolve->config->system, &cache, error);
+    if (r == 0 && question->request->workload &&
+        (question->verify || has_line(inputs.data, "workload"))) {
+        write_subject(question->request->workload, &subject);
+        r = buffer_check(&subject, error);
+    }
     if (r < 0)
         return r;
     if (!cache)
-        return ask_backend(question, ret, error);
+        return ask_uncached(question, ret, error);
     question->inputs = inputs.data;
     resolve_registry(reference, registry);
     key = (struct cache_key){
@@ -196,7 +275,7 @@ static int ask_instance(struct question *question, const struct registry_referen
         .registry = registry,
         .path = reference->path,
         .inputs = inputs.data,
-        .subject = "",
+        .subject = subject.data ? subject.data : "",
     };
     return cache_get(cache, &key, question->request->deadline_ms, ask_backend, question, ret,
                      error);
@@ -210,6 +289,26 @@ void resolve_name_source(const struct config_instance *instance, char ret[RESOLV
         memcpy(mempcpy(ret, instance->name, length), "", 1);
 }
 
+/* One that is forgiven leaves time for those after it. */
+static int64_t deadline_of(const struct resolve *resolve, const struct resolve_chain *chain,
+                           size_t position)
+{
+    const int64_t now = clock_monotonic_ms();
+    const int64_t count = (int64_t)(chain->count - position);
+
+    if (count == 1 || resolve->deadline_ms <= now || !chain->items[position]->on_error_next)
+        return resolve->deadline_ms;
+    return now + (resolve->deadline_ms - now) / count;
+}
+
+static void judge_scope(const struct resolve *resolve, const struct registry_reference *reference,
+                        size_t position, struct pullkey_credential *credential)
+{
+    /* Those before it may have something for another path. */
+    if (position > 0 || config_divides_registry(resolve->config, reference, &resolve->asker))
+        credential->scope = PULLKEY_SCOPE_IMAGE;
+}
+
 int resolve_get(const struct resolve *resolve, const struct registry_reference *reference,
                 struct pullkey_credential *ret, char ret_source[RESOLVE_SOURCE_MAX],
                 struct pullkey_error *error)
@@ -218,15 +317,24 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
     struct resolve_chain chain;
 
     registry_request(reference, resolve->deadline_ms, &request);
+    request.request.workload = resolve->workload;
     resolve_chain_find(resolve, reference, &chain);
     for (size_t i = 0; i < chain.count; i++) {
-        struct question question = { resolve, chain.items[i], &request.request, NULL };
-        int r = ask_instance(&question, reference, ret, error);
+        struct question question = {
+            .resolve = resolve,
+            .instance = chain.items[i],
+            .request = &request.request,
+            .verify = chain.rule && (chain.rule->namespaces || chain.rule->service_accounts),
+        };
+        int r;
 
+        request.request.deadline_ms = deadline_of(resolve, &chain, i);
+        r = ask_instance(&question, reference, ret, error);
         r = resolve_judge(chain.items[i], r, error);
         if (r == 0) {
             log_line(chain.items[i]->name, "answers");
             resolve_name_source(chain.items[i], ret_source);
+            judge_scope(resolve, reference, i, ret);
         }
         if (r != -PULLKEY_NOT_FOUND)
             return r;

@@ -16,12 +16,18 @@ struct resolve {
     struct config_asker asker;
     int64_t deadline_ms; /* absolute, monotonic */
     uint32_t depth;      /* exec backends above this process */
+    /* NULL unless the kubelet sent a token. Its names are in `asker` too; a rule that looks at them
+     * is asked only once they are verified. */
+    const struct pullkey_workload *workload;
 };
 
 #define RESOLVE_SOURCE_MAX 256
 
-/* Asks in order. -PULLKEY_NOT_FOUND where nobody has one. `ret_source`, if not NULL, names the
- * instance that answered. */
+/*
+ * Asks in order. -PULLKEY_NOT_FOUND where nobody has one. `ret_source`, if not NULL, names the
+ * instance that answered. The scope is PULLKEY_SCOPE_REGISTRY only where the same asker gets the
+ * same answer for every path of the registry.
+ */
 int resolve_get(const struct resolve *resolve, const struct registry_reference *reference,
                 struct pullkey_credential *ret, char ret_source[RESOLVE_SOURCE_MAX],
                 struct pullkey_error *error);

@@ -55,6 +55,7 @@ static const struct clock fake_clock = { wall, monotonic };
 /* A backend: what it answers, and how often it was asked. */
 struct backend {
     int64_t life; /* seconds; 0: no expiry */
+    int64_t seconds; /* that it may be kept without one */
     enum pullkey_error_class failure;
     const char *secret;
     unsigned int calls;
@@ -62,7 +63,8 @@ struct backend {
     int wait_fd;        /* if not 0: answer when this is at its end */
 };
 
-static inline int ask(void *context, struct pullkey_credential *ret, struct pullkey_error *error)
+static inline int ask(void *context, struct pullkey_credential *ret, int64_t *ret_seconds,
+                      struct pullkey_error *error)
 {
     struct backend *backend = context;
 
@@ -80,6 +82,8 @@ static inline int ask(void *context, struct pullkey_credential *ret, struct pull
         return error_set(error, backend->failure, "the server says no");
     ret->username = secret_copy("robot", 5);
     ret->expiry = backend->life ? now + backend->life : 0;
+    ret->scope = PULLKEY_SCOPE_IMAGE;
+    *ret_seconds = backend->seconds;
     return secret_set(&ret->secret, backend->secret, strlen(backend->secret), error);
 }
 

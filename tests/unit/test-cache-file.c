@@ -183,8 +183,8 @@ static void check_edited(const char *from, const char *to)
 static void edited_files_are_misses(void **state)
 {
     (void)state;
-    check_edited("\"version\":1", "\"version\":2");
-    check_edited("\"version\":1,", "");
+    check_edited("\"version\":2", "\"version\":1");
+    check_edited("\"version\":2,", "");
     check_edited("\"aws\"", "\"awt\"");
     check_edited("\"aws\",", "");
     check_edited("\"aws\"", "\"aws\",\"aws\"");

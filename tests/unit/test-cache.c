@@ -41,12 +41,15 @@ static void whole_credential_survives(void **state)
         assert_string_equal(credential.secret.bytes, backend.secret);
         assert_int_equal(credential.kind, PULLKEY_PASSWORD);
         assert_int_equal(credential.expiry, START + 3600);
+        assert_int_equal(credential.scope, PULLKEY_SCOPE_IMAGE);
     }
     assert_int_equal(backend.calls, 1);
 }
 
-static int ask_identity(void *context, struct pullkey_credential *ret, struct pullkey_error *error)
+static int ask_identity(void *context, struct pullkey_credential *ret, int64_t *ret_seconds,
+                        struct pullkey_error *error)
 {
+    (void)ret_seconds;
     ++*(unsigned int *)context;
     ret->username = secret_copy("<token>", 7);
     ret->kind = PULLKEY_IDENTITY_TOKEN;
@@ -91,6 +94,61 @@ static void without_inputs_nothing_is_cached(void **state)
         assert_int_equal(backend.calls, 2);
     }
     assert_int_equal(count_files(""), 0);
+}
+
+/* A password is kept for the seconds that were allowed, and has no expiry when it comes back. */
+static void coalesced_for_seconds(void **state)
+{
+    static const struct {
+        int64_t seconds, kept;
+    } cases[] = { { 1, 1 }, { 5, 5 }, { 100000, CACHE_COALESCE_MAX } };
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    char path[FILE_PATH_MAX];
+
+    (void)state;
+    slot_path(cache, &key, path);
+    for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+        struct backend backend = { .seconds = cases[i].seconds, .secret = "first" };
+        struct stat status;
+
+        assert_string_equal(get(cache, &key, &backend, NULL), "first");
+        backend.secret = "second";
+        now += cases[i].kept - 1;
+        for (unsigned int k = 0; k < 2; k++) {
+            cleanup_credential struct pullkey_credential credential = { 0 };
+            struct pullkey_error error;
+
+            assert_fine(cache_get(cache, &key, LONG_DEADLINE, ask, &backend, &credential, &error),
+                        error);
+            assert_string_equal(credential.secret.bytes, "first");
+            assert_int_equal(credential.expiry, 0);
+        }
+        assert_int_equal(backend.calls, 1);
+        now++;
+        /* Sweeping goes by the time of the file. */
+        assert_int_equal(stat(path, &status), 0);
+        assert_int_equal(status.st_mtim.tv_sec, now);
+        assert_string_equal(get(cache, &key, &backend, NULL), "second");
+        assert_int_equal(backend.calls, 2);
+        now += CACHE_COALESCE_MAX;
+    }
+}
+
+/* The old one is not served when asking for the next one fails: it may have been taken away. */
+static void coalesced_and_no_longer(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    struct backend backend = { .seconds = 5, .secret = "first" };
+    int class;
+
+    (void)state;
+    assert_non_null(get(cache, &key, &backend, NULL));
+    now += 5;
+    backend.failure = PULLKEY_UNREACHABLE;
+    assert_null(get(cache, &key, &backend, &class));
+    assert_int_equal(class, PULLKEY_UNREACHABLE);
 }
 
 static void without_a_cache_every_get_asks(void **state)
@@ -444,6 +502,8 @@ int main(void)
         CASE(whole_credential_survives),
         CASE(kind_survives),
         CASE(without_inputs_nothing_is_cached),
+        CASE(coalesced_for_seconds),
+        CASE(coalesced_and_no_longer),
         CASE(without_a_cache_every_get_asks),
         CASE(served_until_a_minute_before_expiry),
         CASE(renewed_early),

@@ -60,7 +60,7 @@ static void refused_texts(void **state)
         { "{\"version\": \"1\"}", "1: version: this pullkey reads version 1 only" },
         { "{\"version\": 1,\n\n \"version\": 1}", "3: version: the key is there twice" },
         { "{\"version\": 1,\n \"rule\": []}",
-          "2: rule: unknown key: use one of version, backends, rules, default, store, containerd, "
+          "2: rule: unknown key: use one of version, backends, rules, default, store, containerd, kubelet, "
           "$schema (keys of your own begin with x-)" },
         { "{\"version\": 1, \"rules\": {}}", "1: rules: expected a list of rules" },
         { "{\"version\": 1, \"rules\": [\n\"file\"]}", "2: rules[0]: expected an object" },
@@ -136,7 +136,7 @@ static void refused_texts(void **state)
         { "{\"version\": 1, \"rules\": [{\"match\": \"**\", \"use\": [], \"on_store\": \"fail\"}]}",
           "1: rules[0].on_store: expected \"ignore\"" },
         { "{\"version\": 1, \"rules\": [{\"match\": \"**\", \"use\": [], \"on_error\": \"next\"}]}",
-          "1: rules[0].on_error: unknown key: use one of match, use, when, on_store (keys of your "
+          "1: rules[0].on_error: unknown key: use one of match, use, when, on_store, kubelet (keys of your "
           "own begin with x-)" },
         { "{\"version\": 1, \"containerd\": {\"host\": {}}}",
           "1: containerd.host: unknown key: use one of hosts, helper_user, helper_timeout, "

@@ -247,7 +247,7 @@ static void smaller_ones_are_refused(void **state)
 {
     static const uint32_t small[] = { 0, sizeof(struct pullkey_module),
                                       offsetof(struct pullkey_backend, close),
-                                      sizeof(struct pullkey_backend) - 1 };
+                                      offsetof(struct pullkey_backend, verify) - 1 };
     struct pullkey_error error;
 
     (void)state;
@@ -255,7 +255,9 @@ static void smaller_ones_are_refused(void **state)
         changing.module.size = small[i];
         assert_refused(find_backend("changing", &error), PULLKEY_INVALID, "older than its ABI", error);
     }
-    /* One that has grown since. */
+    /* One of minor 1, and one that has grown since. */
+    changing.module.size = offsetof(struct pullkey_backend, verify);
+    assert_fine(find_backend("changing", &error), error);
     changing.module.size = sizeof(struct pullkey_backend) + 8;
     changing.module.abi_minor = PULLKEY_ABI_MINOR + 1;
     assert_fine(find_backend("changing", &error), error);

@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define PULLKEY_ABI_MAJOR 1
-#define PULLKEY_ABI_MINOR 1
+#define PULLKEY_ABI_MINOR 2
 
 /* Limits, in bytes without the terminating NUL. */
 #define PULLKEY_SECRET_MAX 65536
@@ -81,11 +81,38 @@ enum pullkey_credential_kind {
         1, /* an OAuth 2 refresh token; the docker protocol writes the user name "<token>" */
 };
 
+/* What else a credential that was asked for one image is good for. */
+enum pullkey_scope {
+    PULLKEY_SCOPE_UNKNOWN = 0,
+    /* Every path of the registry: it was found without looking at the path, and its source has
+     * nothing for a path of that registry. */
+    PULLKEY_SCOPE_REGISTRY = 1,
+    PULLKEY_SCOPE_IMAGE = 2, /* another path may need another credential */
+};
+
 struct pullkey_credential {
     char *username; /* "<token>" where kind is PULLKEY_IDENTITY_TOKEN */
     struct pullkey_secret secret;
     enum pullkey_credential_kind kind;
-    int64_t expiry; /* seconds since 1970, 0 where it is not known */
+    int64_t expiry;           /* seconds since 1970, 0 where it is not known */
+    enum pullkey_scope scope; /* since minor 2 */
+};
+
+/*
+ * The workload that an image is pulled for, as the kubelet describes it: the claims of a service
+ * account token (k8s.io/kubernetes/pkg/serviceaccount/claims.go), decoded and not verified, so they
+ * must not choose a credential before somebody has verified them. Text that the token does not
+ * have is "".
+ */
+struct pullkey_workload {
+    size_t size;
+    struct pullkey_secret token; /* for the audience that the kubelet's configuration names */
+    int64_t token_expiry;        /* seconds since 1970, 0 where it is not known */
+    const char *namespace_name;
+    const char *service_account, *service_account_uid;
+    const char *pod, *pod_uid;
+    const char *node, *node_uid;
+    const char *annotations; /* of the service account: a JSON object of strings */
 };
 
 /* What is asked for: a registry reference, parsed and normalised by the host. */
@@ -105,6 +132,8 @@ struct pullkey_request {
     size_t alias_count;
     int64_t deadline_ms; /* on the clock of host->monotonic_ms; no wait goes past it */
     bool http;           /* text began with http://, which is never the same registry as https:// */
+    /* Since minor 2. NULL unless the kubelet asks and sent a token. */
+    const struct pullkey_workload *workload;
 };
 
 struct pullkey_entry {
@@ -175,6 +204,9 @@ enum {
         << 1, /* store and erase; an instance may still answer PULLKEY_UNSUPPORTED, see writable */
     PULLKEY_CAN_LIST = 1 << 2,
     PULLKEY_EXPIRES = 1 << 3, /* get yields tokens with an expiry, which the host caches */
+    /* Since minor 2. What get yields without an expiry is kept for the few seconds of the option
+     * "coalesce", so that many who start at once ask once. */
+    PULLKEY_COALESCES = 1 << 4,
 };
 
 /* The head of every descriptor. */
@@ -188,7 +220,8 @@ struct pullkey_module {
     const struct pullkey_option *options; /* NULL: none */
     /*
      * What chooses the identity behind an expiring token, one line each: "env NAME" or "file PATH",
-     * where PATH may begin with "~/" or "$NAME/". The same text is installed as NAME.inputs beside
+     * where PATH may begin with "~/" or "$NAME/", or "workload": what the kubelet sent (since minor
+     * 2). The same text is installed as NAME.inputs beside
      * NAME.so, so that a cached token is found without loading the module. NULL: nothing, and
      * nothing is cached.
      */
@@ -215,6 +248,9 @@ struct pullkey_backend {
     /* 0 if store and erase can work on this instance, else what they would answer
      * (PULLKEY_UNSUPPORTED where it is only for reading). NULL: they can. */
     int (*writable)(void *state, struct pullkey_error *error);
+    /* Since minor 2. 0 if what the request's workload claims is true; PULLKEY_DENIED if it is not.
+     * NULL: this backend cannot tell. */
+    int (*verify)(void *state, const struct pullkey_request *request, struct pullkey_error *error);
 };
 
 /* A codec turns the bytes of a store into a sealed file and back. The key has
@@ -259,9 +295,10 @@ struct pullkey_probe {
 
 /* Where a value stands in the text that a reader was given: byte offsets, and the line from 1. */
 struct pullkey_place {
-    size_t key_begin, key_end; /* of a member of an object, quotes included; else both are `begin` */
-    size_t begin, end;         /* the value, quotes and brackets included */
-    size_t line;               /* of the key, else of the value */
+    size_t key_begin,
+        key_end;       /* of a member of an object, quotes included; else both are `begin` */
+    size_t begin, end; /* the value, quotes and brackets included */
+    size_t line;       /* of the key, else of the value */
 };
 
 /*
