@@ -259,7 +259,7 @@ class Registry:
         raise AssertionError("the registry lets everybody in")
 
     def _make_certificates(self, openssl):
-        """A CA and a server certificate, both for a day, for loopback names only."""
+        """A CA and a server certificate, both for a day, for names of this machine only."""
 
         def run(*arguments):
             subprocess.run(
@@ -276,7 +276,7 @@ class Registry:
         request("server", "/CN=localhost", "-new", "-out", "server.csr")
         self._write(
             "server.ext",
-            "subjectAltName=DNS:localhost,DNS:registry.localhost,IP:127.0.0.1,IP:::1\n"
+            "subjectAltName=DNS:localhost,DNS:registry.localhost,IP:127.0.0.1,IP:::1,IP:0.0.0.0\n"
             "basicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\n",
         )
         sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "1"]
