@@ -13,6 +13,7 @@
 extern "C" {
 #include "base/error.h"
 #include "base/secret.h"
+#include "toml-reason.h"
 }
 
 // The library, and the standard library below it, allocate through these. So all of it is wiped.
@@ -252,6 +253,31 @@ class converter
     }
 };
 
+// Where there are, a column may tell how long a text in them is.
+bool has_quotes(const struct toml_document &document, toml::source_index line)
+{
+    std::string_view text(document.text, document.length);
+
+    for (; line > 1; line--)
+        text.remove_prefix(text.find('\n') + 1);
+    return text.substr(0, text.find('\n')).find_first_of("\"'") != std::string_view::npos;
+}
+
+// The library quotes the text in what it says.
+int refuse(const struct toml_document &document, const toml::parse_error &problem,
+           struct pullkey_error *error)
+{
+    const struct toml_reason reason = toml_explain(problem.what());
+    const toml::source_position &place = problem.source().begin;
+
+    if (reason.has_column && !has_quotes(document, place.line))
+        return error_set(error, PULLKEY_INVALID, "%s:%u: this is not TOML: %s (column %u)",
+                         document.name, place.line, reason.text, place.column);
+    return error_set(error, PULLKEY_INVALID, "%s:%u: this is not TOML%s%s", document.name,
+                     place.line, reason.text != nullptr ? ": " : "",
+                     reason.text != nullptr ? reason.text : "");
+}
+
 } // namespace
 
 int toml_parse_text(struct toml_document *ret, struct pullkey_error *error)
@@ -264,9 +290,7 @@ int toml_parse_text(struct toml_document *ret, struct pullkey_error *error)
         converter.fill(ret->root, table);
         return 0;
     } catch (const toml::parse_error &problem) {
-        // What the library says may quote the text.
-        return error_set(error, PULLKEY_INVALID, "%s:%u: this is not TOML", ret->name,
-                         problem.source().begin.line);
+        return refuse(*ret, problem, error);
     } catch (const nul_in_key &problem) {
         return error_set(error, PULLKEY_INVALID, "%s:%zu: there is a NUL in a key", ret->name,
                          problem.line);

@@ -4,7 +4,7 @@
  * into a document without writing the rest of it anew. Everything is in memory that is wiped when
  * it is released, what toml++ itself allocates included: documents may hold passwords.
  *
- * Errors name the document and the line; never a value.
+ * Errors name the document, the line and the reason; never a value, nor how long it is.
  */
 #ifndef PULLKEY_HOSTS_TOML_H
 #define PULLKEY_HOSTS_TOML_H

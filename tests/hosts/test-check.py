@@ -321,6 +321,26 @@ def many():
         equal(node.findings(), [("hosts-file-refused", f"{CERTS}/r1999.example/hosts.toml", 1, E)])
 
 
+@case("why a file is not TOML is said, and nothing of what is in it")
+def reasons():
+    why = "this is not TOML: "
+    texts = {
+        CONFIG: ("version = 2\n[plugins.a:b]\n", why + "a ']' is missing, or a name needs quotes (column 11)"),
+        f"{CERTS}/a.example/hosts.toml": (
+            f'[header]\nAuthorization = "{MARKER}\n',
+            why + "a string does not end on its line, or has a control character"),
+    }
+    with Node({name: text for name, (text, _) in texts.items()}, "2.1.0") as node:
+        _, report = node.report()
+        found = {item["file"][len(node.root):]: (item["line"], item["text"])
+                 for item in report["findings"] if item["id"].endswith("-refused")}
+        equal(found, {name: (2, reason) for name, (_, reason) in texts.items()})
+        out = node.check().stdout
+        for name, (_, reason) in texts.items():
+            check(f"{name}:2: {reason}" in " ".join(out.split()), out)
+        check(MARKER not in out + json.dumps(report), "the secret")
+
+
 @case("as many directories as watch takes, and one more")
 def limit():
     with Node(R, "2.1.0") as node:

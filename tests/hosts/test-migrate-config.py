@@ -217,7 +217,7 @@ def whole():
         f'version = 2\n{CRI.replace("plugins.", "plugins = { ")} = {{ x = 1, registry = {{ configs = {{ "a.example" = {{ auth = {{ username = "u", password = "p-{MARKER}" }} }} }} }} }} }}\n':
             "without changing the rest",
         MIRRORS + f'[{CRI}.registry.configs."quay.io".tls]\ncert_file = "x"\n': "belong together",
-        MIRRORS + "[broken\n": "not TOML",
+        MIRRORS + "[broken\n": "this is not TOML: a ']' is missing",
     }
     for text, hint in texts.items():
         with Template({CONFIG: text}) as tree:

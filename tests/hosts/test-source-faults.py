@@ -31,7 +31,7 @@ MIB = 1024 * 1024
 def malformed():
     with scene() as it:
         it.replace(GOOD, MALFORMED.encode())
-        it.wait_problem(GOOD, "hosts.toml:1")
+        it.wait_problem(GOOD, "hosts.toml:1: this is not TOML: a ']' is missing")
         it.expect_unharmed()
         # Renewed, and taken away, while nobody can tell what the file says.
         it.helper.credentials[GOOD] = ("alice", "second")

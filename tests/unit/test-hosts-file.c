@@ -269,7 +269,7 @@ static void unread_files(void **state)
         { "[Host.a]\ncapabilities = 1", "capabilities must be" },
         { "\xef\xbb\xbfserver = \"x\"", "byte order mark" },
         { "[host.\"a\\u0000\"]", "NUL in a key" },
-        { "[", "this is not TOML" },
+        { "[", "hosts.toml:1: this is not TOML: the file ends too early (column 2)" },
     };
     struct pullkey_error error;
     struct hosts_file file;
