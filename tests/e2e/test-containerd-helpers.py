@@ -27,9 +27,11 @@ from registry import Registry, wait_for
 from scenario import PASSWORD, USER
 from service import Gate
 from tap import CASES, check, equal, run
+from tokens import TokenRegistry
 
 LIFE = 12  # seconds: the least that is renewed well before it ends
 IMAGES = 50
+GOOGLE = ("_dcgcr_2_0_0_token", "ya29.token")
 
 
 def named_helper(version):
@@ -105,7 +107,7 @@ def google(version):
     """As the guides have it, with a helper of that name."""
     with (
         Registry({USER: PASSWORD}) as registry,
-        Gate(registry, ("_dcgcr_2_0_0_token", "ya29.token")) as gate,
+        Gate(registry, GOOGLE) as gate,
         Helper("gcr") as helper,
         node(version, registry) as it,
     ):
@@ -114,7 +116,7 @@ def google(version):
         it.write(gate.address, entry, server=url)
         it.hosts.wait_asked(url, 1)
         it.expect_refused(it.reference(gate.address))
-        helper.credentials[url] = ("_dcgcr_2_0_0_token", "ya29.token")
+        helper.credentials[url] = GOOGLE
         it.hosts.reload()
         it.wait_header(url)
         it.expect_pulled(it.reference(gate.address))
@@ -122,6 +124,29 @@ def google(version):
         it.hosts.reload()
         it.wait_no_header(url)
         it.expect_refused(it.reference(gate.address))
+
+
+def google_tokens(version):
+    """The same where the registry has a token server: containerd sends it the header since 2.1."""
+    with (
+        TokenRegistry(dict([GOOGLE])) as registry,
+        Helper("gcr") as helper,
+        node(version, registry) as it,
+    ):
+        helper.credentials[it.address] = GOOGLE
+        it.write(it.address, table(it.url, helper="gcr"), server=it.url)
+        it.wait_header()
+        registry.tokens.clear()
+        if it.containerd.sends_headers_for_tokens:
+            it.expect_pulled()
+            equal(registry.tokens.credentials(), [("Basic", *GOOGLE)], "what the token server got")
+        else:
+            it.expect_refused()
+            equal(registry.tokens.credentials(), [None], "what the token server got")
+        helper.credentials.clear()
+        it.hosts.reload()
+        it.wait_no_header()
+        it.expect_refused()
 
 
 def password_store(version):
@@ -267,6 +292,7 @@ NAMES = [
     ("a helper of another name", named_helper),
     ("a helper that fails, hangs, is missing, is wrong", trouble),
     ("credHelper = \"gcr\"", google),
+    ("credHelper = \"gcr\", a token server", google_tokens),
     (f"{IMAGES} pulls at once", crowd),
 ]
 CASES += [(named(v, name), partial(function, v)) for v in VERSIONS for name, function in NAMES]
