@@ -45,6 +45,7 @@ static bool read_token(const cJSON *token, struct cache_entry *ret)
     const cJSON *username = json_member(token, "username");
     const cJSON *secret = json_member(token, "secret");
     const cJSON *identity = json_member(token, "identity_token");
+    const cJSON *per_pod = json_member(token, "per_pod");
     struct pullkey_credential *credential = &ret->credential;
     struct pullkey_error ignored;
     int64_t scope;
@@ -52,12 +53,14 @@ static bool read_token(const cJSON *token, struct cache_entry *ret)
     if (!cJSON_IsString(username) || strlen(username->valuestring) > PULLKEY_USERNAME_MAX ||
         !cJSON_IsString(secret) || strlen(secret->valuestring) > PULLKEY_SECRET_MAX ||
         !cJSON_IsBool(identity) || !read_integer(token, "expiry", &credential->expiry) ||
-        !read_integer(token, "scope", &scope) || scope > PULLKEY_SCOPE_IMAGE)
+        !read_integer(token, "scope", &scope) || scope > PULLKEY_SCOPE_IMAGE ||
+        !cJSON_IsBool(per_pod))
         return false;
     if (credential->expiry == 0 ? ret->end > ret->fetched + CACHE_COALESCE_MAX
                                 : ret->end > credential->expiry - CACHE_LEEWAY_SECONDS)
         return false;
     credential->scope = (enum pullkey_scope)scope;
+    credential->per_pod = cJSON_IsTrue(per_pod);
     credential->kind = cJSON_IsTrue(identity) ? PULLKEY_IDENTITY_TOKEN : PULLKEY_PASSWORD;
     credential->username = secret_copy(username->valuestring, strlen(username->valuestring));
     if (!credential->username || secret_set(&credential->secret, secret->valuestring,
@@ -171,9 +174,10 @@ static void format_entry(struct buffer *text, const struct cache_slot *slot,
         write_string(text, credential->username);
         buffer_append_text(text, ",\"secret\":");
         json_write_string(text, credential->secret.bytes, credential->secret.length);
-        buffer_printf(text, ",\"identity_token\":%s,\"expiry\":%jd,\"scope\":%d}",
+        buffer_printf(text, ",\"identity_token\":%s,\"expiry\":%jd,\"scope\":%d,\"per_pod\":%s}",
                       credential->kind == PULLKEY_IDENTITY_TOKEN ? "true" : "false",
-                      (intmax_t)credential->expiry, (int)credential->scope);
+                      (intmax_t)credential->expiry, (int)credential->scope,
+                      credential->per_pod ? "true" : "false");
     } else if (entry->outcome == CACHE_FAILURE) {
         buffer_append_text(text, ",\"failure\":{\"class\":");
         write_string(text, error_class_name(entry->failure.code));

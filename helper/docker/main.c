@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* docker-credential-pullkey: the program that container tools run. */
+/* docker-credential-pullkey: what container tools run. */
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "core/resolve.h"
+#include "main.h"
 #include "protocol.h"
 #include "pullkey-build.h"
 
@@ -136,7 +137,7 @@ static int serve(enum protocol_verb verb)
     return print(output.data, output.length) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-int main(int argc, char *argv[])
+int docker_main(int argc, char *argv[])
 {
     struct pullkey_error error = { 0 };
     enum protocol_verb verb = protocol_verb(argc, argv);

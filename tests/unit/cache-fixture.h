@@ -83,6 +83,7 @@ static inline int ask(void *context, struct pullkey_credential *ret, int64_t *re
     ret->username = secret_copy("robot", 5);
     ret->expiry = backend->life ? now + backend->life : 0;
     ret->scope = PULLKEY_SCOPE_IMAGE;
+    ret->per_pod = true;
     *ret_seconds = backend->seconds;
     return secret_set(&ret->secret, backend->secret, strlen(backend->secret), error);
 }

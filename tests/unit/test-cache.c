@@ -42,6 +42,7 @@ static void whole_credential_survives(void **state)
         assert_int_equal(credential.kind, PULLKEY_PASSWORD);
         assert_int_equal(credential.expiry, START + 3600);
         assert_int_equal(credential.scope, PULLKEY_SCOPE_IMAGE);
+        assert_true(credential.per_pod);
     }
     assert_int_equal(backend.calls, 1);
 }

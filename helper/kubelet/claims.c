@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "claims.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#define PAYLOAD_MAX 65536
+#define ANNOTATIONS_MAX JSON_SIZE_MAX
+#define SUBJECT "system:serviceaccount:"
+
+static int refuse(struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_INVALID,
+                     "what the kubelet sent as serviceAccountToken is no service account token");
+}
+
+/* The second of the three parts, in base64url without padding (RFC 7515 section 2). */
+static int decode_payload(const char *token, struct buffer *ret, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(PAYLOAD_MAX);
+    const char *begin = strchr(token, '.'), *end = begin ? strchr(begin + 1, '.') : NULL;
+
+    if (!end || strchr(end + 1, '.') || end[1] == '\0' || begin == token)
+        return refuse(error);
+    buffer_append(&text, begin + 1, (size_t)(end - begin - 1));
+    if (buffer_check(&text, error) < 0 || text.length == 0)
+        return refuse(error);
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.data[i];
+
+        if (c == '+' || c == '/' || c == '=')
+            return refuse(error);
+        text.data[i] = (char)(c == '-' ? '+' : c == '_' ? '/' : c);
+    }
+    return text_base64_decode(text.data, text.length, ret, error) < 0 ? refuse(error) : 0;
+}
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+/* The subject is made of the same two names, so that a token in which they differ is no one's. */
+static bool is_subject(const char *subject, const struct pullkey_workload *workload)
+{
+    const size_t length = strlen(workload->namespace_name);
+
+    if (strncmp(subject, SUBJECT, strlen(SUBJECT)) != 0)
+        return false;
+    subject += strlen(SUBJECT);
+    return length > 0 && strncmp(subject, workload->namespace_name, length) == 0 &&
+           subject[length] == ':' && workload->service_account[0] != '\0' &&
+           strcmp(subject + length + 1, workload->service_account) == 0;
+}
+
+static int check_time(const cJSON *root, struct pullkey_workload *ret, struct pullkey_error *error)
+{
+    const cJSON *expiry = json_member(root, "exp"), *begin = json_member(root, "nbf");
+    const int64_t now = clock_wall_seconds();
+
+    if (!cJSON_IsNumber(expiry) || !(expiry->valuedouble > 0 && expiry->valuedouble < 1e15))
+        return refuse(error);
+    ret->token_expiry = (int64_t)expiry->valuedouble;
+    if (ret->token_expiry + CLAIMS_LEEWAY_SECONDS <= now)
+        return error_set(error, PULLKEY_DENIED,
+                         "the service account token that the kubelet sent has expired: is this "
+                         "machine's clock right?");
+    if (cJSON_IsNumber(begin) && begin->valuedouble > (double)(now + CLAIMS_LEEWAY_SECONDS))
+        return error_set(error, PULLKEY_DENIED,
+                         "the service account token that the kubelet sent is not valid yet: is "
+                         "this machine's clock right?");
+    return 0;
+}
+
+static void read_names(const cJSON *root, struct pullkey_workload *ret)
+{
+    const cJSON *claims = json_member(root, "kubernetes.io");
+    const cJSON *account = json_member(claims, "serviceaccount");
+    const cJSON *pod = json_member(claims, "pod"), *node = json_member(claims, "node");
+
+    ret->namespace_name = text_of(claims, "namespace");
+    ret->service_account = text_of(account, "name");
+    ret->service_account_uid = text_of(account, "uid");
+    ret->pod = text_of(pod, "name");
+    ret->pod_uid = text_of(pod, "uid");
+    ret->node = text_of(node, "name");
+    ret->node_uid = text_of(node, "uid");
+}
+
+static int read_claims(const char *payload, size_t length, struct claims *ret,
+                       struct pullkey_error *error)
+{
+    struct pullkey_error cause;
+    int r = json_parse(&ret->json, "claims", payload, length, 0, &cause);
+
+    if (r < 0 || !cJSON_IsObject(ret->json.root))
+        return refuse(error);
+    read_names(ret->json.root, &ret->workload);
+    if (!is_subject(text_of(ret->json.root, "sub"), &ret->workload))
+        return refuse(error);
+    return check_time(ret->json.root, &ret->workload, error);
+}
+
+int claims_read(char *token, const cJSON *annotations, struct claims *ret,
+                struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer payload = BUFFER_INIT(PAYLOAD_MAX);
+    int r;
+
+    *ret = (struct claims){ .annotations = BUFFER_INIT(ANNOTATIONS_MAX) };
+    ret->workload.size = sizeof(ret->workload);
+    ret->workload.token = (struct pullkey_secret){ .bytes = token, .length = strlen(token) };
+    r = decode_payload(token, &payload, error);
+    if (r == 0)
+        r = read_claims(payload.data ? payload.data : "", payload.length, ret, error);
+    if (r == 0 && annotations)
+        r = json_write_tree(&ret->annotations, annotations, false, error);
+    if (r < 0) {
+        claims_done(ret);
+        return r;
+    }
+    ret->workload.annotations = ret->annotations.data ? ret->annotations.data : "{}";
+    return 0;
+}
+
+void claims_done(struct claims *claims)
+{
+    json_done(&claims->json);
+    buffer_done(&claims->annotations);
+}
