@@ -11,6 +11,9 @@ extern const struct pullkey_backend file_backend;
 #ifdef PULLKEY_WITH_CMS
 extern const struct pullkey_codec cms_codec;
 #endif
+#ifdef PULLKEY_WITH_KUBERNETES
+extern const struct pullkey_backend kubernetes_backend;
+#endif
 #ifdef PULLKEY_WITH_PROBE
 extern const struct pullkey_probe probe_module;
 #endif
@@ -25,6 +28,9 @@ const struct pullkey_module *const module_builtin_table[] = {
     &file_backend.module,
 #ifdef PULLKEY_WITH_CMS
     &cms_codec.module,
+#endif
+#ifdef PULLKEY_WITH_KUBERNETES
+    &kubernetes_backend.module,
 #endif
 #ifdef PULLKEY_WITH_PROBE
     &probe_module.module,

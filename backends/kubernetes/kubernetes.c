@@ -302,6 +302,22 @@ static int kubernetes_list(void *state, int64_t deadline_ms, struct pullkey_list
     return r;
 }
 
+/* What access_open looks at besides the options; kubernetes.inputs is the same text. */
+static const char inputs[] = "env KUBERNETES_SERVICE_HOST\n"
+                             "env KUBERNETES_SERVICE_PORT\n"
+                             "env KUBECONFIG\n"
+                             "file ~/.kube/config\n"
+                             "file /var/run/secrets/kubernetes.io/serviceaccount\n"
+                             "file /etc/kubernetes/kubelet.conf\n"
+                             "file /var/lib/kubelet/kubeconfig\n"
+                             "file /var/lib/rancher/k3s/agent/kubelet.kubeconfig\n"
+                             "file /var/lib/rancher/rke2/agent/kubelet.kubeconfig\n"
+                             "file /var/lib/k0s/kubelet.conf\n"
+                             "file /var/snap/microk8s/current/credentials/kubelet.config\n"
+                             "file /etc/kubernetes/kubeconfig-kubelet\n"
+                             "workload\n";
+
+extern const struct pullkey_backend kubernetes_backend;
 const struct pullkey_backend kubernetes_backend = {
     .module = {
         .abi_major = PULLKEY_ABI_MAJOR,
@@ -309,8 +325,10 @@ const struct pullkey_backend kubernetes_backend = {
         .size = sizeof(kubernetes_backend),
         .kind = PULLKEY_KIND_BACKEND,
         .type = "kubernetes",
-        .capabilities = PULLKEY_CAN_GET | PULLKEY_CAN_STORE | PULLKEY_CAN_LIST,
+        .capabilities =
+            PULLKEY_CAN_GET | PULLKEY_CAN_STORE | PULLKEY_CAN_LIST | PULLKEY_COALESCES,
         .options = options_table,
+        .inputs = inputs,
     },
     .open = kubernetes_open,
     .get = kubernetes_get,

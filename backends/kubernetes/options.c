@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 #define SELECTOR_MAX 1024
+#define COALESCE_MAX 60 /* seconds */
 
 const struct pullkey_option options_table[] = {
     { "kubeconfig", PULLKEY_OPTION_STRING, false },
@@ -19,6 +20,7 @@ const struct pullkey_option options_table[] = {
     { "service_account", PULLKEY_OPTION_STRING, false },
     { "namespace", PULLKEY_OPTION_STRING, false },
     { "selector", PULLKEY_OPTION_STRING, false },
+    { "coalesce", PULLKEY_OPTION_NUMBER, false },
     { NULL, 0, false },
 };
 
@@ -113,6 +115,17 @@ static int read_access(const struct pullkey_instance *instance, struct options *
     return check_path("token_file", access->token_file, error);
 }
 
+/* How long what was read is kept is up to the host; here only the limit is. */
+static int check_coalesce(const struct json *json, struct pullkey_error *error)
+{
+    const cJSON *item = json_member(json->root, "coalesce");
+
+    if (!item || (cJSON_IsNumber(item) && item->valuedouble <= COALESCE_MAX))
+        return 0;
+    return error_set(error, PULLKEY_INVALID, "\"coalesce\" must be whole seconds from 0 to %d",
+                     COALESCE_MAX);
+}
+
 int options_read(const struct pullkey_instance *instance, struct options *ret,
                  struct pullkey_error *error)
 {
@@ -123,6 +136,8 @@ int options_read(const struct pullkey_instance *instance, struct options *ret,
         r = read_access(instance, ret, error);
     if (r == 0)
         r = read_source(ret, error);
+    if (r == 0)
+        r = check_coalesce(&ret->json, error);
     if (r < 0)
         options_done(ret);
     return r;

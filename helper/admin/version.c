@@ -20,8 +20,9 @@ static const struct part {
     { "env", PULLKEY_KIND_BACKEND, "credentials in the environment" },
     { "exec", PULLKEY_KIND_BACKEND, "other credential helpers" },
     { "cms", PULLKEY_KIND_CODEC, "encryption of the file" },
+    { "kubernetes", PULLKEY_KIND_BACKEND, "secrets of Kubernetes" },
     { "probe", PULLKEY_KIND_PROBE, "asks a registry at login" },
-    { "yaml", PULLKEY_KIND_READER, "reads registries.yaml" },
+    { "yaml", PULLKEY_KIND_READER, "reads kubeconfigs and registries.yaml" },
 };
 #define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
 

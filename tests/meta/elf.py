@@ -35,7 +35,12 @@ MORE = {"pullkey-hosts": {"libtomlplusplus.so.3", "libstdc++.so.6", "libgcc_s.so
 EXPORTS = {"pullkey-hosts": re.compile(r"_Zn[aw]m|_Zd[al]Pvm?|_Z(n[aw]m|d[al]Pv)RKSt9nothrow_t")}
 
 # What each part brings into the programs where it is linked in.
-LINKED = {"cms": {"libcrypto.so.3"}, "probe": {"libcurl.so.4"}, "yaml": {"libyaml-0.so.2"}}
+LINKED = {
+    "cms": {"libcrypto.so.3"},
+    "kubernetes": {"libcurl.so.4"},
+    "probe": {"libcurl.so.4"},
+    "yaml": {"libyaml-0.so.2"},
+}
 
 # What a module may name. Nothing else may creep in through a new dependency.
 LIBRARIES = {

@@ -48,8 +48,8 @@ EXEMPTIONS = re.compile(
 )
 
 # Folders whose library this build has not.
-ABSENT = {"cms", "probe", "yaml", "http"} - set(os.environ["PULLKEY_PARTS"].split())
-if "probe" not in ABSENT:
+ABSENT = {"cms", "kubernetes", "probe", "yaml", "http"} - set(os.environ["PULLKEY_PARTS"].split())
+if not {"kubernetes", "probe"} <= ABSENT:
     ABSENT.discard("http")
 
 

@@ -34,13 +34,25 @@ VALUES = [None, True, 0, 2, 1.5, "", "x", "/x", "~/x", "a=b", "A B", "none", "pu
 VALUES += [[], ["x"], [1], [""], {}, {"x": 1}, {"type": "env"}, {"type": "x", "any": [1]}]
 
 
+def descriptors():
+    lines = subprocess.run([VERDICT, "--options"], capture_output=True, text=True, check=True,
+                           timeout=60).stdout
+    return {tuple(line.split()) for line in lines.splitlines()}
+
+
+# Backends that this build does not have, whose options nobody can check.
+ABSENT = {"kubernetes"} - {words[0] for words in descriptors()}
+
+
 def files(kind):
     directory = os.path.join(CORPUS, kind)
     names = sorted(name for name in os.listdir(directory) if name.endswith(".json"))
     tap.check(len(names) >= 3, f"{directory} is almost empty")
     for name in names:
         with open(os.path.join(directory, name), encoding="utf-8") as file:
-            yield f"{kind}/{name}", file.read()
+            text = file.read()
+        if not any(f'"type": "{backend}"' in text for backend in ABSENT):
+            yield f"{kind}/{name}", text
 
 
 def document(text):
@@ -164,12 +176,9 @@ def mutations():
 def options():
     with open(SCHEMA, encoding="utf-8") as file:
         definitions = json.load(file)["$defs"]
-    lines = subprocess.run([VERDICT, "--options"], capture_output=True, text=True, check=True,
-                           timeout=60).stdout
-    descriptors = {tuple(line.split()) for line in lines.splitlines()}
     schema = set()
     for name, definition in definitions.items():
-        if not name.startswith("backend-"):
+        if not name.startswith("backend-") or name.removeprefix("backend-") in ABSENT:
             continue
         for option, value in definition["properties"].items():
             if option in ("type", "on_error"):
@@ -177,7 +186,7 @@ def options():
             if "$ref" in value:
                 value = definitions[value["$ref"].removeprefix("#/$defs/")]
             schema.add((name.removeprefix("backend-"), option, value["type"]))
-    tap.equal(sorted(schema), sorted(descriptors))
+    tap.equal(sorted(schema), sorted(descriptors()))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Says what pullkey makes of configurations, for config-schema.py. Each line of input is a JSON string that holds the text of one; the
- * answer is a line "ok" or "refused MESSAGE". What is refused is what no machine could use: an error of another class than
- * "invalid" (a helper or a directory that is not there) is "ok".
+ * Says what pullkey makes of configurations, for config-schema.py. Each line of input is a JSON
+ * string that holds the text of one; the answer is a line "ok" or "refused MESSAGE". What is
+ * refused is what no machine could use: an error of another class than "invalid" (a helper or a
+ * directory that is not there) is "ok".
  *
- * With --options it prints the option tables of the descriptors instead: "TYPE OPTION KIND", one a line.
+ * With --options it prints the option tables of the descriptors instead: "TYPE OPTION KIND", one a
+ * line.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,29 @@
 
 extern const struct pullkey_module *const module_builtin_table[];
 
+/* Modules of this build with options of their own, wherever they are installed. */
+#ifdef WITH_KUBERNETES
+extern const struct pullkey_backend kubernetes_backend;
+#endif
+static const struct pullkey_module *const linked[] = {
+#ifdef WITH_KUBERNETES
+    &kubernetes_backend.module,
+#endif
+    NULL,
+};
+
+static int find_backend(const char *type, const struct pullkey_backend **ret,
+                        struct pullkey_error *error)
+{
+    for (size_t i = 0; linked[i]; i++) {
+        if (strcmp(linked[i]->type, type) == 0) {
+            *ret = (const struct pullkey_backend *)(const void *)linked[i];
+            return 0;
+        }
+    }
+    return module_find_backend(type, ret, error);
+}
+
 static int open_instance(const struct config_instance *instance, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer options = BUFFER_INIT(CONFIG_FILE_MAX);
@@ -26,7 +51,7 @@ static int open_instance(const struct config_instance *instance, struct pullkey_
     int r;
 
     /* The options of a backend that is not part of this build cannot be checked. */
-    if (module_find_backend(instance->type, &backend, &missing) < 0)
+    if (find_backend(instance->type, &backend, &missing) < 0)
         return 0;
     r = config_instance_options(instance, &backend->module, &options, error);
     if (r < 0)
@@ -91,7 +116,7 @@ static int answer_lines(void)
     return status;
 }
 
-static void print_options(void)
+static void print_options_of(const struct pullkey_module *const *modules)
 {
     static const char *const kinds[] = {
         [PULLKEY_OPTION_STRING] = "string",  [PULLKEY_OPTION_BOOL] = "boolean",
@@ -99,8 +124,8 @@ static void print_options(void)
         [PULLKEY_OPTION_OBJECT] = "object",
     };
 
-    for (size_t i = 0; module_builtin_table[i]; i++) {
-        const struct pullkey_module *module = module_builtin_table[i];
+    for (size_t i = 0; modules[i]; i++) {
+        const struct pullkey_module *module = modules[i];
 
         if (module->kind != PULLKEY_KIND_BACKEND)
             continue;
@@ -114,7 +139,8 @@ int main(int argc, char **argv)
 {
     json_start();
     if (argc == 2 && strcmp(argv[1], "--options") == 0) {
-        print_options();
+        print_options_of(module_builtin_table);
+        print_options_of(linked);
         return 0;
     }
     return answer_lines();
