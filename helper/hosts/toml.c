@@ -32,7 +32,7 @@ void toml_done(struct toml_document *toml)
     *toml = (struct toml_document){ 0 };
 }
 
-/* Where a string ends that begins at a quote. */
+/* Where a string ends that begins at a quote. A long one may have two of them before its end. */
 static size_t string_end(const char *text, size_t length, size_t at)
 {
     char quote = text[at];
@@ -43,9 +43,12 @@ static size_t string_end(const char *text, size_t length, size_t at)
             at++;
         else if (text[at] == '\n' && !is_long)
             return at;
-        else if (text[at] == quote &&
-                 (!is_long || (length - at >= 3 && text[at + 1] == quote && text[at + 2] == quote)))
-            return at + (is_long ? 3 : 1);
+        else if (text[at] == quote && !is_long)
+            return at + 1;
+        else if (text[at] == quote && length - at >= 3 && text[at + 1] == quote &&
+                 text[at + 2] == quote)
+            /* A NUL is behind the text. */
+            return at + 3 + (text[at + 3] != quote ? 0 : text[at + 4] != quote ? 1 : 2);
     }
     return length;
 }

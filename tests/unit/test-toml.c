@@ -362,6 +362,9 @@ static void levels(void **state)
         { "", "\"a\" . ", "b = 1", "", "", TOML_DEPTH_MAX },
         { "[", "'a.b'.", "b", "", "]", TOML_DEPTH_MAX },
         { "x = {", "a.", "b = 1", "", "}", TOML_DEPTH_MAX },
+        { "x = {c = \"\"\"d\"\"\"\", ", "a.", "b = 1", "", "}", TOML_DEPTH_MAX },
+        { "x = {c = '''d''''', ", "a.", "b = 1", "", "}", TOML_DEPTH_MAX },
+        { "x = {c = \"\"\"\"\"\", ", "a.", "b = 1", "", "}", TOML_DEPTH_MAX },
     };
     /* What is no level. */
     static const char *const flat[][3] = {
@@ -370,6 +373,7 @@ static void levels(void **state)
         { "a = '''", ".[{\n", "'''" },
         { "a = \"", ".\\\"[", "\"" },
         { "a = \"\"\"", "\\\"\"\".", "\"\"\"" },
+        { "a = [", "''''b'''', ", "'.[{']" },
         { "a = [", "{b.c = 1},\n", "]" },
         { "", "[a.b]\n#", "" },
     };
