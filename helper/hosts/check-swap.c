@@ -21,10 +21,15 @@ struct fields {
     char items[4][FIELD_SIZE];
 };
 
+/* A blank of sscanf is the end of a line too, so that it gets one alone. */
 static bool read_fields(const char *line, struct fields *ret)
 {
+    size_t length = strcspn(line, "\n");
+    char copy[sizeof(*ret)];
+
     *ret = (struct fields){ 0 };
-    return sscanf(line, " %511s %511s %511s %511s", ret->items[0], ret->items[1], ret->items[2],
+    (void)snprintf(copy, sizeof(copy), "%.*s", (int)length, line);
+    return sscanf(copy, " %511s %511s %511s %511s", ret->items[0], ret->items[1], ret->items[2],
                   ret->items[3]) >= 1 &&
            ret->items[0][0] != '#';
 }

@@ -118,6 +118,11 @@ for line, *found in (
     ("/dev/sdb1 /run/pullkey/hosts ext4 defaults 0 0", ("target-on-disk", FSTAB, 4, W)),
 ):
     trap(f"mounted by {line}", "2.1.0", {**MOUNTED, FSTAB: SWAP[FSTAB] + line + "\n"}, *found)
+trap("a table with empty lines and short ones", "2.1.0",
+     {**MOUNTED, FSTAB: "\n\n/dev/sda2 none swap\nnoauto / ext4\n\n \ntmpfs /run/pullkey/hosts ext4\n"},
+     ("target-on-disk", FSTAB, 7, W))
+trap("swap in a line that is short", "2.1.0", {**MOUNTED, FSTAB: "\n\n/dev/sda2 none swap\nnoauto / ext4\n"}, SWAPPABLE)
+trap("a table of nothing but line ends", "2.1.0", {**MOUNTED, FSTAB: "\n" * 1000000})
 trap("swap, and config_path is not the target", "2.1.0", {**MOUNTED, **R, A: PLAIN, **SWAP})
 
 # -- The machine ---------------------------------------------------------------------------------
