@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "base/file.h"
 #include "base/secret.h"
@@ -12,6 +13,7 @@
 
 #define TABLE_MAX (1024u * 1024)
 #define FIELD_SIZE 512
+#define BLOCK_LEVELS 8 /* of devices that are made of others */
 #define MOUNT_UNIT "run-pullkey-hosts.mount"
 #define FIX_SWAP                                                                                   \
     "mount it with noswap, which Linux has from 6.4 on; or encrypt the swap, or do without"
@@ -68,14 +70,40 @@ static bool has_option(const char *options, const char *name)
 
 /* -- The machine ------------------------------------------------------------------------------ */
 
-/* Where a device is made by dm-crypt. */
-static bool is_encrypted(const struct check *check, const char *device)
+/* Where a device is made by dm-crypt, or all that it is made of, as a volume on encrypted disks. */
+static bool is_encrypted(const struct check *check, const char *inner, int levels)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(TABLE_MAX);
-    char inner[FILE_PATH_MAX];
+    cleanup_names struct node_names names = { 0 };
+    struct pullkey_error ignored;
+    char path[FILE_PATH_MAX];
 
-    (void)snprintf(inner, sizeof(inner), "/sys/class/block/%s/dm/uuid", name_of(device));
-    return read_table(check, inner, &text) == 0 && strncmp(text.data, "CRYPT-", 6) == 0;
+    (void)snprintf(path, sizeof(path), "%s/dm/uuid", inner);
+    if (read_table(check, path, &text) == 0 && strncmp(text.data, "CRYPT-", 6) == 0)
+        return true;
+    (void)snprintf(path, sizeof(path), "%s/slaves", inner);
+    if (levels == 0 || node_list(&check->node, path, &names, &ignored) < 0)
+        return false;
+    for (size_t i = 0; i < names.count; i++) {
+        (void)snprintf(path, sizeof(path), "%s/slaves/%s", inner, names.items[i]);
+        if (!is_encrypted(check, path, levels - 1))
+            return false;
+    }
+    return names.count > 0;
+}
+
+/* A device, or a file, whose device counts. */
+static bool is_swap_encrypted(const struct check *check, const char *name)
+{
+    char inner[FILE_PATH_MAX];
+    struct pullkey_error ignored;
+    struct stat status;
+
+    (void)snprintf(inner, sizeof(inner), "/sys/class/block/%s", name_of(name));
+    if (node_stat(&check->node, name, &status, &ignored) == 0 && S_ISREG(status.st_mode))
+        (void)snprintf(inner, sizeof(inner), "/sys/dev/block/%u:%u", major(status.st_dev),
+                       minor(status.st_dev));
+    return is_encrypted(check, inner, BLOCK_LEVELS);
 }
 
 void check_swap_of_machine(struct check *check, const char *path)
@@ -88,7 +116,7 @@ void check_swap_of_machine(struct check *check, const char *path)
     for (const char *line = next_line(text.data); *line != '\0'; line = next_line(line)) {
         /* zram is memory. */
         if (!read_fields(line, &fields) || strncmp(name_of(fields.items[0]), "zram", 4) == 0 ||
-            is_encrypted(check, fields.items[0]))
+            is_swap_encrypted(check, fields.items[0]))
             continue;
         findings_add(&check->findings, OUTPUT_WARNING, "target-swappable", path, 0, FIX_SWAP,
                      "it is a tmpfs without noswap, and may be written to the swap %s",

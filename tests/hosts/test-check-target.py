@@ -173,13 +173,35 @@ def swap():
             equal(Machine(node, "mode=0700,noswap", HEAD + DISK).ids(), [])
 
 
-@case("swap that is encrypted")
-def encrypted():
-    block = ("mount -t tmpfs tmpfs /sys/class && mkdir -p /sys/class/block/dm-99/dm && "
-             "echo {} >/sys/class/block/dm-99/dm/uuid && ")
+# Block devices: what is in each directory of theirs, and whether swap on dm-99 is in the clear.
+BLOCK = {
+    "by itself": ({"dm-99/dm/uuid": "CRYPT-PLAIN-swap"}, False),
+    "not": ({"dm-99/dm/uuid": "LVM-0123"}, True),
+    "as the disk of its volume": ({"dm-99/dm/uuid": "LVM-1", "dm-99/slaves/dm-98/dm/uuid": "CRYPT-LUKS2-2"}, False),
+    "as one of two disks of its volume": (
+        {"dm-99/slaves/dm-98/dm/uuid": "CRYPT-LUKS2-2", "dm-99/slaves/sda1/size": "1"}, True),
+}
+for how, (block_files, in_the_clear) in BLOCK.items():
+
+    @case(f"swap that is encrypted: {how}")
+    def encrypted(files=block_files, clear=in_the_clear):
+        block = "mount -t tmpfs tmpfs /sys/class && " + "".join(
+            f"mkdir -p /sys/class/block/{os.path.dirname(path)} && echo {text} >/sys/class/block/{path} && "
+            for path, text in files.items())
+        with on_machine() as node:
+            equal(Machine(node, swaps=HEAD + MAPPED).ids(block), ["target-swappable"] if clear else [])
+
+
+@case("swap in a file: what its file system is on counts")
+def swap_file():
     with on_machine() as node:
-        for uuid, expected in (("CRYPT-PLAIN-swap", []), ("LVM-0123", ["target-swappable"])):
-            equal(Machine(node, swaps=HEAD + MAPPED).ids(block.format(uuid)), expected, uuid)
+        node.put("/swapfile", "")
+        device = os.stat(node.path("/swapfile")).st_dev
+        place = f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/dm"
+        block = f"mount -t tmpfs tmpfs /sys/dev && mkdir -p {place} && echo {{}}-0123 >{place}/uuid && "
+        line = f"{node.path('/swapfile')} file\t1024\t\t0\t\t-2\n"
+        for uuid, expected in (("CRYPT-LUKS2", []), ("LVM", ["target-swappable"])):
+            equal(Machine(node, swaps=HEAD + line).ids(block.format(uuid)), expected, uuid)
 
 
 @case("SELinux of this machine")
