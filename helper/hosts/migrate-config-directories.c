@@ -151,7 +151,7 @@ static int merge(struct config_work *work, const struct node_host_directory *dir
     }
     if (!any)
         return 0;
-    if (migrate_check_file(work->migrate->node, directory->inner, &why) < 0 ||
+    if (migrate_check_hosts_file(work->migrate->node, directory->inner, &why) < 0 ||
         helper_text(file, directory->name, wanted, &merged, &why) < 0)
         return config_fail(work, directory->inner, 0, why.message, error,
                            "the file cannot be changed");
@@ -267,7 +267,7 @@ static int extend_directory(struct config_work *work, const struct node_host_dir
     if (find_change(work->migrate, directory->inner))
         return config_fail(work, directory->inner, 0, "run this again when it is done", error,
                            "this file changes for its headers first");
-    if (migrate_check_file(work->migrate->node, directory->inner, &why) < 0 ||
+    if (migrate_check_hosts_file(work->migrate->node, directory->inner, &why) < 0 ||
         helper_text(file, directory->name, wanted, &text, &why) < 0)
         return config_fail(work, directory->inner, 0, why.message, error,
                            "the file cannot be changed");

@@ -67,7 +67,7 @@ static int change(struct migrate *migrate, const struct node_host_directory *dir
     cleanup_buffer struct buffer text = BUFFER_INIT(HELPER_TEXT_SIZE_MAX);
     const struct toml_document *toml = &directory->file.toml;
     struct pullkey_error why;
-    int r = migrate_check_file(migrate->node, directory->inner, &why);
+    int r = migrate_check_hosts_file(migrate->node, directory->inner, &why);
 
     if (r == 0)
         r = helper_text(&directory->file, directory->name, wanted, &text, &why);

@@ -143,11 +143,11 @@ static int open_old(int directory, const char *name, const char *path, struct st
     return -(int)error->code;
 }
 
-int migrate_check_file(const struct node *node, const char *inner, struct pullkey_error *error)
+static int check_file(const struct node *node, const char *inner, struct stat *ret,
+                      struct pullkey_error *error)
 {
     cleanup_fd int directory = -1, fd = -1;
     char path[FILE_PATH_MAX];
-    struct stat status;
     const char *name;
     int r = migrate_real_path(node, inner, path, error);
 
@@ -156,8 +156,35 @@ int migrate_check_file(const struct node *node, const char *inner, struct pullke
     directory = open_directory(path, &name, error);
     if (directory < 0)
         return directory;
-    fd = open_old(directory, name, path, &status, error);
+    fd = open_old(directory, name, path, ret, error);
     return fd < 0 ? fd : 0;
+}
+
+int migrate_check_file(const struct node *node, const char *inner, struct pullkey_error *error)
+{
+    struct stat status;
+
+    return check_file(node, inner, &status, error);
+}
+
+int migrate_check_hosts_file(const struct node *node, const char *inner,
+                             struct pullkey_error *error)
+{
+    struct stat status;
+    int r = check_file(node, inner, &status, error);
+
+    if (r < 0)
+        return r;
+    if (!file_is_trusted_owner(status.st_uid))
+        return error_set(error, PULLKEY_DENIED,
+                         "it belongs to user %u, and pullkey-hosts would not read it: run chown "
+                         "root on it, after a look at what is in it",
+                         (unsigned int)status.st_uid);
+    if (status.st_mode & (S_IWGRP | S_IWOTH))
+        return error_set(error, PULLKEY_DENIED,
+                         "others may write to it, and pullkey-hosts would not read it: run chmod "
+                         "go-w on it, after a look at what is in it");
+    return 0;
 }
 
 /* Nobody has changed it since it was read. */

@@ -154,6 +154,10 @@ int migrate_make_above(const struct node *node, const char *inner, struct pullke
 /* Why a file cannot be replaced by rename: a negative class. */
 int migrate_check_file(const struct node *node, const char *inner, struct pullkey_error *error);
 
+/* The same of a hosts.toml, which keeps its mode and owner: the daemon must read it then. */
+int migrate_check_hosts_file(const struct node *node, const char *inner,
+                             struct pullkey_error *error);
+
 /*
  * Replaces a file whole, with its mode and owner kept, or makes it and its directory. `check`, if
  * not NULL, sees the path of the new text before it takes the file's place.

@@ -139,6 +139,20 @@ for node_name, (node_files, node_said) in NODES.items():
                     expect_waits(tree, files, said, AWAY)
 
 
+@case_of_root("a header stays in a file that the daemon would not read")
+def unread():
+    files = {HEADER: TEXT, CONFIG: READS.format(TARGET)}
+    for change, said in (
+        (lambda path: os.chmod(path, 0o664), b"others may write to it"),
+        (lambda path: os.chmod(path, 0o646), b"others may write to it"),
+        (lambda path: os.chown(path, 4711, 0), b"it belongs to user 4711"),
+    ):
+        with Template(files) as tree:
+            change(tree.path(HEADER))
+            with daemon(tree):
+                expect_waits(tree, files, b"the file stays as it is: " + said)
+
+
 @case_of_root("a header stays until the daemon runs, and its target is mounted over the source")
 def overmounted():
     files = {HEADER: TEXT, CONFIG: READS.format(CERTS)}

@@ -71,7 +71,8 @@ def modes():
         os.chmod(tree.path(A), 0o640)
         os.chmod(tree.path(CONFIG), 0o600)
         if os.geteuid() == 0:
-            os.chown(tree.path(A), 1234, 4321)
+            os.chown(tree.path(A), 0, 4321)
+            os.chown(tree.path(CONFIG), 1234, 4321)
         wanted = [os.stat(tree.path(inner)) for inner in (A, CONFIG)]
         tree.migrate("--write")
         for inner, old in zip((A, CONFIG), wanted):
