@@ -86,6 +86,10 @@ int hosts_target(const struct hosts_call *call, char *ret, struct pullkey_error 
 /* What is to be started, for messages. */
 const char *hosts_daemon(void);
 
+/* What the daemon of a target said last; `text` holds it. */
+int hosts_read_status(const char *target, struct json *ret, struct buffer *text,
+                      struct pullkey_error *error);
+
 /* Makes the directory that the target stands in, with mode 0755, where it is missing. Refused where
  * that is in the source. */
 int hosts_make_place(const char *target, const char *source, struct pullkey_error *error);

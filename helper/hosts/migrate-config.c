@@ -255,7 +255,7 @@ static int move_all(struct config_work *work, bool needs_target, struct pullkey_
         r = check_other(work, &setting, error);
     if (r < 0 || work->failed || (!path && work->gone_count == 0))
         return r;
-    wait = migrate_wait_for_daemon(work->migrate);
+    wait = migrate_wait_for_daemon(work->migrate, migrate_source(work->migrate));
     if (!wait.why)
         return change_file(work, path, error);
     work->failed = true;

@@ -4,10 +4,12 @@
 #include "migrate.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "hosts.h"
 #include "mounts.h"
 #include "publish.h"
@@ -39,22 +41,57 @@ static const struct node_config *find_config(const struct node *node)
     return NULL;
 }
 
-/* containerd reads the source itself. */
-static bool reads_source(const struct migrate *migrate)
+/* The source is one of the directories, by whatever name. */
+static bool has_source(const char *directories)
 {
-    const struct node_config *config = find_config(migrate->node);
-    struct node_setting setting;
+    char path[FILE_PATH_MAX];
 
-    if (!config || migrate_is_overmounted(migrate))
-        return false;
-    setting = node_registry_setting(config, "config_path");
+    for (const char *at = directories; *at != '\0'; at += *at == ':') {
+        size_t length = strcspn(at, ":");
+
+        (void)snprintf(path, sizeof(path), "%.*s", (int)length, at);
+        if (strcmp(path, HOSTS_SOURCE_DEFAULT) == 0 || mounts_are_same(path, HOSTS_SOURCE_DEFAULT))
+            return true;
+        at += length;
+    }
+    return false;
+}
+
+static bool is_broken(const struct node_config *config)
+{
+    for (size_t i = 0; i < config->file_count; i++)
+        if (config->files[i].problem.code != PULLKEY_OK)
+            return true;
+    return false;
+}
+
+/* containerd reads the source itself. */
+static bool reads_source(const struct node_config *config)
+{
+    const struct node_setting setting = node_registry_setting(config, "config_path");
+
     if (setting.item && setting.item->kind == TOML_STRING && setting.item->string[0] != '\0')
-        return strstr(setting.item->string, HOSTS_SOURCE_DEFAULT) != NULL;
+        return has_source(setting.item->string);
     /* The default from 2.2 on. */
     return node_may_be_from(config, 2, 2, 0) && config->mirror_count == 0;
 }
 
-struct migrate_wait migrate_wait_for_daemon(const struct migrate *migrate)
+/* What the daemon said last, after it had looked at all of it. */
+static bool serves(const char *source)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_LARGE_MAX);
+    cleanup_json struct json json = { 0 };
+    struct pullkey_error ignored;
+    const cJSON *served;
+
+    if (hosts_read_status(HOSTS_TARGET_DEFAULT, &json, &text, &ignored) < 0)
+        return false;
+    served = json_member(json.root, "source");
+    return cJSON_IsString(served) && (strcmp(served->valuestring, source) == 0 ||
+                                      mounts_are_same(served->valuestring, source));
+}
+
+struct migrate_wait migrate_wait_for_daemon(const struct migrate *migrate, const char *source)
 {
     if (!migrate->is_live)
         return (struct migrate_wait){ 0 };
@@ -80,14 +117,27 @@ struct migrate_wait migrate_wait_for_daemon(const struct migrate *migrate)
             HOSTS_CONFIG_PATH " does not lead to what pullkey-hosts makes",
             "restart pullkey-hosts.service, which makes the link, then run this again",
         };
+    if (!serves(source))
+        return (struct migrate_wait){
+            "pullkey-hosts has another source",
+            "see PULLKEY_HOSTS_SOURCE of pullkey-hosts.service, then run this again",
+        };
     return (struct migrate_wait){ 0 };
 }
 
 struct migrate_wait migrate_wait_for_reader(const struct migrate *migrate)
 {
-    const struct migrate_wait wait = migrate_wait_for_daemon(migrate);
+    const struct migrate_wait wait = migrate_wait_for_daemon(migrate, migrate_source(migrate));
+    const struct node_config *config = find_config(migrate->node);
 
-    if (wait.why || !migrate->is_live || !reads_source(migrate))
+    if (wait.why || !migrate->is_live || !config || migrate_is_overmounted(migrate))
+        return wait;
+    if (is_broken(config))
+        return (struct migrate_wait){
+            "containerd's configuration cannot be read, and may name this directory",
+            "mend it, then run this again",
+        };
+    if (!reads_source(config))
         return wait;
     return (struct migrate_wait){
         "containerd reads this file itself",

@@ -24,18 +24,20 @@
 
 static const struct {
     const char *settings, *name;
-    const char *templates[3];
+    const char *templates[3], *source;
     unsigned int restart;
 } owners[NODE_OWNER_MAX] = {
     [NODE_K3S] = { PULLKEY_SYSCONFDIR "/config.d/60-k3s-registries.json",
                    "k3s",
                    { "/var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl",
                      "/var/lib/rancher/k3s/agent/etc/containerd/config-v3.toml.tmpl", NULL },
+                   "/var/lib/rancher/k3s/agent/etc/containerd/certs.d",
                    MIGRATE_RESTART_K3S },
     [NODE_RKE2] = { PULLKEY_SYSCONFDIR "/config.d/60-rke2-registries.json",
                     "RKE2",
                     { "/var/lib/rancher/rke2/agent/etc/containerd/config.toml.tmpl",
                       "/var/lib/rancher/rke2/agent/etc/containerd/config-v3.toml.tmpl", NULL },
+                    "/var/lib/rancher/rke2/agent/etc/containerd/certs.d",
                     MIGRATE_RESTART_RKE2 },
 };
 
@@ -404,7 +406,8 @@ static int refuse(struct work *work, const struct migrate_wait *wait, struct pul
 
 static int examine(struct work *work, struct pullkey_error *error)
 {
-    const struct migrate_wait wait = migrate_wait_for_daemon(work->migrate);
+    const struct migrate_wait wait =
+        migrate_wait_for_daemon(work->migrate, owners[work->yaml->owner].source);
     const struct migrate_mark mark = migrate_mark(work->migrate);
     const cJSON *configs = member(work->yaml->json.root, "configs");
     int r = migrate_learn_json(work->migrate, work->yaml->json.root, error);

@@ -197,9 +197,9 @@ struct migrate_wait {
     const char *why, *hint;
 };
 
-/* Until the daemon runs, and what containerd is told to read is what it makes. Of a node that does
- * not run nothing of that is known: nothing waits. */
-struct migrate_wait migrate_wait_for_daemon(const struct migrate *migrate);
+/* Until the daemon runs with that source, and what containerd is told to read is what it makes. Of
+ * a node that does not run nothing of that is known: nothing waits. */
+struct migrate_wait migrate_wait_for_daemon(const struct migrate *migrate, const char *source);
 
 /* The same, or until containerd no longer reads the source itself. */
 struct migrate_wait migrate_wait_for_reader(const struct migrate *migrate);

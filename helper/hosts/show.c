@@ -282,8 +282,8 @@ static void print_notes(const cJSON *notes)
             output_finding(OUTPUT_NOTE, note->valuestring);
 }
 
-static int read_status(const char *target, struct json *ret, struct buffer *text,
-                       struct pullkey_error *error)
+int hosts_read_status(const char *target, struct json *ret, struct buffer *text,
+                      struct pullkey_error *error)
 {
     char directory[FILE_PATH_MAX], path[FILE_PATH_MAX];
     int r = status_directory(target, directory, error);
@@ -313,7 +313,7 @@ int hosts_status(const struct hosts_call *call, struct pullkey_error *error)
     int r = hosts_target(call, target, error);
 
     if (r == 0)
-        r = read_status(target, &json, &text, error);
+        r = hosts_read_status(target, &json, &text, error);
     if (r < 0)
         return r;
     running = publish_is_held(target);

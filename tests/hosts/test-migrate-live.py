@@ -105,7 +105,11 @@ def expect_moves(tree, files):
             check(tree.read(inner) != text, f"{inner}: {done.stdout}{done.stderr}")
 
 
+OTHER = {}
+if HAS_YAML:
+    OTHER["registries.yaml"] = ("--source", "/var/lib/rancher/k3s/agent/etc/containerd/certs.d")
 STOPPED = b"pullkey-hosts does not run: start pullkey-hosts.service, then run this again"
+ELSEWHERE = b"pullkey-hosts has another source: see PULLKEY_HOSTS_SOURCE of pullkey-hosts.service"
 AWAY = b"/run/pullkey/certs.d does not lead to what pullkey-hosts makes: restart"
 
 for node_name, (node_files, node_said) in NODES.items():
@@ -119,14 +123,14 @@ for node_name, (node_files, node_said) in NODES.items():
                 expect_waits(tree, files, said, STOPPED)
 
     @case_of_root(f"nothing is done after the daemon has ended, until it is back: {node_name}")
-    def ended(files=node_files, said=node_said):
+    def ended(files=node_files, said=node_said, options=OTHER.get(node_name, ())):
         with Template(files) as tree:
             with daemon(tree):
                 pass
             equal(os.readlink(tree.path(TARGET)), MADE)
             expect_waits(tree, files, said, STOPPED)
             if files.get(CONFIG) != READS.format(CERTS):
-                with daemon(tree):
+                with daemon(tree, TARGET, *options):
                     expect_moves(tree, files)
 
     @case_of_root(f"nothing is done where the link leads past what a daemon makes: {node_name}")
@@ -137,6 +141,27 @@ for node_name, (node_files, node_said) in NODES.items():
                     tree.put(TARGET, ("link", link))
                 with daemon(tree, "/run/pullkey/other"):
                     expect_waits(tree, files, said, AWAY)
+
+
+    @case_of_root(f"nothing is done while the daemon has another source: {node_name}")
+    def other_source(files=node_files, said=node_said):
+        with Template({**files, "/etc/other": None}) as tree, daemon(tree, TARGET, "--source", "/etc/other"):
+            expect_waits(tree, files, said, ELSEWHERE)
+
+
+ITSELF = b"the headers stay for now, because containerd reads this file itself"
+BROKEN = b"the headers stay for now, because containerd's configuration cannot be read"
+for how, (config_text, config_said) in {
+    "by a link": (READS.format("/etc/certs"), ITSELF),
+    "in other words": (READS.format("/etc//containerd/./certs.d"), ITSELF),
+    "as far as is known": (READS.format(CERTS) + "broken = [\n", BROKEN),
+}.items():
+
+    @case_of_root(f"a header stays while containerd is told to read the source {how}")
+    def named(config=config_text, said=config_said):
+        files = {HEADER: TEXT, CONFIG: config}
+        with Template({**files, "/etc/certs": ("link", CERTS)}) as tree, daemon(tree):
+            expect_waits(tree, files, said)
 
 
 @case_of_root("a header stays in a file that the daemon would not read")
