@@ -6,7 +6,6 @@
  */
 #include "migrate.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -14,27 +13,10 @@
 #include "base/text.h"
 #include "core/module.h"
 #include "diff.h"
+#include "mask-text.h"
 
 #define DIFF_MAX (8 * TOML_SIZE_MAX)
 #define LEARN_AT_LEAST 6 /* bytes: "none" is a word, and masked where it stands alone */
-
-static const char *const words[] = { "password", "passwd", "passphrase", "secret", "token",
-                                     "api_key",  "apikey", "api-key",    "auth",   "identity" };
-
-#define WORD_COUNT (sizeof(words) / sizeof(words[0]))
-
-static bool means_secret(const char *key)
-{
-    for (size_t i = 0; i < WORD_COUNT; i++)
-        if (strcasestr(key, words[i]))
-            return true;
-    return false;
-}
-
-static bool is_headers(const char *key)
-{
-    return text_equal_any_case(key, "header") || text_equal_any_case(key, "headers");
-}
 
 /* "https://user:password@host": what stands between the colon and the '@'. */
 static int learn_url(struct migrate *migrate, const char *text, struct pullkey_error *error)
@@ -75,9 +57,9 @@ static int learn_item(struct migrate *migrate, const struct toml_item *item, boo
         return learn_value(migrate, item->string, item->string_length, is_secret, error);
     for (const struct toml_item *child = item->first; r == 0 && child; child = child->next) {
         bool secret = is_secret || (item->kind == TOML_TABLE && child->kind != TOML_TABLE &&
-                                    means_secret(child->key));
+                                    mask_means_secret(child->key));
 
-        if (child->key && is_headers(child->key))
+        if (child->key && mask_is_headers(child->key))
             secret = true;
         r = learn_item(migrate, child, secret, error);
     }
@@ -97,64 +79,9 @@ int migrate_learn_json(struct migrate *migrate, const cJSON *tree, struct pullke
     for (const cJSON *item = tree ? tree->child : NULL; r == 0 && item; item = item->next) {
         if (cJSON_IsString(item))
             r = learn_value(migrate, item->valuestring, strlen(item->valuestring),
-                            item->string && means_secret(item->string), error);
+                            item->string && mask_means_secret(item->string), error);
         else
             r = migrate_learn_json(migrate, item, error);
-    }
-    return r;
-}
-
-/* In a comment: what follows a name that means a secret and '=' or ':'. */
-static size_t end_of_clear(const char *line, size_t length)
-{
-    const char *hash = memchr(line, '#', length);
-
-    for (const char *at = hash; at && at < line + length; at++) {
-        if (*at != '=' && *at != ':')
-            continue;
-        for (size_t i = 0; i < WORD_COUNT; i++)
-            for (const char *from = hash; from + strlen(words[i]) <= at; from++)
-                if (strncasecmp(from, words[i], strlen(words[i])) == 0)
-                    return (size_t)(at + 1 - line);
-    }
-    return length;
-}
-
-static int mask_comments(const struct buffer *text, struct buffer *ret, struct pullkey_error *error)
-{
-    for (size_t at = 0; at < text->length;) {
-        size_t end = edit_line_end(text->data, text->length, at), length = end - at;
-        size_t clear;
-
-        length -= length > 0 && text->data[end - 1] == '\n';
-        clear = end_of_clear(text->data + at, length);
-        buffer_append(ret, text->data + at, clear);
-        if (clear < length)
-            buffer_append_text(ret, " " MASK_TEXT);
-        buffer_append(ret, text->data + at + length, end - at - length);
-        at = end;
-    }
-    return buffer_check(ret, error);
-}
-
-/* The strings under names that mean a secret, where they stand: a secret that is short or wrapped
- * is not found by its value. */
-static int mask_places(const struct toml_item *item, bool is_secret, struct edits *edits,
-                       struct pullkey_error *error)
-{
-    static const char masked[] = "\"" MASK_TEXT "\"";
-    int r = 0;
-
-    if (item->kind == TOML_STRING && is_secret && item->end > item->begin)
-        return edits_add(edits, item->begin, item->end, masked, sizeof(masked) - 1, error);
-    for (const struct toml_item *child = item->first; r == 0 && child; child = child->next) {
-        bool secret =
-            is_secret ||
-            (child->key &&
-             (is_headers(child->key) ||
-              (item->kind == TOML_TABLE && child->kind != TOML_TABLE && means_secret(child->key))));
-
-        r = mask_places(child, secret, edits, error);
     }
     return r;
 }
@@ -171,7 +98,7 @@ static int mask_toml(const struct buffer *text, struct buffer *ret, struct pullk
         buffer_append(ret, text->data ? text->data : "", text->length);
         return buffer_check(ret, error);
     }
-    r = mask_places(toml.root, false, &edits, error);
+    r = mask_places(toml.root, mask_means_secret, false, &edits, error);
     return r < 0 ? r : edits_apply(&edits, toml.text, toml.length, ret, error);
 }
 
@@ -189,7 +116,7 @@ static int mask_values(struct walk *walk, const cJSON *item, struct pullkey_erro
 
     if (number >= walk->count)
         return error_set(error, PULLKEY_INTERNAL, "a place is not known");
-    if (cJSON_IsString(item) && item->string && means_secret(item->string))
+    if (cJSON_IsString(item) && item->string && mask_means_secret(item->string))
         return edits_add(walk->edits, walk->places[number].begin, walk->places[number].end,
                          MASK_TEXT, sizeof(MASK_TEXT) - 1, error);
     for (const cJSON *child = item->child; r == 0 && child; child = child->next)

@@ -15,6 +15,7 @@
 #include "check.h"
 #include "edit.h"
 #include "hosts-file.h"
+#include "mask-text.h"
 #include "mask.h"
 #include "publish.h"
 #include "status.h"
@@ -60,18 +61,35 @@ static int find_registry(const char *target, const char *registry, char *ret_nam
                      target, registry);
 }
 
-/* The user and password of a URL. A host's may be a wrong one, whose password has a slash in it. */
-static int mask_user(struct mask *mask, const char *text, bool is_host, struct pullkey_error *error)
+/* The user and password of a URL, and its query. A host's may be a wrong one, whose password has a
+ * slash in it. */
+static int mask_url(struct mask *mask, const char *text, bool is_host, struct pullkey_error *error)
 {
     const char *scheme = strstr(text, "://");
-    const char *begin = scheme ? scheme + 3 : text;
+    const char *begin = scheme ? scheme + 3 : text, *query = strchr(begin, '?');
     size_t length = is_host ? strlen(begin) : strcspn(begin, "/");
+    int r = 0;
 
     if (!scheme && !is_host)
         return 0;
+    if (query)
+        r = mask_add(mask, query + 1, strlen(query + 1), error);
     while (length > 0 && begin[length - 1] != '@')
         length--;
-    return length > 1 ? mask_add(mask, begin, length - 1, error) : 0;
+    return r == 0 && length > 1 ? mask_add(mask, begin, length - 1, error) : r;
+}
+
+static bool means_secret(const char *key)
+{
+    return check_is_secret_name(key) || mask_means_secret(key);
+}
+
+/* As mask_places has it. */
+static bool is_secret_item(const struct toml_item *item, bool is_below_secret)
+{
+    return is_below_secret ||
+           (item->key &&
+            (mask_is_headers(item->key) || (item->kind != TOML_TABLE && means_secret(item->key))));
 }
 
 /* All values of all headers, whatever has the name of a secret, and users in URLs. */
@@ -80,42 +98,74 @@ static int mask_item(struct mask *mask, const struct toml_item *item, bool is_se
 {
     int r = 0;
 
-    is_secret = is_secret || (item->key && hosts_key_is(item->key, "header")) ||
-                (item->key && item->kind != TOML_TABLE && check_is_secret_name(item->key));
+    is_secret = is_secret_item(item, is_secret);
     if (item->key)
-        r = mask_user(mask, item->key, true, error);
+        r = mask_url(mask, item->key, true, error);
     if (r == 0 && item->kind == TOML_STRING)
         r = is_secret ? mask_add(mask, item->string, item->string_length, error)
-                      : mask_user(mask, item->string,
-                                  item->key && hosts_key_is(item->key, "server"), error);
+                      : mask_url(mask, item->string, item->key && hosts_key_is(item->key, "server"),
+                                 error);
     for (item = item->first; r == 0 && item; item = item->next)
         r = mask_item(mask, item, is_secret, error);
+    return r;
+}
+
+struct places {
+    const struct mask *mask;
+    const struct toml_document *toml;
+    struct edits edits;
+};
+
+static bool is_hidden(const struct places *places, const char *text, size_t begin, size_t end)
+{
+    return mask_finds(places->mask, text, strlen(text)) &&
+           !mask_finds(places->mask, places->toml->text + begin, end - begin);
+}
+
+/* Keys and strings with a secret in them that the text writes in another way, and private keys.
+ * `has_key`: a key above has one. */
+static int mask_hidden(struct places *places, const struct toml_item *item, bool is_secret,
+                       bool has_key, struct pullkey_error *error)
+{
+    static const char text[] = "\"" MASK_TEXT "\"", header[] = "[\"" MASK_TEXT "\"]";
+    struct edits *edits = &places->edits;
+    int r = 0;
+
+    has_key = has_key || (item->key && mask_finds(places->mask, item->key, strlen(item->key)));
+    is_secret = is_secret_item(item, is_secret);
+    if (item->key_end > 0 && is_hidden(places, item->key, item->key_begin, item->key_end))
+        r = edits_add(edits, item->key_begin, item->key_end, text, sizeof(text) - 1, error);
+    if (r == 0 && item->has_header && has_key &&
+        memchr(places->toml->text + item->begin, '\\', item->end - item->begin))
+        r = edits_add(edits, item->begin, item->end, header, sizeof(header) - 1, error);
+    if (r == 0 && item->kind == TOML_STRING && !is_secret &&
+        (strstr(item->string, "PRIVATE KEY") ||
+         is_hidden(places, item->string, item->begin, item->end)))
+        r = edits_add(edits, item->begin, item->end, text, sizeof(text) - 1, error);
+    for (item = item->first; r == 0 && item; item = item->next)
+        r = mask_hidden(places, item, is_secret, has_key, error);
     return r;
 }
 
 static int mask_file(const struct toml_document *toml, struct buffer *ret,
                      struct pullkey_error *error)
 {
+    cleanup_buffer struct buffer placed = BUFFER_INIT(4 * TOML_SIZE_MAX);
+    cleanup_buffer struct buffer masked = BUFFER_INIT(4 * TOML_SIZE_MAX);
     cleanup_mask struct mask mask = { 0 };
+    struct places places = { .mask = &mask, .toml = toml };
     int r = mask_item(&mask, toml->root, false, error);
 
-    return r < 0 ? r : mask_apply(&mask, toml->text, toml->length, ret, error);
-}
-
-/* Headers that are commented out are in no tree. */
-static void mask_comments(struct buffer *text)
-{
-    static const char *const schemes[] = { "Basic ", "Bearer " };
-
-    for (size_t i = 0; i < 2; i++) {
-        char *at = text->data;
-
-        while (at && (at = strcasestr(at, schemes[i]))) {
-            at += strlen(schemes[i]);
-            for (; *at != '\0' && !strchr(" \"'\r\n", *at); at++)
-                *at = '*';
-        }
-    }
+    if (r == 0)
+        r = mask_places(toml->root, means_secret, false, &places.edits, error);
+    if (r == 0)
+        r = mask_hidden(&places, toml->root, false, false, error);
+    if (r == 0)
+        r = edits_apply(&places.edits, toml->text, toml->length, &placed, error);
+    edits_done(&places.edits);
+    if (r == 0)
+        r = mask_apply(&mask, placed.data ? placed.data : "", placed.length, &masked, error);
+    return r < 0 ? r : mask_comments(&masked, ret, error);
 }
 
 int hosts_show(const struct hosts_call *call, struct pullkey_error *error)
@@ -145,7 +195,6 @@ int hosts_show(const struct hosts_call *call, struct pullkey_error *error)
         r = mask_file(&toml, &masked, error);
     if (r < 0)
         return r;
-    mask_comments(&masked);
     output_note("%s:", file);
     return output_buffer(&masked, error);
 }

@@ -214,10 +214,44 @@ def shown():
         check(not re.search("mArKeR", done.stdout, re.I), done.stdout)
         hidden = re.sub(r"(?i)user:\w*marker", MASKED, SECRETS)
         hidden = re.sub(r"(?i)(?<=Basic )\w*marker", lambda found: "*" * len(found[0]), hidden)
+        hidden = re.sub(r"(?i)'''\w*marker'''", f'"{MASKED}"', hidden)
         equal(done.stdout, re.sub(r"(?i)\w*marker\d?", MASKED, hidden))
         for name, server in (("nobody.example", "default"), ("host:5000", "port")):
             done = it.hosts.command("show", name)
             equal((done.returncode, done.stdout), (0, f'server = "https://{server}.example.com"\n'))
+
+
+# A line of a hosts.toml, or more, and what is shown of it.
+LEAK, HOST = "mArKeR-5eC9e7", '[host."https://mirror.example.com"]\n'
+ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in LEAK)
+FORMS = (
+    (f'token = "{ESCAPED}"', f'token = "{MASKED}"'),
+    (f'token = """\n{LEAK[:6]}\\\n  {LEAK[6:]}"""', f'token = "{MASKED}"'),
+    ("token = 555333111", f'token = "{MASKED}"'),
+    ("header = { X-Since = 1979-05-27 }", f'header = {{ X-Since = "{MASKED}" }}'),
+    (f'# password = "{LEAK}"', f"# password = {MASKED}"),
+    (f'# X-Api-Key: "{LEAK}"', f"# X-Api-Key: {MASKED}"),
+    (f"# Basic  \t {LEAK}!", "# Basic  \t " + "*" * (len(LEAK) + 1)),
+    (f"# https://user:{LEAK}@mirror.example.com/?a", f"# https://{'*' * (len(LEAK) + 5)}@mirror.example.com/?*"),
+    (f"# https://mirror.example.com/v2?{LEAK} is old", f"# https://mirror.example.com/v2?{'*' * len(LEAK)} is old"),
+    (f'note = "https://mirror.example.com/v2?{LEAK}"', f'note = "https://mirror.example.com/v2?{MASKED}"'),
+    (f'note = "https://us\\u0065r:{ESCAPED}@mirror.example.com"', f'note = "{MASKED}"'),
+    (f'"https://us\\u0065r:{ESCAPED}@mirror.example.com" = 1', f'"{MASKED}" = 1'),
+    (f'[x."https://us\\u0065r:{ESCAPED}@mirror.example.com".y]', f'["{MASKED}"]'),
+    (f"client = '''-----BEGIN PRIVATE KEY-----\n{LEAK}\n-----END PRIVATE KEY-----'''", f'client = "{MASKED}"'),
+    ('bearer = "x"  # of no secret', 'bearer = "x"  # of no secret'),
+)
+
+
+@case("show: secrets that are escaped, wrapped, commented out, in a query, or no string")
+def forms():
+    with scene() as it:
+        for number, (text, _) in enumerate(FORMS):
+            it.home.write(f"certs.d/form{number}/hosts.toml", HOST + text + "\n")
+        it.hosts.wait_scanned(*(f"form{number}" for number in range(len(FORMS))))
+        for number, (_, shown_text) in enumerate(FORMS):
+            done = it.hosts.command("show", f"form{number}")
+            equal((done.returncode, done.stdout), (0, HOST + shown_text + "\n"))
 
 
 @case("show: a registry that is not there, no name of one, and a daemon that has never run")
