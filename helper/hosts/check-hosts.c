@@ -182,6 +182,13 @@ static void check_file_exists(struct check *check, const struct node_host_direct
 
     if (item->kind != TOML_STRING || item->string[0] == '\0')
         return;
+    if (strstr(item->string, "-----BEGIN ")) {
+        check_at(check, OUTPUT_ERROR, "certificate-missing", directory->path, item,
+                 "write it to a file, and the path of that here",
+                 "a certificate or key stands here itself, and containerd takes it for a path: no "
+                 "pull from this host can work");
+        return;
+    }
     if (item->string[0] == '/')
         length = snprintf(inner, sizeof(inner), "%s", item->string);
     else

@@ -113,6 +113,10 @@ trap("ca that is there, relative", "2.1.0",
 trap("certificates that are missing", "2.1.0",
      {**R, A: PLAIN + 'ca = ["x.crt", "/y.crt"]\nclient = [["z.cert", "z.key"], "w.pem"]\n'},
      *[("certificate-missing", A, line, E) for line in (2, 2, 3, 3, 3)])
+trap("certificates that stand there themselves", "2.1.0",
+     {**R, A: PLAIN + f'client = [["""-----BEGIN CERTIFICATE-----\n{"x" * 5000}""", """\n-----BEGIN PRIVATE KEY-----\n'
+                      f'{MARKER}"""]]\nca = "-----BEGIN CERTIFICATE-----"\n'},
+     *[("certificate-missing", A, line, E) for line in (2, 3, 6)])
 for how in ('[host."http://a.example"]\n', '[host."https://a.example"]\nskip_verify = true\n'):
     url = how.split('"')[1]
     trap(f"a header over {how!r}", "2.1.0",
