@@ -137,11 +137,16 @@ struct migrate_wait migrate_wait_for_reader(const struct migrate *migrate)
             "containerd's configuration cannot be read, and may name this directory",
             "mend it, then run this again",
         };
-    if (!reads_source(config))
-        return wait;
-    return (struct migrate_wait){
-        "containerd reads this file itself",
-        "with config_path = \"" HOSTS_CONFIG_PATH
-        "\" in its configuration restart containerd, then run this again",
-    };
+    if (reads_source(config))
+        return (struct migrate_wait){
+            "containerd reads this file itself",
+            "with config_path = \"" HOSTS_CONFIG_PATH
+            "\" in its configuration restart containerd, then run this again",
+        };
+    if (migrate_is_restart_due(migrate->node, config))
+        return (struct migrate_wait){
+            "containerd runs since before its configuration was changed",
+            "restart containerd, then run this again",
+        };
+    return wait;
 }

@@ -3,7 +3,10 @@
 
 import os
 import shutil
+import signal
 import sys
+import time
+from contextlib import contextmanager
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -147,6 +150,51 @@ for node_name, (node_files, node_said) in NODES.items():
     def other_source(files=node_files, said=node_said):
         with Template({**files, "/etc/other": None}) as tree, daemon(tree, TARGET, "--source", "/etc/other"):
             expect_waits(tree, files, said, ELSEWHERE)
+
+
+# A program of that name, which ends when it is told to.
+RUNS = """
+{before} /run/containerd /run/wait {options} >/dev/null 2>&1 &
+echo $! >>/run/started
+until test /proc/$!/exe -ef /run/containerd; do :; done
+"""
+CHANGES = "chmod 0600 /etc/containerd/config.toml\n"
+DUE = b"containerd runs since before its configuration was changed: restart containerd, then run this again"
+
+
+@contextmanager
+def with_containerd(tree):
+    tree.put("/run/wait", "exec 3<>/run/never\nread line <&3\n")
+    shutil.copy("/bin/sh", tree.path("/run/containerd"))
+    os.mkfifo(tree.path("/run/never"))
+    try:
+        yield
+    finally:
+        for process in tree.read("/run/started").split():
+            os.kill(int(process), signal.SIGKILL)
+
+
+for how, is_due, options, before, after in (
+    ("changed after its start", True, "", "", CHANGES),
+    ("changed before its start", False, "", "", ""),
+    ("named to it, and changed", True, f"--config {CONFIG}", "", CHANGES),
+    ("named to it in another way, and changed", True, f"-c={CONFIG}", "", CHANGES),
+    ("not what it reads", False, "--log-level info -c /etc/other.toml", "", CHANGES),
+    ("not what one of a container reads", False, "", "unshare -m", CHANGES),
+):
+
+    @case_of_root(f"containerd runs, and its configuration was {how}")
+    def running(is_due=is_due, after=RUNS.format(options=options, before=before) + after):
+        files = {HEADER: TEXT, CONFIG: READS.format(TARGET)}
+        with Template(files) as tree, daemon(tree), with_containerd(tree):
+            # Times of files and processes are not exact.
+            written = os.stat(tree.path(CONFIG)).st_ctime
+            wait_for(lambda: time.time() > written + 0.5, "the file to be older")
+            if is_due:
+                expect_waits(tree, files, DUE, after=after)
+            else:
+                done = migrate(tree, "--write", after=after)
+                equal((done.returncode, done.stderr), (0, b""), done.stdout)
 
 
 ITSELF = b"the headers stay for now, because containerd reads this file itself"
