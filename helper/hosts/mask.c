@@ -12,10 +12,29 @@
 #define WHOLE_WORD_BELOW 8     /* bytes */
 #define BASE64_FORM_AT_LEAST 6 /* characters; fewer are found anywhere */
 
+#define CHAIN_BYTES 4
+
+/* Where forms are that begin like this. Those of fewer bytes have chains of their first one. */
+static size_t chain_of(const char *bytes, size_t length)
+{
+    uint32_t first = 0;
+
+    if (length < CHAIN_BYTES)
+        return (unsigned char)bytes[0];
+    memcpy(&first, bytes, CHAIN_BYTES);
+    return first * 2654435761u >> 20; /* Knuth's multiplicative hash, to 12 bits */
+}
+
+static const struct mask_form *form_at(const struct mask *mask, uint32_t number)
+{
+    return number > 0 ? &mask->forms[number - 1] : NULL;
+}
+
 static bool has_form(const struct mask *mask, const char *bytes, size_t length)
 {
-    for (size_t i = 0; i < mask->count; i++)
-        if (mask->forms[i].length == length && memcmp(mask->forms[i].bytes, bytes, length) == 0)
+    for (const struct mask_form *form = form_at(mask, mask->chains[chain_of(bytes, length)]); form;
+         form = form_at(mask, form->next))
+        if (form->length == length && memcmp(form->bytes, bytes, length) == 0)
             return true;
     return false;
 }
@@ -24,6 +43,7 @@ static int add_form(struct mask *mask, const char *bytes, size_t length,
                     struct pullkey_error *error)
 {
     struct mask_form *form;
+    size_t chain;
     char *copy;
 
     if (length == 0 || has_form(mask, bytes, length))
@@ -44,7 +64,9 @@ static int add_form(struct mask *mask, const char *bytes, size_t length,
     if (!copy)
         return error_memory(error);
     form = &mask->forms[mask->count++];
-    *form = (struct mask_form){ copy, length, length < WHOLE_WORD_BELOW };
+    chain = chain_of(bytes, length);
+    *form = (struct mask_form){ copy, length, length < WHOLE_WORD_BELOW, mask->chains[chain] };
+    mask->chains[chain] = (uint32_t)mask->count;
     return 0;
 }
 
@@ -110,14 +132,14 @@ static bool is_word(char c)
            (unsigned char)c >= 0x80;
 }
 
-/* The longest secret that stands at a position, or 0. */
-static size_t match(const struct mask *mask, const char *text, size_t length, size_t at)
+/* The longest secret of a chain that stands at a position, or 0. */
+static size_t match_chain(const struct mask *mask, size_t chain, const char *text, size_t length,
+                          size_t at)
 {
     size_t longest = 0;
 
-    for (size_t i = 0; i < mask->count; i++) {
-        const struct mask_form *form = &mask->forms[i];
-
+    for (const struct mask_form *form = form_at(mask, mask->chains[chain]); form;
+         form = form_at(mask, form->next)) {
         if (form->length <= longest || form->length > length - at || form->bytes[0] != text[at] ||
             memcmp(form->bytes, text + at, form->length) != 0)
             continue;
@@ -128,6 +150,14 @@ static size_t match(const struct mask *mask, const char *text, size_t length, si
         longest = form->length;
     }
     return longest;
+}
+
+static size_t match(const struct mask *mask, const char *text, size_t length, size_t at)
+{
+    size_t few = match_chain(mask, chain_of(text + at, 1), text, length, at);
+    size_t more = match_chain(mask, chain_of(text + at, length - at), text, length, at);
+
+    return more > few ? more : few;
 }
 
 int mask_apply(const struct mask *mask, const char *text, size_t length, struct buffer *ret,

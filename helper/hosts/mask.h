@@ -11,16 +11,20 @@
 
 #define MASK_TEXT "********"
 
+#define MASK_CHAINS 4096
+
 struct mask_form {
     char *bytes;
     size_t length;
     bool whole_word;
+    uint32_t next; /* of those whose first bytes are as these: its number from 1, or 0 */
 };
 
 struct mask {
     struct mask_form *forms;
     size_t count;
     size_t capacity;
+    uint32_t chains[MASK_CHAINS]; /* the last one of each: there may be thousands */
 };
 
 /* Nothing is added for an empty one. */

@@ -87,6 +87,31 @@ static void base64_is_found(void **state)
     }
 }
 
+/* Each is found at once, however short it is, and whatever follows. */
+static void thousands(void **state)
+{
+    cleanup_mask struct mask mask = { 0 };
+    cleanup_buffer struct buffer text = BUFFER_INIT(1024 * 1024);
+    cleanup_buffer struct buffer expected = BUFFER_INIT(1024 * 1024);
+    cleanup_buffer struct buffer masked = BUFFER_INIT(1024 * 1024);
+    struct pullkey_error error;
+
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        char secret[32];
+
+        (void)snprintf(secret, sizeof(secret), "%d-secret", i);
+        secret[i < 3 ? i + 1 : 31] = '\0';
+        add(&mask, secret);
+        buffer_printf(&text, "%s\n", secret);
+        buffer_append_text(&expected, MASK_TEXT "\n");
+    }
+    buffer_append_text(&text, "2-s");
+    buffer_append_text(&expected, MASK_TEXT);
+    assert_fine(mask_apply(&mask, text.data, text.length, &masked, &error), error);
+    assert_string_equal(masked.data, expected.data);
+}
+
 static void nothing_is_no_secret(void **state)
 {
     cleanup_mask struct mask mask = { 0 };
@@ -108,6 +133,7 @@ int main(void)
         cmocka_unit_test(short_ones_are_words),
         cmocka_unit_test(quoted_forms_are_found),
         cmocka_unit_test(base64_is_found),
+        cmocka_unit_test(thousands),
         cmocka_unit_test(nothing_is_no_secret),
     };
 
