@@ -69,9 +69,9 @@ static void write_host(const struct check *check, const struct node_host_directo
     buffer_append_text(json, json->data[json->length - 1] == '[' ? "{\"host\":" : ",\n {\"host\":");
     json_write_string(json, name, strlen(name));
     buffer_append_text(json, ",\"registry\":");
-    json_write_string(json, directory->name, strlen(directory->name));
+    json_write_name(json, directory->name);
     buffer_append_text(json, ",\"file\":");
-    json_write_string(json, directory->path, strlen(directory->path));
+    json_write_name(json, directory->path);
     if (host->authorization)
         buffer_append_text(json, ",\"helper\":null");
     else

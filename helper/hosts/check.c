@@ -188,7 +188,7 @@ static int load_settings(struct check *check, struct config *config, struct sett
 static void write_text(struct buffer *json, const char *text)
 {
     if (text)
-        json_write_string(json, text, strlen(text));
+        json_write_name(json, text);
     else
         buffer_append_text(json, "null");
 }

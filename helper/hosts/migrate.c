@@ -238,7 +238,7 @@ static int print_text(const struct migrate *migrate, const struct shown *shown, 
 static void write_member(struct buffer *json, const char *name, const char *value)
 {
     buffer_printf(json, ",\"%s\":", name);
-    json_write_string(json, value, strlen(value));
+    json_write_name(json, value);
 }
 
 static void write_rows(const struct migrate *migrate, const struct shown *shown,

@@ -312,6 +312,13 @@ def terminal():
         check("\x1b" not in out, repr(out))
 
 
+@case("a directory whose name is not UTF-8 does not break the JSON")
+def name():
+    with Node({**reads(), CERTS + "/\udcff.example/hosts.toml": header(f'"Basic {BASIC}"')}, "2.1.0") as node:
+        (host,) = node.report()[1]["hosts"]
+        equal((host["registry"], host["file"]), ("\ufffd.example", node.path(CERTS + "/\ufffd.example/hosts.toml")))
+
+
 @case("of two thousand directories each is looked at")
 def many():
     with Node(R, "2.1.0") as node:

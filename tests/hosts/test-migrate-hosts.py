@@ -205,4 +205,14 @@ Authorization = "Basic {BASIC}" # {BASIC}
         equal(levels(report, "problem")[0][:2], (A, 1), "where")
 
 
+@case("a directory whose name is not UTF-8 does not break the JSON")
+def name():
+    text = f'[host."{URL}".header]\nAuthorization = "Basic {BASIC}"\n'
+    with Template({CERTS + "/\udcff.example/hosts.toml": text}) as tree:
+        place = CERTS + "/\ufffd.example/hosts.toml"
+        report = tree.report()
+        equal([file["file"] for file in report["files"]], [place])
+        equal([row[:2] for row in levels(report, "change")], [(place, 2)])
+
+
 sys.exit(run())
