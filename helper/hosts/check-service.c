@@ -87,10 +87,13 @@ static bool file_says(const struct check *check, const char *inner, const char *
     if (node_read(&check->node, inner, &text, &ignored) < 0 || !text.data)
         return false;
     for (const char *line = text.data; *line != '\0';) {
-        size_t end = strcspn(line, "\n");
+        size_t blank = strspn(line, " \t"), end = strcspn(line, "\n");
 
-        if (strncmp(line, key, length) == 0 && strchr(" =", line[length]) &&
-            memmem(line + length, end - length, word, strlen(word)))
+        /* A backslash is the end of no line, but of a comment. */
+        while (end > 0 && line[end] == '\n' && line[end - 1] == '\\' && !strchr("#;", line[blank]))
+            end += 1 + strcspn(line + end + 1, "\n");
+        if (strncmp(line + blank, key, length) == 0 && strchr(" =", line[blank + length]) &&
+            memmem(line + blank + length, end - blank - length, word, strlen(word)))
             return true;
         line += end + (line[end] == '\n');
     }

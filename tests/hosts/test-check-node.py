@@ -221,6 +221,11 @@ trap("the service is not ordered", "2.1.0", LATE, ("service-not-ordered", CONFIG
 trap("a drop-in orders it", "2.1.0", {**LATE, f"{ETC}/{SERVICE}.d/x.conf": "[Unit]\nBefore = containerd.service\n"})
 trap("the service of containerd orders it", "2.1.0",
      {**LATE, UNITS + "/containerd.service": f"[Unit]\nAfter=network.target {SERVICE}\n"})
+trap("containerd is ordered after it, in a line that goes on", "2.1.0",
+     {**LATE, UNITS + "/containerd.service": f"[Unit]\n# no \\\n\tAfter = network.target \\\n    dbus.service \\\n {SERVICE}\n"})
+trap("a line that goes on is of another key", "2.1.0",
+     {**LATE, UNITS + "/containerd.service": f"[Unit]\nAfter=a\nDescription=x \\\n After={SERVICE}\n"},
+     ("service-not-ordered", CONFIG, 3, W))
 trap("the service of k3s", None,
      {K3S_CONFIG: config(TARGET, 3, IMAGES), A: HELPER, **SYSTEMD, UNIT: "[Unit]\nBefore=k3s-agent.service\n",
       f"{ETC}/k3s-agent.service.wants/{SERVICE}": ("link", UNIT)}, ("managed-k3s", K3S_CONFIG, None, N))
