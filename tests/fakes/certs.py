@@ -18,7 +18,7 @@ def openssl(*arguments, directory):
 
 
 class Authority:
-    """`file` is the CA's certificate; issue() makes the files of a server."""
+    """`file` is the CA's certificate; issue() makes the files of a server, or of a client."""
 
     def __init__(self, directory, name="ca"):
         self.directory = directory
@@ -47,11 +47,11 @@ class Authority:
             directory=directory,
         )
 
-    def issue(self, name, alternatives, days=2):
+    def issue(self, name, alternatives, days=2, subject="/CN=test server", usage="serverAuth"):
         """(certificate, key); `alternatives` as in "DNS:a,IP:127.0.0.1"; days < 0: expired."""
         path = os.path.join(self.directory, name)
         with open(f"{path}.ext", "w", encoding="ascii") as extensions:
-            extensions.write(f"subjectAltName={alternatives}\nextendedKeyUsage=serverAuth\n")
+            extensions.write(f"subjectAltName={alternatives}\nextendedKeyUsage={usage}\n")
         openssl(
             "req",
             "-new",
@@ -65,7 +65,7 @@ class Authority:
             "-out",
             f"{name}.csr",
             "-subj",
-            "/CN=test server",
+            subject,
             directory=self.directory,
         )
         openssl(

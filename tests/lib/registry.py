@@ -75,10 +75,10 @@ def find_program(name, package=None):
     return path
 
 
-def die_with_parent():
+def die_with_parent(number=signal.SIGTERM):
     """For preexec_fn: the kernel ends the child when the test ends, however that happens."""
     pr_set_pdeathsig = 1
-    LIBC.prctl(pr_set_pdeathsig, signal.SIGTERM)
+    LIBC.prctl(pr_set_pdeathsig, number)
 
 
 def wait_for(condition, what, seconds=START_SECONDS):

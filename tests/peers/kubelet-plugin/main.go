@@ -5,9 +5,10 @@
 //
 //	kubelet-plugin --config FILE-OR-DIRECTORY --bin-dir DIRECTORY [--kubeconfig FILE] [-v LEVEL]
 //
-// Reads requests from stdin and answers each on stdout before it reads the next one, a JSON object
-// on a line both. What one answer left in the kubelet's cache is there for the next request. The
-// kubelet's log is on stderr. Without a kubeconfig it is a kubelet in standalone mode.
+// Prints the line {} when it has the configuration. Reads requests from stdin and answers each on
+// stdout before it reads the next one, a JSON object on a line both. What one answer left in the
+// kubelet's cache is there for the next request. The kubelet's log is on stderr. Without a
+// kubeconfig it is a kubelet in standalone mode.
 //
 // Exit status: 0 at the end of the requests, 1 where a kubelet would not start or a request is
 // wrong, 2 for wrong usage.
@@ -112,6 +113,9 @@ func serve(input io.Reader, output io.Writer) error {
 	decoder := json.NewDecoder(input)
 	decoder.DisallowUnknownFields()
 	encoder := json.NewEncoder(output)
+	if _, err := fmt.Fprintln(output, "{}"); err != nil {
+		return err
+	}
 	for {
 		var r request
 		err := decoder.Decode(&r)
