@@ -82,6 +82,24 @@ bool address_is_public(const struct sockaddr *address)
     return !is_in_any(bytes, special_ipv6, sizeof(special_ipv6) / sizeof(special_ipv6[0]));
 }
 
+bool address_is_metadata(const struct sockaddr *address)
+{
+    static const struct block link_local = { { 169, 254 }, 16 };
+    static const struct block unique_local = { { 0xfd, 0, 0x0e, 0xc2 }, 32 };
+
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *ipv4 = (const void *)address;
+
+        return is_in((const uint8_t *)&ipv4->sin_addr, &link_local);
+    }
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *ipv6 = (const void *)address;
+
+        return is_in(ipv6->sin6_addr.s6_addr, &unique_local);
+    }
+    return false;
+}
+
 bool address_is_loopback(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET) {

@@ -18,4 +18,7 @@ bool address_is_public(const struct sockaddr *address);
 /* 127.0.0.0/8 and ::1. */
 bool address_is_loopback(const struct sockaddr *address);
 
+/* 169.254.0.0/16 and fd00:ec2::/32, where the metadata services of clouds answer. */
+bool address_is_metadata(const struct sockaddr *address);
+
 #endif

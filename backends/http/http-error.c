@@ -5,6 +5,7 @@
 #include "realm.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* openssl/x509_vfy.h; numbers that never change. The header would make libcrypto a dependency of
  * the build. */
@@ -45,8 +46,20 @@ static int explain_untrusted(const struct http_failure *failure, struct pullkey_
                      options->ca_advice ? ", or " : "");
 }
 
+/* True where TLS failed before there was a way to the server. */
+static bool is_of_proxy(const struct http_failure *failure)
+{
+    return failure->proxy && strncasecmp(failure->proxy, "https:", 6) == 0 &&
+           failure->proxy_status == 0;
+}
+
 static int explain_certificate(const struct http_failure *failure, struct pullkey_error *error)
 {
+    if (is_of_proxy(failure))
+        return error_set(error, PULLKEY_INVALID,
+                         "the certificate of the proxy for %s is not acceptable: expired, for "
+                         "another name, or not signed by an authority that is trusted here",
+                         failure->server);
     switch (failure->verify_result) {
     case VERIFY_EXPIRED:
         return error_set(error, PULLKEY_INVALID,
@@ -90,6 +103,10 @@ static int explain_certificate(const struct http_failure *failure, struct pullke
 
 static int explain_handshake(const struct http_failure *failure, struct pullkey_error *error)
 {
+    if (is_of_proxy(failure))
+        return error_set(error, PULLKEY_UNREACHABLE,
+                         "the TLS handshake with the proxy for %s failed; does it speak TLS?",
+                         failure->server);
     if (strstr(failure->detail, "wrong version number") ||
         strstr(failure->detail, "packet length too long"))
         return error_set(
@@ -111,6 +128,22 @@ static int explain_handshake(const struct http_failure *failure, struct pullkey_
                      failure->server);
 }
 
+/* A proxy that is there and does not do what it is for. */
+static int explain_proxy(const struct http_failure *failure, struct pullkey_error *error)
+{
+    if (failure->proxy_status == 407)
+        return error_set(error, PULLKEY_UNREACHABLE,
+                         "the proxy for %s wants a user name and password that it knows; they "
+                         "belong into the proxy's URL",
+                         failure->server);
+    if (failure->proxy_status >= 100)
+        return error_set(error, PULLKEY_UNREACHABLE,
+                         "the proxy refuses a connection to %s: it answers %ld", failure->server,
+                         failure->proxy_status);
+    return error_set(error, PULLKEY_UNREACHABLE, "the proxy refuses a connection to %s",
+                     failure->server);
+}
+
 static int explain_connect(const struct http_failure *failure, struct pullkey_error *error)
 {
     const char *text = failure->os_errno != 0 ? strerrordesc_np((int)failure->os_errno) : NULL;
@@ -120,6 +153,8 @@ static int explain_connect(const struct http_failure *failure, struct pullkey_er
                          "%s leads to an address that is not public, and it was not you who named "
                          "this server; " REALM_ADVICE,
                          failure->server);
+    if (failure->proxy && failure->proxy_status >= 300)
+        return explain_proxy(failure, error);
     if (failure->proxy)
         return error_set(error, PULLKEY_UNREACHABLE, "the proxy for %s cannot be reached: %s",
                          failure->server, text ? text : "no connection");
@@ -159,8 +194,8 @@ int http_explain(const struct http_failure *failure, struct pullkey_error *error
         return error_set(error, PULLKEY_UNREACHABLE,
                          "the proxy for %s has a name that does not exist; check https_proxy",
                          failure->server);
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PROXY: return explain_connect(failure, error);
+    case CURLE_COULDNT_CONNECT: return explain_connect(failure, error);
+    case CURLE_PROXY: return explain_proxy(failure, error);
     case CURLE_OPERATION_TIMEDOUT: return explain_timeout(failure, error);
     case CURLE_PEER_FAILED_VERIFICATION: return explain_certificate(failure, error);
     case CURLE_SSL_CONNECT_ERROR: return explain_handshake(failure, error);
@@ -180,8 +215,7 @@ int http_explain(const struct http_failure *failure, struct pullkey_error *error
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
         if (failure->proxy && strstr(failure->detail, "CONNECT"))
-            return error_set(error, PULLKEY_UNREACHABLE, "the proxy refuses a connection to %s",
-                             failure->server);
+            return explain_proxy(failure, error);
         if (strstr(failure->detail, "alert"))
             return explain_handshake(failure, error);
         if (strstr(failure->detail, "chunk") || strstr(failure->detail, "Malformed"))

@@ -13,6 +13,7 @@ struct http_failure {
     CURLcode code;
     const char *server; /* host[:port] */
     const char *proxy;  /* NULL if there is none; never shown, it may hold a password */
+    long proxy_status;  /* of its answer to CONNECT; 0 if there was none */
     const char *detail; /* libcurl's error buffer: classified here, never shown */
     const struct http_options *options;
     long verify_result; /* X509_V_ERR_... of openssl/x509_vfy.h, or HTTP_VERIFY_UNKNOWN with another

@@ -168,6 +168,7 @@ static int explain(const struct http *http, const struct server *server,
     if (response->headers.state == BUFFER_NO_MEMORY || response->body.state == BUFFER_NO_MEMORY)
         return error_memory(error);
     failure.verify_result = verify_result(server->easy);
+    (void)curl_easy_getinfo(server->easy, CURLINFO_HTTP_CONNECTCODE, &failure.proxy_status);
     (void)curl_easy_getinfo(server->easy, CURLINFO_OS_ERRNO, &failure.os_errno);
     (void)curl_easy_getinfo(
         server->easy, server->url.https ? CURLINFO_APPCONNECT_TIME_T : CURLINFO_CONNECT_TIME_T,
@@ -291,7 +292,8 @@ int http_send(struct http *http, const struct http_request *request, struct http
     bool again;
     int r;
 
-    if (!request->url->https && !(request->allow_http && url_is_loopback(request->url)))
+    if (!request->url->https && !(request->allow_http && url_is_loopback(request->url)) &&
+        !(request->allow_metadata && url_is_metadata(request->url)))
         return error_set(error, PULLKEY_DENIED,
                          "%s is not asked over plain http: only a server on this machine is",
                          request->url->host);

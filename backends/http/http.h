@@ -4,9 +4,10 @@
  * it does not belong.
  *
  * https with TLS 1.2 or newer and full verification, unless the user has asked twice; plain http to
- * the loopback only, and only if a request says so. No redirects, no cookies, no .netrc, no
- * decompression. One libcurl handle for each server, so that nothing of one is ever sent to
- * another; credentials are set for each request and wiped after it.
+ * the loopback and to the clouds' metadata services only, only if a request says so, and never
+ * through a proxy. No redirects, no cookies, no .netrc, no decompression. One libcurl handle for
+ * each server, so that nothing of one is ever sent to another; credentials are set for each request
+ * and wiped after it.
  *
  * Limits: HTTP_BODY_MAX (or body_max) and HTTP_HEADERS_MAX, HTTP_CONNECT_MS for each connection,
  * the deadline for everything with all retries. The log gets one line for each attempt: method,
@@ -38,7 +39,8 @@ struct http_options {
     const char *server_name; /* what TLS asks for and the certificate must have in place of the
                                 URL's host; NULL */
     const char *proxy;   /* http, https, socks5 or socks5h; "": none; NULL: as proxy.h says. Never
-                            for link-local addresses */
+                            for what proxy_is_forbidden names. An https one is trusted by the
+                            system's authorities and by the ones above */
     size_t body_max;     /* of a reply, in bytes; 0: HTTP_BODY_MAX */
     int64_t deadline_ms; /* on the clock of the host */
     /* Waits until a time on that clock; NULL: really waits. */
@@ -60,6 +62,7 @@ struct http_request {
     const struct pullkey_secret *body; /* NULL with HTTP_GET */
     const char *content_type;          /* of the body; a form is made by http_query_add */
     bool allow_http;                   /* plain http, to the loopback */
+    bool allow_metadata;               /* plain http, where url_is_metadata */
     bool public_only; /* refuse addresses that are not public (address.h); a proxy hides them */
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define ENTRY_MAX (URL_HOST_MAX + 8)
 
@@ -119,7 +120,27 @@ static const char *first_of(const char *const *names, size_t count)
 
 bool proxy_is_forbidden(const struct url *url)
 {
-    return proxy_is_excluded(url, "169.254.0.0/16 [fe80::]/10");
+    return url_is_metadata(url) ||
+           proxy_is_excluded(url, "169.254.0.0/16 [::ffff:169.254.0.0]/112 [fe80::]/10");
+}
+
+bool proxy_is_supported(const char *proxy)
+{
+    static const char *const schemes[] = {
+        "http", "https", "socks4", "socks4a", "socks5", "socks5h"
+    };
+    const char *end = strstr(proxy, "://");
+
+    for (const char *c = proxy; *c != '\0'; c++)
+        if (*c <= 0x20 || *c >= 0x7f)
+            return false;
+    if (!end)
+        return true;
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+        if (strlen(schemes[i]) == (size_t)(end - proxy) &&
+            strncasecmp(proxy, schemes[i], strlen(schemes[i])) == 0)
+            return true;
+    return false;
 }
 
 const char *proxy_for(const struct url *url)

@@ -14,8 +14,13 @@
  */
 const char *proxy_for(const struct url *url);
 
-/* Link-local addresses are never asked through one: what answers there is this machine's host. */
+/* Link-local addresses and metadata services are never asked through one: what answers there is
+ * this machine's host. */
 bool proxy_is_forbidden(const struct url *url);
+
+/* http, https, socks4, socks4a, socks5 or socks5h, and nothing that is no URL; without a scheme it
+ * is http. */
+bool proxy_is_supported(const char *proxy);
 
 /* True if a list in the form of no_proxy covers the server. */
 bool proxy_is_excluded(const struct url *url, const char *list);

@@ -7,11 +7,18 @@
 #include "address.h"
 #include "base/error.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "curl-memory.h"
 #include "proxy.h"
 #include "pullkey-build.h"
 
 #define CONNECT_TO_MAX (2 * URL_AUTHORITY_SIZE + 16)
+
+static bool is_where_http_may_go(const struct server *server, const struct sockaddr *address)
+{
+    return url_is_metadata(&server->url) ? address_is_metadata(address)
+                                         : address_is_loopback(address);
+}
 
 /* The one place where a connection is made: the last look at where it goes. A proxy's address is
  * the user's own choice. */
@@ -20,7 +27,7 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
     struct server *server = data;
 
     (void)purpose;
-    if (!server->proxy && ((!server->url.https && !address_is_loopback(&address->addr)) ||
+    if (!server->proxy && ((!server->url.https && !is_where_http_may_go(server, &address->addr)) ||
                            (server->public_only && !address_is_public(&address->addr)))) {
         server->forbidden = true;
         return CURL_SOCKET_BAD;
@@ -71,8 +78,34 @@ static bool set_client(CURL *easy, const struct http_options *options)
         return true;
     return curl_easy_setopt(easy, CURLOPT_SSLCERTTYPE, "PEM") == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_SSLKEYTYPE, "PEM") == CURLE_OK &&
+           /* Else a key that is encrypted makes OpenSSL ask at the terminal, or ends us. */
+           curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "") == CURLE_OK &&
            set_pem(easy, CURLOPT_SSLCERT_BLOB, options->client_certificate) &&
            set_pem(easy, CURLOPT_SSLKEY_BLOB, options->client_key);
+}
+
+/* One that the caller names may have a certificate of the caller's authorities, as Go has it; one
+ * of the environment has the system's. */
+static bool set_proxy(const struct server *server, const struct http_options *options)
+{
+    CURL *easy = server->easy;
+    bool fine = true;
+
+    fine &= curl_easy_setopt(easy, CURLOPT_PROXY, server->proxy ? server->proxy : "") == CURLE_OK;
+    fine &= curl_easy_setopt(easy, CURLOPT_NOPROXY, "") == CURLE_OK;
+    if (!server->proxy)
+        return fine;
+    fine &=
+        curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
+    fine &= curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, 1L) == CURLE_OK;
+    fine &= curl_easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 2L) == CURLE_OK;
+    if (!options->proxy)
+        return fine;
+    if (options->ca_data)
+        fine &= set_pem(easy, CURLOPT_PROXY_CAINFO_BLOB, options->ca_data);
+    if (options->ca_file)
+        fine &= curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, options->ca_file) == CURLE_OK;
+    return fine;
 }
 
 /* The URL has the name that the certificate must have, and this says where that is. */
@@ -112,8 +145,6 @@ static bool set_up(struct server *server, const struct http_options *options)
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, options->insecure ? 0L : 1L);
     SET(CURLOPT_SSL_VERIFYHOST, options->insecure ? 0L : 2L);
-    SET(CURLOPT_PROXY, server->proxy ? server->proxy : "");
-    SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)http_body_max(options));
@@ -121,8 +152,8 @@ static bool set_up(struct server *server, const struct http_options *options)
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, server);
 #undef SET
-    return set_trust(easy, options) && set_client(easy, options) && set_path(server, options) &&
-           fine;
+    return set_trust(easy, options) && set_client(easy, options) && set_proxy(server, options) &&
+           set_path(server, options) && fine;
 }
 
 /* What the caller names, but never for an address that only this link knows; else the environment
@@ -134,14 +165,20 @@ static int choose_proxy(const struct http_options *options, struct server *serve
     const char *given = options->proxy;
     size_t length;
 
-    if (!given) {
-        server->proxy = proxy_for(&server->url);
+    server->proxy = given ? given : proxy_for(&server->url);
+    if (!server->proxy || server->proxy[0] == '\0' || proxy_is_forbidden(&server->url)) {
+        server->proxy = NULL;
         return 0;
     }
-    if (given[0] == '\0' || proxy_is_forbidden(&server->url))
-        return 0;
-    server->proxy = given;
-    if (strncmp(given, plain, strlen(plain)) != 0)
+    if (!server->url.https)
+        return error_set(error, PULLKEY_DENIED,
+                         "%s is not asked over plain http through a proxy: whoever is on the way "
+                         "could read the credential",
+                         server->authority);
+    if (!proxy_is_supported(server->proxy))
+        return error_set(error, PULLKEY_INVALID,
+                         "the proxy for %s is no URL of http, https or socks5", server->authority);
+    if (!given || strncmp(given, plain, strlen(plain)) != 0)
         return 0;
     /* libcurl would look the name up itself; Go, whose configuration this is, lets the proxy. */
     length = strlen(given + strlen(plain));
@@ -153,6 +190,18 @@ static int choose_proxy(const struct http_options *options, struct server *serve
     return 0;
 }
 
+/* It becomes a part of the URL. */
+static int check_server_name(const struct http_options *options, struct pullkey_error *error)
+{
+    const char *name = options->server_name;
+    struct url url;
+
+    if (name &&
+        (url_parse_authority(name, &url, error) < 0 || !text_equal_any_case(name, url.host)))
+        return error_set(error, PULLKEY_INVALID, "the server's name for TLS is no name of a host");
+    return 0;
+}
+
 int server_open(const struct http_options *options, const struct http_request *request,
                 struct server *ret, struct pullkey_error *error)
 {
@@ -160,7 +209,9 @@ int server_open(const struct http_options *options, const struct http_request *r
 
     *ret = (struct server){ .url = *request->url, .public_only = request->public_only };
     url_authority(&ret->url, ret->authority);
-    r = choose_proxy(options, ret, error);
+    r = check_server_name(options, error);
+    if (r == 0)
+        r = choose_proxy(options, ret, error);
     if (r < 0)
         return r;
     ret->easy = curl_easy_init();

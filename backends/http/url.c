@@ -227,3 +227,17 @@ bool url_is_loopback(const struct url *url)
     }
     return strcmp(url->host, "localhost") == 0;
 }
+
+bool url_is_metadata(const struct url *url)
+{
+    /* Machines, containers and pods of the clouds; the name leads to the first address. */
+    static const char *const hosts[] = {
+        "169.254.169.254", "169.254.170.2",  "169.254.170.23",
+        "[fd00:ec2::254]", "[fd00:ec2::23]", "metadata.google.internal",
+    };
+
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
+        if (strcmp(url->host, hosts[i]) == 0)
+            return true;
+    return false;
+}

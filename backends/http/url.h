@@ -42,4 +42,7 @@ bool url_same_server(const struct url *a, const struct url *b);
 /* "localhost", 127.0.0.0/8 or [::1]. Other names that lead to such an address do not count. */
 bool url_is_loopback(const struct url *url);
 
+/* The fixed addresses where clouds tell a machine who it is, which know plain http only. */
+bool url_is_metadata(const struct url *url);
+
 #endif

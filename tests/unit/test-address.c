@@ -103,6 +103,35 @@ static void test_special(void **state)
     assert_false(address_is_public((const struct sockaddr *)&other));
 }
 
+static void test_metadata(void **state)
+{
+    static const struct {
+        const char *text;
+        bool expected;
+    } cases[] = {
+        { "169.254.0.0", true },
+        { "169.254.169.254", true },
+        { "169.253.255.255", false },
+        { "169.255.0.0", false },
+        { "127.0.0.1", false },
+        { "fd00:ec2::254", true },
+        { "fd00:ec1::254", false },
+        { "fe80::1", false },
+        { "::ffff:169.254.169.254", false },
+    };
+    const struct sockaddr_un other = { .sun_family = AF_UNIX };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+        struct sockaddr_storage address;
+
+        parse(cases[i].text, &address);
+        if (address_is_metadata((const struct sockaddr *)&address) != cases[i].expected)
+            fail_msg("%s", cases[i].text);
+    }
+    assert_false(address_is_metadata((const struct sockaddr *)&other));
+}
+
 static void test_loopback(void **state)
 {
     static const struct {
@@ -131,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_public),
         cmocka_unit_test(test_special),
         cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_metadata),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,8 +68,17 @@ static const char *proxy_of(const char *text)
 static void test_environment(void **state)
 {
     static const char *const never[] = {
-        "http://r.example/", "https://localhost/",       "https://127.0.0.1/", "https://127.9.9.9/",
-        "https://[::1]/",    "https://169.254.169.254/", "https://[fe80::1]/", "https://[febf::1]/",
+        "http://r.example/",
+        "https://localhost/",
+        "https://127.0.0.1/",
+        "https://127.9.9.9/",
+        "https://[::1]/",
+        "https://169.254.169.254/",
+        "https://[fe80::1]/",
+        "https://[febf::1]/",
+        "https://[::ffff:169.254.169.254]/",
+        "https://[fd00:ec2::254]/",
+        "https://metadata.google.internal/",
     };
 
     (void)state;
@@ -89,6 +98,33 @@ static void test_environment(void **state)
     assert_null(proxy_of("https://r.example/"));
 }
 
+static void test_supported(void **state)
+{
+    static const struct {
+        const char *proxy;
+        bool expected;
+    } cases[] = {
+        { "http://p:3128", true },
+        { "https://u:p@p", true },
+        { "socks5://[::1]:1080", true },
+        { "socks5h://p", true },
+        { "SOCKS4a://p", true },
+        { "p:3128", true },
+        { "ftp://p", false },
+        { "socks://p", false },
+        { "file:///p", false },
+        { "http:// p", false },
+        { "http://p\r\nX: y", false },
+        { "://p", false },
+        { "http\xc3\xa9://p", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(cases); i++)
+        if (proxy_is_supported(cases[i].proxy) != cases[i].expected)
+            fail_msg("%s", cases[i].proxy);
+}
+
 static int clear_environment(void **state)
 {
     (void)state;
@@ -100,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_excluded),
+        cmocka_unit_test(test_supported),
         cmocka_unit_test_setup_teardown(test_environment, clear_environment, clear_environment),
     };
 

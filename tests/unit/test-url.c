@@ -255,12 +255,39 @@ static void test_loopback(void **state)
     }
 }
 
+static void test_metadata(void **state)
+{
+    static const struct {
+        const char *text;
+        bool expected;
+    } cases[] = {
+        { "http://169.254.169.254/latest", true },
+        { "http://[fd00:0ec2::254]:80", true },
+        { "http://metadata.google.internal", true },
+        { "http://metadata.google.internal.example.com", false },
+        { "http://169.254.169.253", false },
+        { "http://[::ffff:169.254.169.254]", false },
+        { "http://localhost", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+        struct pullkey_error error;
+        struct url url;
+
+        assert_fine(url_parse(cases[i].text, &url, &error), error);
+        if (url_is_metadata(&url) != cases[i].expected)
+            fail_msg("%s", cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_every_byte), cmocka_unit_test(test_agrees_with_libcurl),
         cmocka_unit_test(test_authority),  cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_metadata),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
