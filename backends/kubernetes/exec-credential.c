@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/secret.h"
+#include "base/text.h"
+#include "exec-answer.h"
 #include "run/run.h"
 
 #define INFO_VARIABLE "KUBERNETES_EXEC_INFO"
@@ -165,9 +167,15 @@ static int add_given_variables(struct plugin *plugin, struct pullkey_error *erro
 }
 
 /* The cluster, for plugins that serve several (exec-cluster, KEP-541). */
-static void write_cluster(const struct kubeconfig *config, struct buffer *info)
+static int write_cluster(const struct kubeconfig *config, struct buffer *info,
+                         struct pullkey_error *error)
 {
     const char *server_name = config->server_name, *proxy = config->proxy;
+    cleanup_secret struct pullkey_secret authority = { 0 };
+    int r = kubeconfig_load(config, &config->authority, "certificate-authority", &authority, error);
+
+    if (r < 0)
+        return r;
 
     buffer_append_text(info, ",\"cluster\":{\"server\":");
     json_write_string(info, config->server, strlen(config->server));
@@ -179,13 +187,19 @@ static void write_cluster(const struct kubeconfig *config, struct buffer *info)
         buffer_append_text(info, ",\"proxy-url\":");
         json_write_string(info, proxy, strlen(proxy));
     }
-    if (config->authority.data) {
-        buffer_append_text(info, ",\"certificate-authority-data\":");
-        json_write_string(info, config->authority.data, strlen(config->authority.data));
+    if (authority.length > 0) {
+        buffer_append_text(info, ",\"certificate-authority-data\":\"");
+        text_base64_encode(info, authority.bytes, authority.length);
+        buffer_append_text(info, "\"");
     }
     if (config->insecure)
         buffer_append_text(info, ",\"insecure-skip-tls-verify\":true");
+    if (config->exec_config) {
+        buffer_append_text(info, ",\"config\":");
+        r = json_write_tree(info, config->exec_config, false, error);
+    }
     buffer_append_text(info, "}");
+    return r;
 }
 
 static int add_own_variables(struct plugin *plugin, const char *version, uint32_t depth,
@@ -193,13 +207,15 @@ static int add_own_variables(struct plugin *plugin, const char *version, uint32_
 {
     cleanup_buffer struct buffer info = BUFFER_INIT(INFO_MAX);
     char number[16];
-    int r;
+    int r = 0;
 
     buffer_append_text(&info, "{\"kind\":\"ExecCredential\",\"apiVersion\":");
     json_write_string(&info, version, strlen(version));
     buffer_append_text(&info, ",\"spec\":{\"interactive\":false");
     if (cJSON_IsTrue(json_member(plugin->config->exec, "provideClusterInfo")))
-        write_cluster(plugin->config, &info);
+        r = write_cluster(plugin->config, &info, error);
+    if (r < 0)
+        return r;
     buffer_append_text(&info, "}}");
     r = buffer_check(&info, error);
     if (r == 0)
@@ -242,6 +258,8 @@ static int check_version(const struct plugin *plugin, const char **ret, struct p
     if (mode && strcmp(mode, "Always") == 0)
         return refuse(plugin, "interactiveMode",
                       "is \"Always\", and there is nobody to be asked here", error);
+    if (mode && strcmp(mode, "Never") != 0 && strcmp(mode, "IfAvailable") != 0)
+        return refuse(plugin, "interactiveMode", "must be Never, IfAvailable or Always", error);
     for (size_t i = 0; version && i < sizeof(versions) / sizeof(versions[0]); i++)
         if (strcmp(version, versions[i]) == 0) {
             *ret = versions[i];
@@ -249,48 +267,6 @@ static int check_version(const struct plugin *plugin, const char **ret, struct p
         }
     return refuse(plugin, "apiVersion", "must be client.authentication.k8s.io/v1 or .../v1beta1",
                   error);
-}
-
-static int take(const cJSON *status, const char *key, struct pullkey_secret *ret,
-                struct pullkey_error *error)
-{
-    const cJSON *item = json_member(status, key);
-
-    if (!cJSON_IsString(item) || item->valuestring[0] == '\0')
-        return 0;
-    secret_done(ret);
-    return secret_set(ret, item->valuestring, strlen(item->valuestring), error);
-}
-
-static int read_answer(const struct plugin *plugin, const char *version,
-                       const struct buffer *output, struct pullkey_secret *ret_token,
-                       struct pullkey_secret *ret_certificate, struct pullkey_secret *ret_key,
-                       struct pullkey_error *error)
-{
-    cleanup_json struct json json = { 0 };
-    const cJSON *status;
-    const char *other, *kind;
-    int r = json_parse(&json, plugin->arguments[0], output->data ? output->data : "",
-                       output->length, 0, error);
-
-    if (r < 0)
-        return r;
-    other = text_of(json.root, "apiVersion");
-    kind = text_of(json.root, "kind");
-    status = json_member(json.root, "status");
-    if (!other || strcmp(other, version) != 0 || !kind || strcmp(kind, "ExecCredential") != 0)
-        return error_set(error, PULLKEY_INVALID, "%s does not answer with an ExecCredential of %s",
-                         plugin->path, version);
-    if (take(status, "token", ret_token, error) < 0 ||
-        take(status, "clientCertificateData", ret_certificate, error) < 0 ||
-        take(status, "clientKeyData", ret_key, error) < 0)
-        return -(int)error->code;
-    if ((ret_certificate->length > 0) != (ret_key->length > 0) ||
-        (ret_token->length == 0 && ret_certificate->length == 0))
-        return error_set(error, PULLKEY_INVALID,
-                         "%s answers neither a token nor a client certificate with its key",
-                         plugin->path);
-    return 0;
 }
 
 int exec_credential_get(const struct pullkey_host *host, const struct kubeconfig *config,
@@ -304,7 +280,6 @@ int exec_credential_get(const struct pullkey_host *host, const struct kubeconfig
     struct run run;
     int r = check_version(&plugin, &version, error), status;
 
-    (void)host;
     if (r == 0)
         r = find_program(&plugin, error);
     if (r == 0)
@@ -326,5 +301,6 @@ int exec_credential_get(const struct pullkey_host *host, const struct kubeconfig
         return error_set(error, PULLKEY_NO_IDENTITY,
                          "%s: its exec plugin %s ends with status %d; run it by hand to see why",
                          config->path, plugin.path, status);
-    return read_answer(&plugin, version, &output, ret_token, ret_certificate, ret_key, error);
+    return exec_answer_read(plugin.path, version, host->wall_seconds(), &output, ret_token,
+                            ret_certificate, ret_key, error);
 }

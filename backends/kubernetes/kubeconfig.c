@@ -8,6 +8,7 @@
 #include "base/text.h"
 
 #define READER "yaml"
+#define EXEC_EXTENSION "client.authentication.k8s.io/exec"
 #define PEM_MAX (256 * 1024)
 
 /* A string that is not empty, or NULL where there is none: kubectl takes "" for nothing. */
@@ -68,6 +69,7 @@ static int read_cluster(struct kubeconfig *config, const cJSON *cluster,
                         struct pullkey_error *error)
 {
     const struct json *json = &config->json;
+    const cJSON *extension;
 
     if (string_member(json, cluster, "server", &config->server, error) < 0 ||
         string_member(json, cluster, "tls-server-name", &config->server_name, error) < 0 ||
@@ -79,6 +81,12 @@ static int read_cluster(struct kubeconfig *config, const cJSON *cluster,
         return -(int)error->code;
     if (!config->server)
         return json_error(json, cluster, error, "has no \"server\"");
+    cJSON_ArrayForEach(extension, json_member(cluster, "extensions")) {
+        const cJSON *name = json_member(extension, "name");
+
+        if (cJSON_IsString(name) && strcmp(name->valuestring, EXEC_EXTENSION) == 0)
+            config->exec_config = json_member(extension, "extension");
+    }
     /* As kubectl: which of the two is meant cannot be known. */
     if (config->insecure && (config->authority.path || config->authority.data))
         return json_error(json, cluster, error,
@@ -233,6 +241,21 @@ int kubeconfig_resolve(const struct kubeconfig *config, const char *path, char *
     return file_join(ret, directory, path, error);
 }
 
+/* Base64 in lines, as Go reads it. */
+static int decode_lines(const char *text, struct buffer *ret, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer whole = BUFFER_INIT(2 * PEM_MAX);
+    int r;
+
+    for (size_t length; *text != '\0'; text += length) {
+        text += strspn(text, "\r\n");
+        length = strcspn(text, "\r\n");
+        buffer_append(&whole, text, length);
+    }
+    r = buffer_check(&whole, error);
+    return r < 0 ? r : text_base64_decode(whole.data ? whole.data : "", whole.length, ret, error);
+}
+
 int kubeconfig_load(const struct kubeconfig *config, const struct kubeconfig_pem *pem,
                     const char *what, struct pullkey_secret *ret, struct pullkey_error *error)
 {
@@ -241,7 +264,7 @@ int kubeconfig_load(const struct kubeconfig *config, const struct kubeconfig_pem
     int r;
 
     if (pem->data) {
-        r = text_base64_decode(pem->data, strlen(pem->data), &text, error);
+        r = decode_lines(pem->data, &text, error);
         if (r < 0)
             return error_wrap(error, "%s: %s-data", config->path, what);
         return buffer_steal(&text, ret, error);

@@ -37,7 +37,8 @@ struct kubeconfig {
     struct kubeconfig_pem certificate, key;
     const char *token, *token_path;
     const char *username, *password;
-    const cJSON *exec; /* an exec plugin, or NULL */
+    const cJSON *exec;        /* an exec plugin, or NULL */
+    const cJSON *exec_config; /* what the cluster has for it, or NULL */
 };
 
 /*
