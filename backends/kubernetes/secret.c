@@ -73,6 +73,14 @@ static bool host_matches(const char *pattern, size_t pattern_length, const char 
     }
 }
 
+static bool read_port(const char *text, size_t length, unsigned long *ret)
+{
+    if (length == 0 || length > 5 || strspn(text, "0123456789") != length || text[0] == '0')
+        return false;
+    *ret = strtoul(text, NULL, 10);
+    return *ret <= UINT16_MAX;
+}
+
 /* 0, or more for a longer path. */
 static int match_pattern(const struct pullkey_request *request, const char *key)
 {
@@ -91,9 +99,8 @@ static int match_pattern(const struct pullkey_request *request, const char *key)
         length--;
     colon = memchr(key, ':', authority);
     host = colon ? (size_t)(colon - key) : authority;
-    if (colon)
-        port = strtoul(colon + 1, NULL, 10);
-    if (!memchr(key, '*', host) || memchr(key, '[', host) || port > 65535 ||
+    if (!memchr(key, '*', host) || memchr(key, '[', host) ||
+        (colon && !read_port(colon + 1, authority - host - 1, &port)) ||
         (port == 443 ? 0 : port) != request->port || !host_matches(key, host, request->host))
         return 0;
     if (strncmp(request->path, path, length) != 0 ||
