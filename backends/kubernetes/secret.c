@@ -127,6 +127,16 @@ static int decode(const char *name, const char *key, const char *text, struct bu
     return r < 0 ? error_wrap(error, "%s: %s", name, key) : 0;
 }
 
+/* Text is about to be put around it: it must be whole without. */
+static int check_alone(const struct secret *secret, const struct buffer *content,
+                       struct pullkey_error *error)
+{
+    cleanup_json struct json json = { 0 };
+
+    return json_parse(&json, secret->name, content->data ? content->data : "", content->length,
+                      JSON_LARGE, error);
+}
+
 static int read_document(const cJSON *data, struct secret *secret, struct pullkey_error *error)
 {
     const char *key = types[secret->type].key, *coded = string_of(data, key);
@@ -141,15 +151,19 @@ static int read_document(const cJSON *data, struct secret *secret, struct pullke
     r = decode(secret->name, key, coded, &content, error);
     if (r < 0)
         return r;
-    if (secret->type == SECRET_DOCKERCFG)
+    if (secret->type == SECRET_DOCKERCFG) {
+        r = check_alone(secret, &content, error);
+        if (r < 0)
+            return r;
         buffer_append_text(&text, "{\"auths\":");
+    }
     buffer_append(&text, content.data ? content.data : "", content.length);
     if (secret->type == SECRET_DOCKERCFG)
         buffer_append_text(&text, "}");
     r = buffer_check(&text, error);
     if (r == 0)
-        r = json_parse(&secret->document, secret->name, text.data ? text.data : "", text.length, 0,
-                       error);
+        r = json_parse(&secret->document, secret->name, text.data ? text.data : "", text.length,
+                       JSON_LARGE, error);
     return r < 0 ? r : auths_map(&secret->document, &map, error);
 }
 

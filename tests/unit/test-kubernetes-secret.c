@@ -95,6 +95,98 @@ static void refused(void **state)
     ask("kubernetes.io/basic-auth", "other", "x", "a.example", "~neither username nor password");
 }
 
+/* An object whose data are given as they are. */
+static int read_data(const char *type, const char *data, size_t length, struct secret *ret,
+                     struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer object = BUFFER_INIT(4000000);
+    cleanup_json struct json json = { 0 };
+
+    buffer_printf(&object, "{" META ",\"type\":\"%s\",\"data\":", type);
+    buffer_append(&object, data, length);
+    buffer_append_text(&object, "}");
+    assert_fine(json_parse(&json, "answer", object.data, object.length, JSON_LARGE, error), *error);
+    return secret_read(&host, json.root, ret, error);
+}
+
+static void malformed(void **state)
+{
+    static const struct {
+        const char *type, *data, *part;
+    } rows[] = {
+        { "dockerconfigjson", "{}", "no .dockerconfigjson in its data" },
+        { "dockerconfigjson", "null", "no .dockerconfigjson in its data" },
+        { "dockerconfigjson", "[]", "no .dockerconfigjson in its data" },
+        { "dockerconfigjson", "{\".dockerconfigjson\":null}", "no .dockerconfigjson in its data" },
+        { "dockerconfigjson", "{\".dockerconfigjson\":{\"auths\":{}}}", "no .dockerconfigjson" },
+        { "dockerconfigjson", "{\".dockercfg\":\"e30=\"}", "no .dockerconfigjson in its data" },
+        { "dockerconfigjson", "{\".dockerconfigjson\":\"e30==\"}",
+          "secret ns/n: .dockerconfigjson" },
+        { "dockerconfigjson", "{\".dockerconfigjson\":\"e3 0=\"}",
+          "secret ns/n: .dockerconfigjson" },
+        { "dockerconfigjson", "{\".dockerconfigjson\":\"TUFSS0VS\"}", "secret ns/n" },
+        { "dockerconfigjson", "{\".dockerconfigjson\":\"e30xe30=\"}", "secret ns/n" },
+        { "dockercfg", "{\".dockercfg\":\"e30sIngiOnt9\"}", "secret ns/n" },
+        { "basic-auth", "{\"username\":\"YQ==\",\"password\":\"!\"}", "secret ns/n: password" },
+        { "basic-auth", "{\"username\":\"!\",\"password\":\"YQ==\"}", "secret ns/n: username" },
+        { "basic-auth", "{\"username\":\"AA==\"}", "is no text" },
+        { "basic-auth", "{\"password\":\"YQBi\"}", "is no text" },
+        { "basic-auth", "{\"password\":\"/w==\"}", "is no text" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        char type[64];
+        struct pullkey_error error = { 0 };
+        struct secret secret;
+
+        (void)snprintf(type, sizeof(type), "kubernetes.io/%s", rows[i].type);
+        assert_refused(read_data(type, rows[i].data, strlen(rows[i].data), &secret, &error),
+                       PULLKEY_INVALID, rows[i].part, error);
+        assert_null(strstr(error.message, "MARKER"));
+    }
+}
+
+/* An API server takes 1 MiB, decoded; a key with its name counts there, not here. */
+static void large(void **state)
+{
+    static const struct {
+        const char *type, *key, *begin, *end;
+        size_t size;
+        bool fits;
+    } rows[] = {
+        { CONFIG, "{\"auths\":{\"a.example\":" ALICE "}", "}", 1048576, true },
+        { OLD, "{\"a.example\":" ALICE, "}", 1048576, true },
+        { CONFIG, "{\"auths\":{\"a.example\":" ALICE "}", "}", 1048577, false },
+        { "kubernetes.io/basic-auth", "password", "", "", 65536, true },
+        { "kubernetes.io/basic-auth", "password", "", "", 65537, false },
+        { "kubernetes.io/basic-auth", "password", "", "", 1048576, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        cleanup_buffer struct buffer text = BUFFER_INIT(2000000), data = BUFFER_INIT(4000000);
+        struct pullkey_error error = { 0 };
+        struct secret secret;
+
+        buffer_append_text(&text, rows[i].begin);
+        while (text.length + strlen(rows[i].end) < rows[i].size)
+            buffer_append(&text, " ", 1);
+        buffer_append_text(&text, rows[i].end);
+        buffer_printf(&data, "{\"%s\":\"", rows[i].key);
+        text_base64_encode(&data, text.data, text.length);
+        buffer_append_text(&data, "\"}");
+        assert_fine(buffer_check(&data, &error), error);
+        if (rows[i].fits) {
+            assert_fine(read_data(rows[i].type, data.data, data.length, &secret, &error), error);
+            secret_close(&host, &secret);
+        } else {
+            assert_refused(read_data(rows[i].type, data.data, data.length, &secret, &error),
+                           PULLKEY_INVALID, "secret ns/n", error);
+        }
+    }
+}
+
 /* Of several keys the one that says most. */
 static void best(void **state)
 {
@@ -167,10 +259,8 @@ static void patterns(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(types),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(best),
-        cmocka_unit_test(patterns),
+        cmocka_unit_test(types), cmocka_unit_test(refused), cmocka_unit_test(malformed),
+        cmocka_unit_test(large), cmocka_unit_test(best),    cmocka_unit_test(patterns),
     };
 
     json_start();
