@@ -44,9 +44,11 @@ static void plugin_done(struct plugin *plugin)
 static int refuse(const struct plugin *plugin, const char *key, const char *text,
                   struct pullkey_error *error)
 {
-    const cJSON *item = key ? json_member(plugin->config->exec, key) : NULL;
+    const cJSON *item = json_member(plugin->config->exec, key);
 
-    return json_error(&plugin->config->json, item ? item : plugin->config->exec, error, "%s", text);
+    if (item)
+        return json_error(&plugin->config->json, item, error, "%s", text);
+    return json_error(&plugin->config->json, plugin->config->exec, error, "\"%s\" %s", key, text);
 }
 
 static const char *text_of(const cJSON *object, const char *key)
