@@ -46,11 +46,26 @@ static int explain_untrusted(const struct http_failure *failure, struct pullkey_
                      options->ca_advice ? ", or " : "");
 }
 
+static int explain_proxy_name(const struct http_failure *failure, struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_UNREACHABLE,
+                     "the proxy for %s has a name that does not exist; check %s", failure->server,
+                     failure->options->proxy ? "its URL" : "https_proxy");
+}
+
 /* True where TLS failed before there was a way to the server. */
 static bool is_of_proxy(const struct http_failure *failure)
 {
     return failure->proxy && strncasecmp(failure->proxy, "https:", 6) == 0 &&
            failure->proxy_status == 0;
+}
+
+static int explain_client(const struct http_failure *failure, struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_DENIED,
+                     "%s does not take the client certificate; has it expired, or is it another "
+                     "server's?",
+                     failure->server);
 }
 
 static int explain_certificate(const struct http_failure *failure, struct pullkey_error *error)
@@ -60,6 +75,10 @@ static int explain_certificate(const struct http_failure *failure, struct pullke
                          "the certificate of the proxy for %s is not acceptable: expired, for "
                          "another name, or not signed by an authority that is trusted here",
                          failure->server);
+    /* libcurl's code for the server's word that the client's certificate has expired, too. */
+    if (failure->options->client_certificate && failure->verify_result == VERIFY_UNSPECIFIED &&
+        strstr(failure->detail, "certificate verification failed"))
+        return explain_client(failure, error);
     switch (failure->verify_result) {
     case VERIFY_EXPIRED:
         return error_set(error, PULLKEY_INVALID,
@@ -121,8 +140,7 @@ static int explain_handshake(const struct http_failure *failure, struct pullkey_
         return error_set(error, PULLKEY_DENIED, "%s wants a client certificate, and none is given",
                          failure->server);
     if (failure->options->client_certificate && strstr(failure->detail, "alert"))
-        return error_set(error, PULLKEY_DENIED, "%s does not take the client certificate",
-                         failure->server);
+        return explain_client(failure, error);
     return error_set(error, PULLKEY_UNREACHABLE,
                      "the TLS handshake with %s failed; does it speak TLS on this port?",
                      failure->server);
@@ -186,14 +204,15 @@ int http_explain(const struct http_failure *failure, struct pullkey_error *error
      * nobody. */
     switch ((int)failure->code) {
     case CURLE_COULDNT_RESOLVE_HOST:
+        /* These look the server's name up themselves; libcurl says the same of both names. */
+        if (failure->proxy && (strncasecmp(failure->proxy, "socks5h:", 8) == 0 ||
+                               strncasecmp(failure->proxy, "socks4a:", 8) == 0))
+            return explain_proxy_name(failure, error);
         return error_set(
             error, PULLKEY_UNREACHABLE,
             "there is no host %s; check the name, and that this machine can look up names",
             failure->server);
-    case CURLE_COULDNT_RESOLVE_PROXY:
-        return error_set(error, PULLKEY_UNREACHABLE,
-                         "the proxy for %s has a name that does not exist; check https_proxy",
-                         failure->server);
+    case CURLE_COULDNT_RESOLVE_PROXY: return explain_proxy_name(failure, error);
     case CURLE_COULDNT_CONNECT: return explain_connect(failure, error);
     case CURLE_PROXY: return explain_proxy(failure, error);
     case CURLE_OPERATION_TIMEDOUT: return explain_timeout(failure, error);

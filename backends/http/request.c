@@ -126,9 +126,7 @@ static bool set_method(CURL *easy, const struct http_request *request)
     if (request->method == HTTP_GET)
         return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     return curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
-           /* NULL would make libcurl read stdin. */
-           curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body->length > 0 ? body->bytes : "") ==
-               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body->bytes) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->length) ==
                CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST,
