@@ -5,6 +5,10 @@ import os
 import subprocess
 
 
+EC = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+RSA = ("-newkey", "rsa:2048")
+
+
 def openssl(*arguments, directory):
     done = subprocess.run(
         ["openssl", *arguments],
@@ -27,10 +31,7 @@ class Authority:
         openssl(
             "req",
             "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
+            *EC,
             "-nodes",
             "-keyout",
             f"{name}.key",
@@ -47,7 +48,9 @@ class Authority:
             directory=directory,
         )
 
-    def issue(self, name, alternatives, days=2, subject="/CN=test server", usage="serverAuth"):
+    def issue(
+        self, name, alternatives, days=2, subject="/CN=test server", usage="serverAuth", key=EC
+    ):
         """(certificate, key); `alternatives` as in "DNS:a,IP:127.0.0.1"; days < 0: expired."""
         path = os.path.join(self.directory, name)
         with open(f"{path}.ext", "w", encoding="ascii") as extensions:
@@ -55,10 +58,7 @@ class Authority:
         openssl(
             "req",
             "-new",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
+            *key,
             "-nodes",
             "-keyout",
             f"{name}.key",
@@ -93,10 +93,7 @@ class Authority:
         openssl(
             "req",
             "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
+            *EC,
             "-nodes",
             "-keyout",
             f"{name}.key",
@@ -111,3 +108,13 @@ class Authority:
             directory=self.directory,
         )
         return f"{path}.pem", f"{path}.key"
+
+
+def lock(key, passphrase="MARKER-passphrase"):
+    """The same key, encrypted."""
+    directory, name = os.path.split(key)
+    openssl(
+        "pkey", "-in", name, "-aes256", "-passout", f"pass:{passphrase}", "-out", f"{name}.locked",
+        directory=directory,
+    )
+    return f"{key}.locked"

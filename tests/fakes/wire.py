@@ -47,6 +47,18 @@ class Reply:
         return "\r\n".join(lines).encode("latin-1") + self.body
 
 
+def shake_hands(connection):
+    """A failure is an alert that arrives: a socket closed with bytes unread would take it back."""
+    try:
+        connection.do_handshake()
+    except ssl.SSLError:
+        plain = socket.socket  # the connection's own recv wants TLS
+        plain.shutdown(connection, socket.SHUT_WR)
+        while plain.recv(connection, 65536):
+            pass
+        raise
+
+
 class Server:
     """Serves handle(request) -> Reply; with takes_socket, handle(request, socket) -> None.
 
@@ -92,7 +104,10 @@ class Server:
         connection.settimeout(30)
         try:
             if self.context:
-                connection = self.context.wrap_socket(connection, server_side=True)
+                connection = self.context.wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
+                shake_hands(connection)
             with connection:
                 stream = connection.makefile("rb")
                 while self._answer(stream, connection):
@@ -142,6 +157,6 @@ class Server:
         request = Request(parts[0], parts[1], headers, b"")
         length = int(request.header("content-length") or "0")
         request.body = stream.read(length)
-        if (parts[0] == "POST") != (request.header("content-length") is not None):
+        if (parts[0] in ("POST", "PUT")) != (request.header("content-length") is not None):
             self.objections.append(f"a body where none belongs, or none: {request}")
         return request

@@ -3,36 +3,12 @@
  * backends/auths: the input is a document. Whatever is in it, what is stored can be read back and
  * erased, and entries of other registries answer as before.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "auths/auths.h"
-#include "base/secret.h"
-#include "core/credential.h"
-#include "core/registry.h"
+#include "fuzz-host.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static void ignore_log(const char *source, const char *format, ...)
-{
-    (void)source;
-    (void)format;
-}
-
-static const struct pullkey_host host = {
-    .size = sizeof(host),
-    .alloc = secret_alloc,
-    .release = secret_release,
-    .log = ignore_log,
-    .match = registry_match,
-    .list_add = list_add,
-};
 
 static void make_request(const char *server, struct registry_reference *reference,
                          struct registry_request *ret)

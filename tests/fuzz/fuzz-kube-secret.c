@@ -4,38 +4,14 @@
  * '{' it is the object of the API itself. What is found keeps the contract, keys serve only what
  * they name, and what is written back says the same.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "auths/auths.h"
-#include "base/secret.h"
 #include "base/text.h"
-#include "core/credential.h"
-#include "core/registry.h"
+#include "fuzz-host.h"
 #include "kubernetes/secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
-static void ignore_log(const char *source, const char *format, ...)
-{
-    (void)source;
-    (void)format;
-}
-
-static const struct pullkey_host host = {
-    .size = sizeof(host),
-    .alloc = secret_alloc,
-    .release = secret_release,
-    .log = ignore_log,
-    .match = registry_match,
-    .list_add = list_add,
-};
 
 static void make_object(const uint8_t *data, size_t size, struct buffer *ret)
 {

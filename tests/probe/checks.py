@@ -100,8 +100,8 @@ def run_check(
         env={
             "PATH": "/usr/bin:/bin",
             "PULLKEY_LOG": log,
-            "PROBE_HOSTS": table(hosts),
-            "PROBE_ROUTES": table(routes),
+            "NET_HOSTS": table(hosts),
+            "NET_ROUTES": table(routes),
             **{k: v for k, v in os.environ.items() if k.startswith(("ASAN_", "UBSAN_", "LSAN_"))},
             **(environment or {}),
         },

@@ -9,21 +9,13 @@
  * stdin: the user name, a line end, the secret without a line end. The user name "<token>" makes it
  * an identity token. With --anonymous nobody reads it.
  *
- * The program stands between libcurl and the C library's getaddrinfo and connect, so that a test
- * can use any name and any address without leaving the machine: PROBE_HOSTS   "NAME=ADDRESS,...";
- * ADDRESS "hang" never answers, "none" is no such name PROBE_ROUTES  "ADDRESS:PORT=PORT,..."; a
- * connection to the former goes to 127.0.0.1 and the latter What is not listed goes the ordinary
- * way, but never off the loopback: such a connection fails.
+ * Names and addresses are tools/routes.c's.
  */
 #include <pullkey/backend.h>
 
-#include <arpa/inet.h>
 #include <dlfcn.h>
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,73 +28,6 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "pullkey-build.h"
-
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-                struct addrinfo **ret);
-/* glibc declares connect with a union of its own, so it gets another name here. */
-int route_connect(int fd, const struct sockaddr *address, socklen_t length) __asm__("connect");
-
-/* The value that a list "KEY=VALUE,..." in a variable has for a key. */
-static bool look_up(const char *variable, const char *key, char *ret, size_t size)
-{
-    const char *list = getenv(variable);
-    size_t key_length = strlen(key);
-
-    while (list && *list != '\0') {
-        size_t length = strcspn(list, ",");
-
-        if (length > key_length && list[key_length] == '=' && strncmp(list, key, key_length) == 0) {
-            (void)snprintf(ret, size, "%.*s", (int)(length - key_length - 1),
-                           list + key_length + 1);
-            return true;
-        }
-        list += length;
-        list += *list == ',';
-    }
-    return false;
-}
-
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-                struct addrinfo **ret)
-{
-    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    char address[INET6_ADDRSTRLEN + 8];
-    struct addrinfo numeric = hints ? *hints : (struct addrinfo){ 0 };
-
-    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    if (!node || !look_up("PROBE_HOSTS", node, address, sizeof(address)))
-        return real(node, service, hints, ret);
-    if (strcmp(address, "none") == 0)
-        return EAI_NONAME;
-    while (strcmp(address, "hang") == 0)
-        (void)poll(NULL, 0, -1);
-    numeric.ai_flags |= AI_NUMERICHOST;
-    return real(address, service, &numeric, ret);
-}
-
-int route_connect(int fd, const struct sockaddr *address, socklen_t length)
-{
-    int (*real)(int, const struct sockaddr *, socklen_t);
-    struct sockaddr_in loopback = { .sin_family = AF_INET,
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    char text[INET6_ADDRSTRLEN] = "", key[sizeof(text) + 8], port[8];
-    const struct sockaddr_in *ipv4 = (const void *)address;
-
-    *(void **)&real = dlsym(RTLD_NEXT, "connect");
-    if (address->sa_family != AF_INET)
-        return real(fd, address, length);
-    (void)inet_ntop(AF_INET, &ipv4->sin_addr, text, sizeof(text));
-    (void)snprintf(key, sizeof(key), "%s:%u", text, (unsigned int)ntohs(ipv4->sin_port));
-    if (look_up("PROBE_ROUTES", key, port, sizeof(port))) {
-        loopback.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
-        return real(fd, (const struct sockaddr *)&loopback, sizeof(loopback));
-    }
-    if (ntohl(ipv4->sin_addr.s_addr) >> 24 != 127) {
-        errno = ENETUNREACH;
-        return -1;
-    }
-    return real(fd, address, length);
-}
 
 static const struct pullkey_host fake_host = {
     .size = sizeof(fake_host),
@@ -180,9 +105,12 @@ static int print_result(int r, const struct pullkey_probe_result *result,
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "host", required_argument, NULL, 'h' },     { "port", required_argument, NULL, 'p' },
-        { "http", no_argument, NULL, 'x' },           { "options", required_argument, NULL, 'o' },
-        { "deadline", required_argument, NULL, 'd' }, { "anonymous", no_argument, NULL, 'a' },
+        { "host", required_argument, NULL, 'h' },
+        { "port", required_argument, NULL, 'p' },
+        { "http", no_argument, NULL, 'x' },
+        { "options", required_argument, NULL, 'o' },
+        { "deadline", required_argument, NULL, 'd' },
+        { "anonymous", no_argument, NULL, 'a' },
         { NULL, 0, NULL, 0 },
     };
     struct pullkey_request request = {
@@ -199,26 +127,13 @@ int main(int argc, char **argv)
 
     while ((choice = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (choice) {
-        case 'h':
-            request.text = request.host = optarg;
-            break;
-        case 'p':
-            request.port = (uint16_t)strtoul(optarg, NULL, 10);
-            break;
-        case 'x':
-            request.http = true;
-            break;
-        case 'o':
-            json = optarg;
-            break;
-        case 'a':
-            anonymous = true;
-            break;
-        case 'd':
-            deadline = strtoll(optarg, NULL, 10);
-            break;
-        default:
-            return 2;
+        case 'h': request.text = request.host = optarg; break;
+        case 'p': request.port = (uint16_t)strtoul(optarg, NULL, 10); break;
+        case 'x': request.http = true; break;
+        case 'o': json = optarg; break;
+        case 'a': anonymous = true; break;
+        case 'd': deadline = strtoll(optarg, NULL, 10); break;
+        default: return 2;
         }
     }
     if (optind != argc - 1)
@@ -231,7 +146,8 @@ int main(int argc, char **argv)
     r = anonymous ? 0 : read_credential(&credential, &error);
     if (r == 0) {
         request.deadline_ms = clock_monotonic_ms() + deadline;
-        r = probe->check(&fake_host, &request, anonymous ? NULL : &credential, json, &result, &error);
+        r = probe->check(&fake_host, &request, anonymous ? NULL : &credential, json, &result,
+                         &error);
     }
     secret_release(credential.username);
     secret_done(&credential.secret);
