@@ -251,26 +251,29 @@ static int64_t wait_of_header(const struct http *http, const struct http_respons
     return retry_after_ms(text, http->host->wall_seconds());
 }
 
+void http_wait(const struct http *http, int64_t ms)
+{
+    if (http->options->wait_until)
+        http->options->wait_until(http->host->monotonic_ms() + ms);
+    else
+        (void)clock_poll(NULL, 0, clock_monotonic_ms() + ms);
+}
+
 /* Waits before the next attempt. False if there is no time for that. */
 static bool wait_for_next(const struct http *http, unsigned int attempt, int64_t asked_ms)
 {
     unsigned short random = 0;
-    int64_t until = http->host->monotonic_ms();
 
     if (asked_ms < 0) {
         if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
             random = 0;
         asked_ms = retry_delay_ms(attempt, random);
     }
-    until += asked_ms;
-    if (until >= http->options->deadline_ms)
+    if (http->host->monotonic_ms() + asked_ms >= http->options->deadline_ms)
         return false;
     http->host->log(http->options->source, "waiting %lld ms before the next attempt",
                     (long long)asked_ms);
-    if (http->options->wait_until)
-        http->options->wait_until(until);
-    else
-        (void)clock_poll(NULL, 0, clock_monotonic_ms() + asked_ms);
+    http_wait(http, asked_ms);
     return true;
 }
 

@@ -90,6 +90,8 @@ void http_close(struct http *http);
  */
 int http_send(struct http *http, const struct http_request *request, struct http_response *ret,
               struct pullkey_error *error);
+/* Waits as it does between two attempts. */
+void http_wait(const struct http *http, int64_t ms);
 void http_response_done(struct http_response *response);
 
 /* What a reply may have, in bytes. */

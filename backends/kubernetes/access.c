@@ -99,6 +99,8 @@ static int use_server(const struct access_settings *settings, struct access *acc
     if (settings->ca_file)
         (void)snprintf(access->ca_file, sizeof(access->ca_file), "%s", settings->ca_file);
     r = set_server(access, settings->server, error);
+    if (r == 0 && settings->bearer)
+        r = secret_set(&access->token, settings->bearer->bytes, settings->bearer->length, error);
     if (r == 0 && settings->token_file)
         r = read_token(settings->token_file, &access->token, error);
     return r;
@@ -182,6 +184,8 @@ static int use_kubeconfig(const struct pullkey_host *host, const struct access_s
     if (r == 0)
         r = kubeconfig_load(config, &config->authority, "certificate-authority", &access->authority,
                             error);
+    if (r == 0 && settings->bearer)
+        return secret_set(&access->token, settings->bearer->bytes, settings->bearer->length, error);
     if (r == 0)
         r = kubeconfig_load(config, &config->certificate, "client-certificate",
                             &access->certificate, error);

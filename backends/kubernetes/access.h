@@ -19,6 +19,7 @@ struct access_settings {
     const char *server; /* URL, with ca_file and token_file */
     const char *ca_file;
     const char *token_file;
+    const struct pullkey_secret *bearer; /* sent in place of whatever the others have */
     bool insecure; /* "insecure_skip_tls_verify": allows a kubeconfig to say it */
     bool system;   /* no kubeconfig of a user */
     uint32_t depth;

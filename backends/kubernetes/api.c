@@ -8,8 +8,6 @@
 #include "base/secret.h"
 #include "status.h"
 
-#define SOURCE "kubernetes"
-
 bool api_is_name(const char *text)
 {
     size_t length = strlen(text);
@@ -30,7 +28,7 @@ int api_open(const struct pullkey_host *host, const struct access_settings *sett
     if (r < 0)
         return r;
     ret->options = (struct http_options){
-        .source = SOURCE,
+        .source = API_SOURCE,
         .body_max = API_BODY_MAX,
         .deadline_ms = deadline_ms,
     };
@@ -86,12 +84,19 @@ int api_call(struct api *api, const struct api_object *object, const struct pull
     if (r < 0)
         return r;
     access_fill_request(&api->access, &request);
+    api->status = 0;
     r = http_send(api->http, &request, &response, error);
     if (r < 0)
         return r;
+    api->status = response.status;
     url_authority(&api->access.url, server);
     if (response.status != 200 && response.status != 201)
-        return status_explain(&parties, response.status, &response.body, error);
+        r = status_explain(&parties, response.status, &response.body, error);
+    if (r == API_CONFLICT && !body)
+        r = error_set(error, PULLKEY_INVALID, "the API server %s answers 409 to a %s", server,
+                      object->verb);
+    if (response.status != 200 && response.status != 201)
+        return r;
     r = json_parse(ret, object->resource, response.body.data ? response.body.data : "",
                    response.body.length, JSON_LARGE, error);
     return r < 0 ? error_wrap(error, "the answer of the API server %s", server) : 0;

@@ -13,11 +13,14 @@
                           */
 #define API_NAME_MAX 253 /* RFC 1123 subdomain, as most names are */
 
+#define API_SOURCE "kubernetes" /* begins the log lines */
+
 struct api {
     const struct pullkey_host *host;
     struct access access;
     struct http_options options;
     struct http *http;
+    long status; /* of the last answer, 0 if there was none */
 };
 
 /* What a request is about: for the path, and for the sentence that says which right is missing. */
@@ -39,7 +42,7 @@ bool api_is_name(const char *text);
 /*
  * GET, or PUT or POST with a body of JSON. 0 with the object for 200 and 201.
  * -PULLKEY_NOT_FOUND for 404; -PULLKEY_DENIED for 401 and 403, with what to do;
- * API_CONFLICT for 409: somebody else was faster. The rest as http_send has it.
+ * API_CONFLICT for 409 to a body: somebody else was faster. The rest as http_send has it.
  */
 #define API_CONFLICT 1
 int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,

@@ -1,34 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Credentials from Kubernetes secrets: one by name, those of a service account, or those with a
- * label. A secret by name can be written too. Everything is read anew at each request.
+ * Credentials from Kubernetes secrets: one by name, those of a service account, those with a label,
+ * or those of the pod that the kubelet pulls an image for. A secret by name can be written too.
+ * Everything is read anew at each request.
  */
 #include <pullkey/backend.h>
 
 #include <string.h>
 
 #include "api.h"
-#include "auths/auths.h"
 #include "base/error.h"
 #include "base/secret.h"
 #include "options.h"
+#include "pod.h"
+#include "search.h"
 #include "secret.h"
 #include "write.h"
 
-#define QUERY_MAX 4096
 #define NAMESPACE_SIZE (API_NAME_MAX + 1)
 
 struct kubernetes {
     const struct pullkey_host *host;
     struct options options;
-};
-
-/* The best entry so far. */
-struct search {
-    const struct kubernetes *kubernetes;
-    const struct pullkey_request *request;
-    struct pullkey_credential *ret;
-    int rank;
 };
 
 static void kubernetes_close(void *state)
@@ -73,105 +66,6 @@ static int find_namespace(const struct kubernetes *kubernetes, const struct api 
     return 0;
 }
 
-static void forget(const struct kubernetes *kubernetes, struct pullkey_credential *credential)
-{
-    kubernetes->host->release(credential->username);
-    kubernetes->host->release(credential->secret.bytes);
-    *credential = (struct pullkey_credential){ 0 };
-}
-
-/* Takes what it has if that is better than what was found before. */
-static int look_into(struct search *search, const cJSON *object, bool must_fit,
-                     struct pullkey_error *error)
-{
-    const struct pullkey_host *host = search->kubernetes->host;
-    struct pullkey_credential found = { 0 };
-    struct secret secret;
-    const cJSON *entry;
-    int r = secret_read(host, object, &secret, error), rank;
-
-    if (r < 0)
-        return r;
-    if (secret.type == SECRET_OTHER && must_fit)
-        r = error_set(error, PULLKEY_INVALID,
-                      "the %s has another type than kubernetes.io/dockerconfigjson, "
-                      "kubernetes.io/dockercfg or kubernetes.io/basic-auth",
-                      secret.name);
-    rank = secret.type == SECRET_OTHER ? 0 : secret_rank(host, &secret, search->request, &entry);
-    if (r == 0 && rank > search->rank) {
-        r = secret_get(host, &secret, entry, &found, error);
-        if (r == 0) {
-            forget(search->kubernetes, search->ret);
-            *search->ret = found;
-            search->rank = rank;
-        }
-    }
-    secret_close(host, &secret);
-    return r;
-}
-
-static int search_one(struct search *search, struct api *api, const char *namespace_name,
-                      const char *name, bool must_fit, struct pullkey_error *error)
-{
-    cleanup_json struct json json = { 0 };
-    const struct api_object object = { "get", "secrets", namespace_name, name, NULL };
-    int r = api_call(api, &object, NULL, &json, error);
-
-    return r < 0 ? r : look_into(search, json.root, must_fit, error);
-}
-
-/* Of several, one that is missing or no registry's is passed over, as the kubelet does. */
-static int search_account(struct search *search, struct api *api, const char *namespace_name,
-                          struct pullkey_error *error)
-{
-    const char *account = search->kubernetes->options.name;
-    const struct api_object object = { "get", "serviceaccounts", namespace_name, account, NULL };
-    cleanup_json struct json json = { 0 };
-    const cJSON *item;
-    int r = api_call(api, &object, NULL, &json, error);
-
-    if (r < 0)
-        return r;
-    cJSON_ArrayForEach(item, json_member(json.root, "imagePullSecrets")) {
-        const cJSON *name = json_member(item, "name");
-
-        if (!cJSON_IsString(name) || !api_is_name(name->valuestring))
-            continue;
-        r = search_one(search, api, namespace_name, name->valuestring, false, error);
-        if (r == -PULLKEY_NOT_FOUND)
-            search->kubernetes->host->log("kubernetes", "%s", error->message);
-        else if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static int search_label(struct search *search, struct api *api, const char *namespace_name,
-                        struct pullkey_error *error)
-{
-    const char *selector = search->kubernetes->options.selector;
-    cleanup_buffer struct buffer query = BUFFER_INIT(QUERY_MAX);
-    cleanup_json struct json json = { 0 };
-    struct api_object object = { "list", "secrets", namespace_name, NULL, NULL };
-    cJSON *item;
-    int r;
-
-    http_query_add(&query, "labelSelector", selector, strlen(selector));
-    r = buffer_check(&query, error);
-    if (r < 0)
-        return r;
-    object.query = query.data;
-    r = api_call(api, &object, NULL, &json, error);
-    if (r < 0)
-        return r;
-    cJSON_ArrayForEach(item, json_member(json.root, "items")) {
-        r = look_into(search, item, false, error);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
 /* A secret or account that somebody named is no miss. */
 static int judge(int r, struct pullkey_error *error)
 {
@@ -182,45 +76,88 @@ static int judge(int r, struct pullkey_error *error)
     return r;
 }
 
+/* As whom the options say; the workload's token is the request's. */
+static int open_api(const struct kubernetes *kubernetes, const struct pullkey_request *request,
+                    struct api *ret, struct pullkey_error *error)
+{
+    struct access_settings settings = kubernetes->options.access;
+
+    if (kubernetes->options.as_workload) {
+        if (!request->workload)
+            return error_set(error, PULLKEY_NO_IDENTITY,
+                             "there is no workload whose token could be sent: only the kubelet "
+                             "has one, with tokenAttributes in its configuration");
+        settings.bearer = &request->workload->token;
+    }
+    return api_open(kubernetes->host, &settings, request->deadline_ms, ret, error);
+}
+
+static int run_search(const struct kubernetes *kubernetes, struct api *api, struct search *search,
+                      struct pullkey_error *error)
+{
+    const struct options *options = &kubernetes->options;
+    char namespace_name[NAMESPACE_SIZE];
+    int r;
+
+    if (options->source == OPTIONS_POD)
+        return search_pod(search, api, error);
+    r = find_namespace(kubernetes, api, namespace_name, error);
+    if (r < 0)
+        return r;
+    if (options->source == OPTIONS_SELECTOR)
+        return search_label(search, api, namespace_name, options->selector, error);
+    r = options->source == OPTIONS_SECRET
+            ? search_secret(search, api, namespace_name, options->name, error)
+            : search_account(search, api, namespace_name, options->name, error);
+    return judge(r, error);
+}
+
 static int kubernetes_get(void *state, const struct pullkey_request *request,
                           struct pullkey_credential *ret, struct pullkey_error *error)
 {
     const struct kubernetes *kubernetes = state;
-    struct pullkey_credential found = { 0 };
-    struct search search = { kubernetes, request, &found, 0 };
-    char namespace_name[NAMESPACE_SIZE];
-    cleanup_api struct api api;
-    int r =
-        api_open(kubernetes->host, &kubernetes->options.access, request->deadline_ms, &api, error);
+    cleanup_search struct search search = { .host = kubernetes->host, .request = request };
+    struct api api;
+    int r = open_api(kubernetes, request, &api, error);
 
     if (r < 0)
         return r;
-    r = find_namespace(kubernetes, &api, namespace_name, error);
-    if (r == 0 && kubernetes->options.source == OPTIONS_SECRET)
-        r = judge(search_one(&search, &api, namespace_name, kubernetes->options.name, true, error),
-                  error);
-    else if (r == 0 && kubernetes->options.source == OPTIONS_SERVICE_ACCOUNT)
-        r = judge(search_account(&search, &api, namespace_name, error), error);
-    else if (r == 0)
-        r = search_label(&search, &api, namespace_name, error);
-    if (r == 0 && search.rank == 0)
-        r = error_set(error, PULLKEY_NOT_FOUND, "no secret has an entry for %s", request->text);
-    if (r < 0) {
-        forget(kubernetes, &found);
-        return r;
-    }
-    *ret = found;
-    return 0;
+    r = run_search(kubernetes, &api, &search, error);
+    api_close(&api);
+    return r < 0 ? r : search_take(&search, ret, error);
 }
+
+static int kubernetes_verify(void *state, const struct pullkey_request *request,
+                             struct pullkey_error *error)
+{
+    cleanup_json struct json pod = { 0 };
+    struct api api;
+    int r = open_api(state, request, &api, error);
+
+    if (r < 0)
+        return r;
+    r = pod_read(&api, request->workload, &pod, error);
+    api_close(&api);
+    return r;
+}
+
+static const char *const sources[] = {
+    [OPTIONS_SECRET] = "secret",
+    [OPTIONS_SERVICE_ACCOUNT] = "service_account",
+    [OPTIONS_SELECTOR] = "selector",
+    [OPTIONS_POD] = "pod_secrets",
+};
 
 static int check_writable(const struct kubernetes *kubernetes, struct pullkey_error *error)
 {
+    if (kubernetes->options.as_workload)
+        return error_set(error, PULLKEY_UNSUPPORTED,
+                         "what is read with the \"identity\" of a workload is not written");
     if (kubernetes->options.source == OPTIONS_SECRET)
         return 0;
     return error_set(error, PULLKEY_UNSUPPORTED,
-                     "only a \"secret\" by name can be written, not what a \"%s\" finds",
-                     kubernetes->options.source == OPTIONS_SELECTOR ? "selector"
-                                                                    : "service_account");
+                     "only a \"secret\" by name can be written, not what \"%s\" finds",
+                     sources[kubernetes->options.source]);
 }
 
 static int kubernetes_writable(void *state, struct pullkey_error *error)
@@ -286,7 +223,7 @@ static int kubernetes_list(void *state, int64_t deadline_ms, struct pullkey_list
     struct api api;
     int r;
 
-    if (kubernetes->options.source != OPTIONS_SECRET)
+    if (kubernetes->options.source != OPTIONS_SECRET || kubernetes->options.as_workload)
         return 0;
     r = open_named(kubernetes, deadline_ms, &api, namespace_name, error);
     if (r < 0)
@@ -335,6 +272,7 @@ const struct pullkey_backend kubernetes_backend = {
     .store = kubernetes_store,
     .erase = kubernetes_erase,
     .list = kubernetes_list,
+    .verify = kubernetes_verify,
     .writable = kubernetes_writable,
     .close = kubernetes_close,
 };

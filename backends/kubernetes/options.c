@@ -20,6 +20,8 @@ const struct pullkey_option options_table[] = {
     { "service_account", PULLKEY_OPTION_STRING, false },
     { "namespace", PULLKEY_OPTION_STRING, false },
     { "selector", PULLKEY_OPTION_STRING, false },
+    { "pod_secrets", PULLKEY_OPTION_BOOL, false },
+    { "identity", PULLKEY_OPTION_STRING, false },
     { "coalesce", PULLKEY_OPTION_NUMBER, false },
     { NULL, 0, false },
 };
@@ -56,12 +58,22 @@ static int read_source(struct options *ret, struct pullkey_error *error)
 {
     const char *secret = text_option(&ret->json, "secret");
     const char *account = text_option(&ret->json, "service_account");
+    const bool is_pod = cJSON_IsTrue(json_member(ret->json.root, "pod_secrets"));
 
     ret->namespace_name = text_option(&ret->json, "namespace");
     ret->selector = text_option(&ret->json, "selector");
-    if (!!secret + !!account + !!ret->selector != 1)
+    if (!!secret + !!account + !!ret->selector + is_pod != 1)
         return error_set(error, PULLKEY_INVALID,
-                         "give one of \"secret\", \"service_account\" and \"selector\"");
+                         "give one of \"secret\", \"service_account\", \"selector\" and "
+                         "\"pod_secrets\": true");
+    if (is_pod) {
+        ret->source = OPTIONS_POD;
+        if (ret->namespace_name)
+            return error_set(error, PULLKEY_INVALID,
+                             "\"pod_secrets\" are in the namespace of the pod: leave out "
+                             "\"namespace\"");
+        return 0;
+    }
     if (secret) {
         ret->source = OPTIONS_SECRET;
         return split_name("secret", secret, ret, error);
@@ -115,6 +127,25 @@ static int read_access(const struct pullkey_instance *instance, struct options *
     return check_path("token_file", access->token_file, error);
 }
 
+static int read_identity(struct options *ret, struct pullkey_error *error)
+{
+    const char *identity = text_option(&ret->json, "identity");
+
+    if (!identity)
+        return 0;
+    if (strcmp(identity, "workload") != 0)
+        return error_set(error, PULLKEY_INVALID, "\"identity\" must be \"workload\"");
+    if (ret->access.token_file)
+        return error_set(error, PULLKEY_INVALID,
+                         "\"identity\" and \"token_file\" exclude each other");
+    if (!ret->access.server && !ret->access.kubeconfig)
+        return error_set(error, PULLKEY_INVALID,
+                         "\"identity\" needs a \"server\" with its \"ca_file\", or a "
+                         "\"kubeconfig\" for the address");
+    ret->as_workload = true;
+    return 0;
+}
+
 /* How long what was read is kept is up to the host; here only the limit is. */
 static int check_coalesce(const struct json *json, struct pullkey_error *error)
 {
@@ -136,6 +167,8 @@ int options_read(const struct pullkey_instance *instance, struct options *ret,
         r = read_access(instance, ret, error);
     if (r == 0)
         r = read_source(ret, error);
+    if (r == 0)
+        r = read_identity(ret, error);
     if (r == 0)
         r = check_coalesce(&ret->json, error);
     if (r < 0)

@@ -10,6 +10,7 @@ enum options_source {
     OPTIONS_SECRET,          /* one, by name */
     OPTIONS_SERVICE_ACCOUNT, /* the imagePullSecrets of a service account */
     OPTIONS_SELECTOR,        /* by label, in a namespace */
+    OPTIONS_POD,             /* the imagePullSecrets of the pod that an image is pulled for */
 };
 
 struct options {
@@ -19,6 +20,7 @@ struct options {
     const char *namespace_name; /* NULL: the one of the access */
     const char *name;           /* of the secret or service account */
     const char *selector;
+    bool as_workload; /* the workload's token is the identity, not the kubeconfig's user */
 };
 
 extern const struct pullkey_option options_table[];

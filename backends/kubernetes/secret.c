@@ -258,6 +258,13 @@ int secret_rank(const struct pullkey_host *host, const struct secret *secret,
     return best;
 }
 
+enum pullkey_scope secret_scope(const struct pullkey_host *host, const struct secret *secret,
+                                const struct pullkey_request *request)
+{
+    /* Of the pair the path is not asked. */
+    return auths_scope(host, json_member(secret->document.root, "auths"), request);
+}
+
 int secret_get(const struct pullkey_host *host, struct secret *secret, const cJSON *entry,
                struct pullkey_credential *ret, struct pullkey_error *error)
 {

@@ -42,6 +42,10 @@ int secret_rank(const struct pullkey_host *host, const struct secret *secret,
 int secret_get(const struct pullkey_host *host, struct secret *secret, const cJSON *entry,
                struct pullkey_credential *ret, struct pullkey_error *error);
 
+/* What an answer of it is good for besides the request's path. */
+enum pullkey_scope secret_scope(const struct pullkey_host *host, const struct secret *secret,
+                                const struct pullkey_request *request);
+
 /* Adds its keys to a list, but those with a '*', which name no registry. */
 int secret_list(const struct pullkey_host *host, struct secret *secret, struct pullkey_list *list,
                 struct pullkey_error *error);

@@ -65,7 +65,7 @@ def configurations():
             if text not in FOREIGN:
                 check_example(os.path.basename(path), text)
                 count += 1
-    tap.equal(count, 3, "examples")
+    tap.equal(count, 5, "examples")
 
 
 def blocks(language, heading):
