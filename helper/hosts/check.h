@@ -7,7 +7,7 @@
 #ifndef PULLKEY_HOSTS_CHECK_H
 #define PULLKEY_HOSTS_CHECK_H
 
-#include "findings.h"
+#include "base/findings.h"
 #include "node.h"
 
 #define CHECK_ROOTS_MAX 16

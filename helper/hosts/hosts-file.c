@@ -9,7 +9,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "core/cache.h"
-#include "go-url.h"
+#include "base/go-url.h"
 
 #define HELPER_NAME_MAX 62
 #define LIFETIME_MAX ((int64_t)CACHE_LONGEST_SECONDS)

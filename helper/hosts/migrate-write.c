@@ -14,6 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/error.h"
 #include "base/file.h"
 
@@ -460,7 +461,7 @@ int migrate_check_config(const char *path, struct pullkey_error *error)
 {
     const char *const words[] = { "containerd", "--config", path, "config", "dump", NULL };
     const char *containerd = migrate_containerd();
-    int r = containerd ? node_run(containerd, words, CHECK_MS, NULL, 0, error) : 0;
+    int r = containerd ? child_run(containerd, words, CHECK_MS, NULL, 0, error) : 0;
 
     if (r == -PULLKEY_INVALID)
         return error_set(error, PULLKEY_INVALID,

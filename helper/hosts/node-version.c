@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/error.h"
 
 #define ANSWER_MAX 4096
@@ -38,7 +39,8 @@ static bool ask(const char *program, const char *name, struct node_version *ret)
     struct pullkey_error ignored;
     char text[ANSWER_MAX];
 
-    return program && node_run(program, words, ANSWER_WAIT_MS, text, sizeof(text), &ignored) == 0 &&
+    return program &&
+           child_run(program, words, ANSWER_WAIT_MS, text, sizeof(text), &ignored) == 0 &&
            node_version_parse(text, ret) == 0;
 }
 

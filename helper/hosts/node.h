@@ -198,15 +198,6 @@ const char *node_containerd(enum node_owner owner);
 /* The program of a node's containerd, to be read: a descriptor, or -1 where it is not known. */
 int node_open_containerd(const struct node *node, enum node_owner owner, const char **ret_inner);
 
-/*
- * Runs it, and waits for its end; `words` ends with NULL, its first one is "containerd". With
- * `ret_text`, what it prints (the first `size` - 1 bytes) is all that counts, and what it says is
- * not waited for longer than `wait_ms`. Without, nothing is read: -PULLKEY_INVALID if it fails,
- * -PULLKEY_UNREACHABLE if it does not end in time.
- */
-int node_run(const char *program, const char *const *words, int64_t wait_ms, char *ret_text,
-             size_t size, struct pullkey_error *error);
-
 /* For the parts of node: node-config.c, node-version.c, node-yaml.c. */
 int node_config_read(const struct node *node, struct node_config *config,
                      struct pullkey_error *error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "unit.h"
 
-#include "hosts/go-url.h"
+#include "base/go-url.h"
 
 /* As net/url answers; hosts-render-property compares with containerd itself. */
 static void read_ones(void **state)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What `pullkey hosts check` finds, collected, and printed in the order of files and lines. The
+ * What a check finds, collected, and printed in the order of files and lines. The
  * names (`id`) are for programs and never change. Running out of memory is kept until it is asked
  * for. Nothing here takes a secret: texts name keys and places.
  */
-#ifndef PULLKEY_HOSTS_FINDINGS_H
-#define PULLKEY_HOSTS_FINDINGS_H
+#ifndef PULLKEY_BASE_FINDINGS_H
+#define PULLKEY_BASE_FINDINGS_H
 
-#include "base/output.h"
-#include "toml.h"
+#include <stdarg.h>
+
+#include "output.h"
 
 #define FINDINGS_MAX 20000
 
@@ -32,6 +33,9 @@ struct findings {
 void findings_add(struct findings *findings, enum output_level level, const char *id,
                   const char *file, size_t line, const char *fix, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
+void findings_add_list(struct findings *findings, enum output_level level, const char *id,
+                       const char *file, size_t line, const char *fix, const char *format,
+                       va_list arguments) __attribute__((format(printf, 7, 0)));
 
 /* An error about a file. Its place, "FILE:LINE: " in front of the message, is taken from that. */
 void findings_add_error(struct findings *findings, enum output_level level, const char *id,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which URLs containerd reads. One that it does not read makes it ignore the whole hosts.toml; what
- * it reads need not be one that anybody can be reached by.
+ * Which URLs programs written in Go read: containerd, which ignores a whole hosts.toml for one that
+ * it does not read, and the kubelet. What they read need not be one that anybody can be reached by.
  */
-#ifndef PULLKEY_HOSTS_GO_URL_H
-#define PULLKEY_HOSTS_GO_URL_H
+#ifndef PULLKEY_BASE_GO_URL_H
+#define PULLKEY_BASE_GO_URL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The containerd of a node, run for what it says itself. */
-#include "node.h"
+#include "child.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,46 +7,11 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/error.h"
-
-/* Where the project's own archives, distributions, k3s and RKE2 put it. */
-static const char *const programs[NODE_OWNER_MAX][5] = {
-    [NODE_CONTAINERD] = { "/usr/local/bin/containerd", "/usr/bin/containerd",
-                          "/usr/local/sbin/containerd", "/usr/sbin/containerd", NULL },
-    [NODE_K3S] = { "/var/lib/rancher/k3s/data/current/bin/containerd", NULL },
-    [NODE_RKE2] = { "/var/lib/rancher/rke2/bin/containerd", NULL },
-};
-
-const char *node_containerd(enum node_owner owner)
-{
-    for (size_t i = 0; programs[owner][i]; i++)
-        if (access(programs[owner][i], X_OK) == 0)
-            return programs[owner][i];
-    return NULL;
-}
-
-int node_open_containerd(const struct node *node, enum node_owner owner, const char **ret_inner)
-{
-    struct pullkey_error ignored;
-    struct stat status;
-
-    for (size_t i = 0; programs[owner][i]; i++) {
-        int fd = node_open_at(node, programs[owner][i], O_RDONLY, &ignored);
-
-        if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
-            *ret_inner = programs[owner][i];
-            return fd;
-        }
-        if (fd >= 0)
-            (void)close(fd);
-    }
-    return -1;
-}
+#include "clock.h"
+#include "error.h"
 
 /* What is not asked for may hold secrets, and goes nowhere: the end of the pipe, then the third
  * descriptor, tells that it has ended. */
@@ -112,8 +76,8 @@ static bool read_to_end(int fd, int64_t deadline, char *text, size_t size)
     return count <= 0;
 }
 
-int node_run(const char *program, const char *const *words, int64_t wait_ms, char *ret_text,
-             size_t size, struct pullkey_error *error)
+int child_run(const char *program, const char *const *words, int64_t wait_ms, char *ret_text,
+              size_t size, struct pullkey_error *error)
 {
     int64_t deadline = clock_monotonic_ms() + wait_ms;
     int ends[2], status = 0, errnum;

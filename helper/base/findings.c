@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "findings.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
-#include "base/json.h"
-#include "base/secret.h"
-#include "base/text.h"
+#include "error.h"
+#include "json.h"
+#include "secret.h"
+#include "text.h"
 
 #define FIRST_CAPACITY 32
 #define LINE_MAX_LENGTH 16384
@@ -60,17 +59,25 @@ static void add(struct findings *findings, enum output_level level, const char *
         text_make_printable(finding->file);
 }
 
+void findings_add_list(struct findings *findings, enum output_level level, const char *id,
+                       const char *file, size_t line, const char *fix, const char *format,
+                       va_list arguments)
+{
+    char text[2 * PULLKEY_ERROR_SIZE];
+
+    if (vsnprintf(text, sizeof(text), format, arguments) < 0)
+        text[0] = '\0';
+    add(findings, level, id, file, line, fix, text);
+}
+
 void findings_add(struct findings *findings, enum output_level level, const char *id,
                   const char *file, size_t line, const char *fix, const char *format, ...)
 {
-    char text[2 * PULLKEY_ERROR_SIZE];
     va_list arguments;
 
     va_start(arguments, format);
-    if (vsnprintf(text, sizeof(text), format, arguments) < 0)
-        text[0] = '\0';
+    findings_add_list(findings, level, id, file, line, fix, format, arguments);
     va_end(arguments);
-    add(findings, level, id, file, line, fix, text);
 }
 
 void findings_add_error(struct findings *findings, enum output_level level, const char *id,
