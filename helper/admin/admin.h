@@ -13,7 +13,7 @@
 #include "core/resolve.h"
 
 #define ADMIN_ARGUMENTS_MAX 2
-#define ADMIN_REGISTRIES_MAX 16
+#define ADMIN_ITEMS_MAX 64
 
 /* Beside the negative error classes. */
 enum {
@@ -36,6 +36,14 @@ enum admin_option {
     ADMIN_PLAIN_HTTP,
     ADMIN_FROM,
     ADMIN_FOR,
+    ADMIN_CONFIG,
+    ADMIN_BIN_DIR,
+    ADMIN_KUBELET_VERSION,
+    ADMIN_KUBECONFIG,
+    ADMIN_AUDIENCE,
+    ADMIN_CACHE_TYPE,
+    ADMIN_NAME,
+    ADMIN_MATCH,
     ADMIN_OPTION_MAX,
 };
 
@@ -44,6 +52,7 @@ struct admin_option_text {
     char letter;       /* 'u', or 0 */
     const char *value; /* "USER", or NULL for an option without a value */
     const char *help;
+    bool is_list; /* may be given often */
 };
 
 extern const struct admin_option_text admin_options[ADMIN_OPTION_MAX];
@@ -55,8 +64,8 @@ struct admin_call {
     const char *values[ADMIN_OPTION_MAX]; /* NULL: not given; "" for an option without a value */
     const char *arguments[ADMIN_ARGUMENTS_MAX];
     size_t argument_count;
-    const char *registries[ADMIN_REGISTRIES_MAX]; /* of --for, which may be given often */
-    size_t registry_count;
+    const char *items[ADMIN_ITEMS_MAX]; /* of the one option of a command that may be given often */
+    size_t item_count;
     char *const *command; /* behind "--", with NULL at its end; NULL: not given */
     const struct process_caller *caller;
 };
@@ -109,6 +118,8 @@ int admin_config_show(const struct admin_call *call, struct pullkey_error *error
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_import(const struct admin_call *call, struct pullkey_error *error);
 int admin_run(const struct admin_call *call, struct pullkey_error *error);
+int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
+int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);
 int admin_version(const struct admin_call *call, struct pullkey_error *error);
 int admin_show_help(const struct admin_call *call, struct pullkey_error *error);
 

@@ -24,7 +24,19 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_REALM] = { "--realm", 0, "HOST", "the registry's token server, wherever it is" },
     [ADMIN_PLAIN_HTTP] = { "--plain-http", 0, NULL, "check without TLS, on this machine only" },
     [ADMIN_FROM] = { "--from", 0, "FILE", "the file to read; - is stdin" },
-    [ADMIN_FOR] = { "--for", 0, "REGISTRY", "give the credential of this one; may be repeated" },
+    [ADMIN_FOR] = { "--for", 0, "REGISTRY", "give the credential of this one; may be repeated",
+                    true },
+    [ADMIN_CONFIG] = { "--config", 0, "PATH", "the kubelet's file, or directory of files" },
+    [ADMIN_BIN_DIR] = { "--bin-dir", 0, "DIR", "where the kubelet has the programs" },
+    [ADMIN_KUBELET_VERSION] = { "--kubelet-version", 0, "V",
+                                "a release, as 1.34, not this machine's" },
+    [ADMIN_KUBECONFIG] = { "--kubeconfig", 0, "FILE",
+                           "ask the API server about audiences; or: auto" },
+    [ADMIN_AUDIENCE] = { "--audience", 0, "NAME", "have tokens of service accounts for it sent" },
+    [ADMIN_CACHE_TYPE] = { "--cache-type", 0, "TYPE", "ServiceAccount or Token" },
+    [ADMIN_NAME] = { "--name", 0, "NAME", "of the program, if not pullkey-kubelet" },
+    [ADMIN_MATCH] = { "--match", 0, "PATTERN", "in place of what rules say; may be repeated",
+                      true },
 };
 
 const struct admin_command admin_commands[] = {
@@ -117,6 +129,30 @@ const struct admin_command admin_commands[] = {
             "in CRICTL_AUTH. It is gone when COMMAND ends, whose exit status is passed on.\n",
     },
     {
+        .name = "kubelet check",
+        .arguments = "",
+        .options = COMMON | BIT(ADMIN_CONFIG) | BIT(ADMIN_BIN_DIR) | BIT(ADMIN_KUBELET_VERSION) |
+                   BIT(ADMIN_KUBECONFIG),
+        .run = admin_kubelet_check,
+        .summary = "say what is wrong with the kubelet's providers",
+        .details =
+            "Reads a CredentialProviderConfig as the kubelet does, which ends at any mistake\n"
+            "and says nothing of what is in vain. Without options: that of the kubelet that\n"
+            "runs here, or where it usually is. Exit status 1 if there is an error (it does\n"
+            "not start) or a warning; notes are advice.\n",
+    },
+    {
+        .name = "kubelet config",
+        .arguments = "",
+        .options = COMMON | BIT(ADMIN_KUBELET_VERSION) | BIT(ADMIN_AUDIENCE) |
+                   BIT(ADMIN_CACHE_TYPE) | BIT(ADMIN_NAME) | BIT(ADMIN_MATCH),
+        .run = admin_kubelet_config,
+        .summary = "print a configuration for the kubelet",
+        .details =
+            "Prints a CredentialProviderConfig that a kubelet of the release reads, with the\n"
+            "patterns of the system's rules that name the kubelet.\n",
+    },
+    {
         .name = "version",
         .arguments = "",
         .options = COMMON,
@@ -158,14 +194,14 @@ static void write_overview(struct buffer *text)
               "Stores credentials of container registries, and answers docker, podman, nerdctl\n"
               "and others through docker-credential-pullkey.\n\nCommands:\n");
     for (size_t i = 0; i < admin_command_count; i++)
-        buffer_printf(text, "  %-14s %s\n", admin_commands[i].name, admin_commands[i].summary);
-    buffer_append_text(text, "\nOptions of every command:\n");
-    for (int i = ADMIN_SYSTEM; i <= ADMIN_HELP; i++)
-        buffer_printf(text, "  %-14s %s\n", admin_options[i].name, admin_options[i].help);
-    buffer_printf(text,
-                  "\n\"pullkey help COMMAND\" tells more%s.\n"
-                  "Exit status: 0 fine, 1 failed or a problem found, 2 usage. Manual: pullkey(1).\n",
-                  has_hosts() ? "; for containerd: \"pullkey hosts help\"" : "");
+        buffer_printf(text, "  %-15s %s\n", admin_commands[i].name, admin_commands[i].summary);
+    buffer_append_text(text, "\nOptions of every command: --system (use the system's configuration "
+                             "and stores),\n--json, -h, --help.\n");
+    buffer_printf(
+        text,
+        "\n\"pullkey help COMMAND\" tells more%s.\n"
+        "Exit status: 0 fine, 1 failed or a problem found, 2 usage. Manual: pullkey(1).\n",
+        has_hosts() ? "; for containerd: \"pullkey hosts help\"" : "");
 }
 
 static void write_command(const struct admin_command *command, struct buffer *text)
@@ -186,7 +222,7 @@ static void write_command(const struct admin_command *command, struct buffer *te
             memcpy(letter, (char[]){ '-', option->letter, ',', ' ', '\0' }, 5);
         used = (int)(strlen(option->name) + (option->value ? strlen(option->value) + 1 : 0));
         buffer_printf(text, "  %s%s%s%s%*s%s\n", letter, option->name, option->value ? " " : "",
-                      option->value ? option->value : "", used < 18 ? 18 - used : 1, "",
+                      option->value ? option->value : "", used < 20 ? 20 - used : 1, "",
                       option->help);
     }
 }

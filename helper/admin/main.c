@@ -131,10 +131,11 @@ static int take_option(char **argv, int *at, struct line *line, struct pullkey_e
     } else if (rest[0] != '\0') {
         return admin_usage(error, "%s takes no value", admin_options[option].name);
     }
-    if (option == ADMIN_FOR) {
-        if (line->call.registry_count == ADMIN_REGISTRIES_MAX)
-            return admin_usage(error, "--for is given more than %d times", ADMIN_REGISTRIES_MAX);
-        line->call.registries[line->call.registry_count++] = value;
+    if (admin_options[option].is_list) {
+        if (line->call.item_count == ADMIN_ITEMS_MAX)
+            return admin_usage(error, "%s is given more than %d times", admin_options[option].name,
+                               ADMIN_ITEMS_MAX);
+        line->call.items[line->call.item_count++] = value;
     } else if (line->given & (1u << option)) {
         return admin_usage(error, "%s is given twice", admin_options[option].name);
     }

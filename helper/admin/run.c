@@ -13,7 +13,7 @@
 
 #define HUB "docker.io"
 #define HUB_KEY "https://index.docker.io/v1/" /* as docker has it in its file; others know it */
-#define TARGETS_MAX ADMIN_REGISTRIES_MAX
+#define TARGETS_MAX 16
 #define DOCUMENT_MAX (2 * 1024 * 1024)
 #define FILE_NAME "config.json" /* docker's; REGISTRY_AUTH_FILE can have any name */
 
@@ -126,10 +126,10 @@ static int find_targets(const struct admin_call *call, struct targets *targets,
 {
     int r = 0;
 
-    if (call->registry_count == 0)
+    if (call->item_count == 0)
         return add_images(targets, call->command, error);
-    for (size_t i = 0; i < call->registry_count && r == 0; i++)
-        r = add_named(targets, call->registries[i], error);
+    for (size_t i = 0; i < call->item_count && r == 0; i++)
+        r = add_named(targets, call->items[i], error);
     return r;
 }
 
@@ -157,7 +157,7 @@ static int get_credential(const struct admin_call *call, const struct config *co
     char source[RESOLVE_SOURCE_MAX] = "";
     int r = resolve_get(&resolve, &target->reference, &target->credential, source, error);
 
-    if (r == -PULLKEY_NOT_FOUND && call->registry_count > 0)
+    if (r == -PULLKEY_NOT_FOUND && call->item_count > 0)
         return error_set(error, PULLKEY_NOT_FOUND,
                          "there is no credential for %s: run \"pullkey login %s\", or leave that "
                          "--for out",

@@ -21,7 +21,7 @@ _pullkey() {
         fi
     done
     case $previous in
-    --from | --ca-file | --link | --root | --source | --target)
+    --from | --bin-dir | --ca-file | --config | --kubeconfig | --link | --root | --source | --target)
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
         ;;

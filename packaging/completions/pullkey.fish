@@ -20,4 +20,4 @@ end
 
 complete -c pullkey -n __pullkey_runs -f -a '(__pullkey_complete_command)'
 complete -c pullkey -n 'not __pullkey_runs' -f -a '(__pullkey_complete)'
-complete -c pullkey -n 'contains -- (commandline -opc)[-1] --from --ca-file --link --root --source --target' -F
+complete -c pullkey -n 'contains -- (commandline -opc)[-1] --from --bin-dir --ca-file --config --kubeconfig --link --root --source --target' -F

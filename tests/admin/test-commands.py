@@ -446,7 +446,7 @@ def completion():
         words = [line.split("\t")[0] for line in pullkey(home, "--complete").stdout.splitlines()]
         equal(
             words,
-            ["login", "logout", "list", "config", "store", "run", "version", "help"]
+            ["login", "logout", "list", "config", "store", "run", "kubelet", "version", "help"]
             + ["hosts"] * has_hosts()
             + ["--system", "--json", "--help"],
         )

@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define PULLKEY_ABI_MAJOR 1
-#define PULLKEY_ABI_MINOR 2
+#define PULLKEY_ABI_MINOR 3
 
 /* Limits, in bytes without the terminating NUL. */
 #define PULLKEY_SECRET_MAX 65536
@@ -252,6 +252,10 @@ struct pullkey_backend {
     /* Since minor 2. 0 if what the request's workload claims is true; PULLKEY_DENIED if it is not.
      * NULL: this backend cannot tell. */
     int (*verify)(void *state, const struct pullkey_request *request, struct pullkey_error *error);
+    /* Since minor 3. 0 if the other side lets this identity do that, as RBAC of Kubernetes has it;
+     * PULLKEY_DENIED if it does not. NULL: this backend cannot tell. */
+    int (*review)(void *state, const char *verb, const char *resource, int64_t deadline_ms,
+                  struct pullkey_error *error);
 };
 
 /* A codec turns the bytes of a store into a sealed file and back. The key has
