@@ -53,9 +53,13 @@ static int set_url(const struct api *api, const struct api_object *object, bool 
     int length;
 
     *ret = api->access.url;
-    length = snprintf(ret->target, sizeof(ret->target), "%s/api/v1/namespaces/%s/%s%s%s",
-                      api->access.url.target, object->namespace_name, object->resource,
-                      name ? "/" : "", name ? name : "");
+    if (object->path)
+        length = snprintf(ret->target, sizeof(ret->target), "%s%s", api->access.url.target,
+                          object->path);
+    else
+        length = snprintf(ret->target, sizeof(ret->target), "%s/api/v1/namespaces/%s/%s%s%s",
+                          api->access.url.target, object->namespace_name, object->resource,
+                          name ? "/" : "", name ? name : "");
     if (length < 0 || (size_t)length >= sizeof(ret->target))
         return error_set(error, PULLKEY_INVALID, "%s: the path of its server is too long",
                          api->access.origin);

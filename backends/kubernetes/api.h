@@ -30,6 +30,7 @@ struct api_object {
     const char *namespace_name; /* checked by api_is_name */
     const char *name;           /* NULL: all of them */
     const char *query;          /* made by http_query_add, or NULL */
+    const char *path;           /* of what is in no namespace, whole; the two names are NULL then */
 };
 
 /* `ret` must stay where it is until api_close. */

@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "options.h"
 #include "pod.h"
+#include "review.h"
 #include "search.h"
 #include "secret.h"
 #include "write.h"
@@ -239,6 +240,16 @@ static int kubernetes_list(void *state, int64_t deadline_ms, struct pullkey_list
     return r;
 }
 
+static int kubernetes_review(void *state, const char *verb, const char *resource,
+                             int64_t deadline_ms, struct pullkey_error *error)
+{
+    const struct kubernetes *kubernetes = state;
+    cleanup_api struct api api;
+    int r = api_open(kubernetes->host, &kubernetes->options.access, deadline_ms, &api, error);
+
+    return r < 0 ? r : review_ask(&api, verb, resource, error);
+}
+
 /* What access_open looks at besides the options; kubernetes.inputs is the same text. */
 static const char inputs[] = "env KUBERNETES_SERVICE_HOST\n"
                              "env KUBERNETES_SERVICE_PORT\n"
@@ -274,6 +285,7 @@ const struct pullkey_backend kubernetes_backend = {
     .list = kubernetes_list,
     .verify = kubernetes_verify,
     .writable = kubernetes_writable,
+    .review = kubernetes_review,
     .close = kubernetes_close,
 };
 

@@ -124,6 +124,9 @@ int status_explain(const struct status_parties *parties, long status, const stru
                          "%s answers %ld, and not as an API server would: is it one, its path "
                          "right, and no proxy in between?",
                          parties->server, status);
+    /* It is about no object in a namespace. */
+    if (parties->object->path && status != 401)
+        return explain_other(parties, status, reason, error);
     switch (status) {
     case 401:
         return error_set(error, PULLKEY_DENIED,

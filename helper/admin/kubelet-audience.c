@@ -23,7 +23,8 @@ static int open_module(const struct kubelet_check *check, const struct resolve *
     cleanup_buffer struct buffer options = BUFFER_INIT(2 * FILE_PATH_MAX);
     int r;
 
-    buffer_append_text(&options, "{\"pod_secrets\":true,\"kubeconfig\":");
+    /* Some source must be named; it is not asked. */
+    buffer_append_text(&options, "{\"selector\":\"review\",\"kubeconfig\":");
     json_write_name(&options, check->kubeconfig);
     buffer_append_text(&options, "}");
     r = buffer_check(&options, error);

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pullkey kubelet check`: each trap with its name, level and line."""
 
+import http.server
 import json
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -170,12 +172,85 @@ def cache_type():
         equal(node.found(OURS + TOKENS), [(W, "cache-type-differs", 10)])
 
 
-@case("audiences are not asked about without a kubeconfig, and without tokens")
-def audiences():
+# -- Audiences ------------------------------------------------------------------------------------
+
+PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+MODULE = os.path.exists(os.path.join(os.environ["PULLKEY_MODULES"], "kubernetes.so"))
+KUBECONFIG = """apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+clusters: [{{name: c, cluster: {{server: "{server}"}}}}]
+users: [{{name: u, user: {{token: {token}}}}}]
+"""
+
+
+class Api(http.server.ThreadingHTTPServer):
+    """An API server that knows of reviews only, and lets nobody do anything but what `allowed` has."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.status, self.allowed, self.asked = 201, set(), []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):  # pylint: disable=invalid-name
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        api, what = self.server, body["spec"]["resourceAttributes"]
+        api.asked.append((self.path, self.headers["Authorization"], self.headers["Content-Type"], body["apiVersion"],
+                          body["kind"], what["group"], what["verb"], what["resource"]))
+        answer = {"kind": "Status"} if api.status != 201 else {
+            **body, "status": {"allowed": what["resource"] in api.allowed, "reason": "nobody said so"}}
+        text = json.dumps(answer).encode()
+        self.send_response(api.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+def kubeconfig(node, port):
+    path = node.write("kubeconfig", KUBECONFIG.format(server=f"http://127.0.0.1:{port}", token=MARKER))
+    os.chmod(path, 0o600)
+    return ("--kubeconfig", path)
+
+
+@case("audiences: no kubeconfig, no tokens, no such file, no server")
+def audiences_unknown():
     with Node() as node:
         equal(node.found(WITH_TOKENS), [])
         equal(node.found(PLAIN, "--kubeconfig", "/nowhere"), [])
         equal(node.found(WITH_TOKENS, "--kubeconfig", "/nowhere"), [(W, "audience-not-checked", None)])
+        equal(node.found(WITH_TOKENS, *kubeconfig(node, 1)), [(W, "audience-not-checked", None)])
+
+
+if MODULE:
+
+    @case("audiences: allowed, refused, and questions that are not answered")
+    def audiences():
+        with Node() as node, Api() as api:
+            words = kubeconfig(node, api.server_address[1])
+            report = node.report(WITH_TOKENS, *words)
+            equal([(item["id"], item["line"]) for item in report["findings"]], [("audience-denied", 9)])
+            check("nobody said so" in report["findings"][0]["text"], report["findings"][0]["text"])
+            equal(api.asked, [(PATH, f"Bearer {MARKER}", "application/json", "authorization.k8s.io/v1",
+                               "SelfSubjectAccessReview", "", "request-serviceaccounts-token-audience",
+                               "registry.example.com")])
+            api.allowed.add("registry.example.com")
+            equal(node.found(WITH_TOKENS, *words), [])
+            for api.status in (401, 403, 404, 409, 422):
+                equal(node.found(WITH_TOKENS, *words), [(W, "audience-not-checked", None)], f"{api.status}")
+            api.status = 201
+            two = WITH_TOKENS + PROVIDER.replace("provider", "other", 1) + TOKENS.replace("registry.example.com", "b")
+            equal(node.found(two, *words), [(W, "audience-denied", 17)])
 
 
 sys.exit(run())
