@@ -16,6 +16,14 @@ static bool can_verify(const struct pullkey_backend *backend)
            backend->verify;
 }
 
+bool resolve_is_per_pod(const struct config_rule *rule)
+{
+    for (size_t i = 0; i < rule->chain_count; i++)
+        if (cJSON_IsTrue(json_member(rule->chain[i].options, "pod_secrets")))
+            return true;
+    return false;
+}
+
 int resolve_verify(const struct resolve *resolve, const struct pullkey_request *request,
                    struct pullkey_error *error)
 {

@@ -23,6 +23,10 @@ struct resolve {
 
 #define RESOLVE_SOURCE_MAX 256
 
+/* True if some instance of the rule answers one pod otherwise than another of the same service
+ * account: also its "not found" is that pod's own. */
+bool resolve_is_per_pod(const struct config_rule *rule);
+
 /*
  * Asks in order. -PULLKEY_NOT_FOUND where nobody has one. `ret_source`, if not NULL, names the
  * instance that answered. The scope is PULLKEY_SCOPE_REGISTRY only where the same asker gets the

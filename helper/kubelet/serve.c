@@ -12,14 +12,26 @@
 #include "request.h"
 #include "response.h"
 
-/* How the rule that serves the request answers; the defaults where there is none. */
-static struct config_kubelet_rule find_rule(const struct resolve *resolve,
-                                            const struct request *request)
+/* What decides how a request is answered. */
+struct manner {
+    const struct config_kubelet *kubelet;
+    struct config_kubelet_rule rule; /* the defaults where none serves the request */
+    /* The kubelet's cache knows the service account and not the pod, unless its cacheType is Token:
+     * what is one pod's own, be it that it has none, must not stay in it. */
+    bool is_uncached;
+};
+
+static struct manner find_manner(const struct resolve *resolve, const struct request *request)
 {
     const struct config_rule *rule =
         config_find_rule(resolve->config, &request->reference, &resolve->asker);
+    struct manner manner = { .kubelet = &resolve->config->kubelet };
 
-    return rule ? rule->kubelet : (struct config_kubelet_rule){ 0 };
+    if (rule) {
+        manner.rule = rule->kubelet;
+        manner.is_uncached = resolve_is_per_pod(rule) && !manner.kubelet->token_cache;
+    }
+    return manner;
 }
 
 static bool is_token(const struct pullkey_credential *credential, const char *token)
@@ -28,17 +40,14 @@ static bool is_token(const struct pullkey_credential *credential, const char *to
            memcmp(token, credential->secret.bytes, credential->secret.length) == 0;
 }
 
-/*
- * The kubelet's cache does not know the pod, unless its cacheType is Token: what is good for one
- * pod alone must not stay in it. And what passes the token on is as good as the token.
- */
-static int64_t cache_seconds(const struct config_kubelet *kubelet,
-                             const struct config_kubelet_rule *rule,
+/* What passes the token on is as good as the token, and not kept either. */
+static int64_t cache_seconds(const struct manner *manner,
                              const struct pullkey_credential *credential, const char *token)
 {
-    int64_t seconds = rule->cache_seconds, left;
+    int64_t seconds = manner->rule.cache_seconds, left;
 
-    if (is_token(credential, token) || (credential->per_pod && !kubelet->token_cache))
+    if (manner->is_uncached || is_token(credential, token) ||
+        (credential->per_pod && !manner->kubelet->token_cache))
         return 0;
     if (credential->expiry > 0) {
         left = credential->expiry - clock_wall_seconds() - SERVE_MARGIN_SECONDS;
@@ -48,18 +57,19 @@ static int64_t cache_seconds(const struct config_kubelet *kubelet,
     return seconds;
 }
 
-static int answer(const struct config_kubelet *kubelet, const struct config_kubelet_rule *rule,
-                  const struct request *request, const struct pullkey_credential *credential,
-                  struct buffer *ret, struct pullkey_error *error)
+static int answer(const struct manner *manner, const struct request *request,
+                  const struct pullkey_credential *credential, struct buffer *ret,
+                  struct pullkey_error *error)
 {
     const struct response response = {
         .credential = credential,
-        .is_registry_wide = credential->scope == PULLKEY_SCOPE_REGISTRY && !rule->image_scope,
-        .anonymous_last = rule->anonymous_last,
-        .cache_seconds = cache_seconds(kubelet, rule, credential, request->token),
+        .is_registry_wide =
+            credential->scope == PULLKEY_SCOPE_REGISTRY && !manner->rule.image_scope,
+        .anonymous_last = manner->rule.anonymous_last,
+        .cache_seconds = cache_seconds(manner, credential, request->token),
     };
 
-    if (is_token(credential, request->token) && !kubelet->token_cache)
+    if (is_token(credential, request->token) && !manner->kubelet->token_cache)
         return error_set(error, PULLKEY_INVALID,
                          "the credential is the service account token itself, which the kubelet "
                          "takes from a plugin with cacheType Token only: set it in "
@@ -67,10 +77,12 @@ static int answer(const struct config_kubelet *kubelet, const struct config_kube
     return response_write(request, &response, ret, error);
 }
 
-static int answer_nothing(const struct config_kubelet *kubelet, const struct request *request,
+static int answer_nothing(const struct manner *manner, const struct request *request,
                           struct buffer *ret, struct pullkey_error *error)
 {
-    const struct response response = { .cache_seconds = kubelet->empty_seconds };
+    const struct response response = {
+        .cache_seconds = manner->is_uncached ? 0 : manner->kubelet->empty_seconds,
+    };
 
     return response_write(request, &response, ret, error);
 }
@@ -79,16 +91,15 @@ static int ask(const struct resolve *resolve, const struct request *request, str
                struct pullkey_error *error)
 {
     cleanup_credential struct pullkey_credential credential = { 0 };
-    const struct config_kubelet *kubelet = &resolve->config->kubelet;
-    const struct config_kubelet_rule rule = find_rule(resolve, request);
+    const struct manner manner = find_manner(resolve, request);
     int r = resolve_get(resolve, &request->reference, &credential, NULL, error);
 
     if (r == 0)
-        return answer(kubelet, &rule, request, &credential, ret, error);
-    if (r == -PULLKEY_NOT_FOUND && rule.fail_closed)
+        return answer(&manner, request, &credential, ret, error);
+    if (r == -PULLKEY_NOT_FOUND && manner.rule.fail_closed)
         return error_set(error, PULLKEY_NOT_FOUND,
                          "no credential for %s, and its rule says \"fail_closed\"", request->image);
-    return r == -PULLKEY_NOT_FOUND ? answer_nothing(kubelet, request, ret, error) : r;
+    return r == -PULLKEY_NOT_FOUND ? answer_nothing(&manner, request, ret, error) : r;
 }
 
 static int serve_request(const struct request *request, int64_t deadline_ms, struct buffer *ret,

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A secret of a real Kubernetes becomes a pull: through the kubelet's own code, docker's protocol and
+hosts.toml.
+
+The identity is the node's own kubeconfig throughout, with no right that a node does not have but,
+for the one central secret, "get" by its name.
+"""
+
+import json
+import os
+import sys
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from itertools import count
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "fakes")]
+
+from certs import Authority
+from home import Home
+from hosts import table
+from kubelet import Kubelet, provider_config, token_attributes
+from kubernetes import node_user, shared
+from node import node
+from registry import Registry, wait_for
+from scenario import MARKER, PASSWORD, USER, set_up, succeed
+from service import Gate
+from tap import case, check, equal, run
+
+AUDIENCE = "registry.example"
+HOST = "registry.example"
+PAIR = ("robot", "secret-of-the-robot")
+COALESCED = 5  # seconds
+STARTS = 100
+NUMBERS = count(1)
+LIBEXEC = os.environ["PULLKEY_LIBEXECDIR"]
+PLUGIN = os.path.join(LIBEXEC, "pullkey-kubelet")
+VERSION = "credentialprovider.kubelet.k8s.io/v1"
+
+
+@cache
+def cluster():
+    started = shared()
+    for name in ("one", "two"):
+        started.node(name)
+    rule = {"verbs": ["request-serviceaccounts-token-audience"], "resources": [AUDIENCE]}
+    started.grant(None, "audience", rule)
+    return started
+
+
+def namespace(*accounts):
+    name = f"pull-{next(NUMBERS)}"
+    cluster().add_namespace(name)
+    for account in accounts:
+        cluster().add_service_account(name, account)
+    return name
+
+
+def may_get(place, name):
+    rule = {"verbs": ["get"], "resources": ["secrets"], "resourceNames": [name]}
+    cluster().grant(place, f"get-{name}", rule)
+
+
+def kubectl_secret(place, name, server, pair, *options):
+    user, password = pair
+    cluster().kubectl(
+        *["create", "secret", "docker-registry", name, f"--namespace={place}"],
+        *[f"--docker-server={server}", f"--docker-username={user}"],
+        *[f"--docker-password={password}", *options],
+    )
+
+
+def backend(node_name="one", **options):
+    return {"type": "kubernetes", "kubeconfig": cluster().node_kubeconfig(node_name), **options}
+
+
+def rule(match, use, callers="kubelet", **more):
+    return {"match": match, "use": use, "when": {"caller": callers, **more}}
+
+
+def configure(home, backends, rules, **more):
+    text = json.dumps({"version": 1, "backends": backends, "rules": rules, **more})
+    path = home.write(".config/pullkey/node.json", text)
+    return {"PULLKEY_CONFIG": path, "PULLKEY_CACHE_DIR": home.directory("cache")}
+
+
+@contextmanager
+def kubelet(home, env, *match, tokens=None, node_name="one"):
+    """The kubelet's own code on a node, with our plugin."""
+    provider = {"name": "pullkey-kubelet", "matchImages": list(match) or [HOST]}
+    provider["env"] = [{"name": name, "value": value} for name, value in env.items()]
+    if tokens:
+        provider["tokenAttributes"] = token_attributes(AUDIENCE, tokens)
+    config = provider_config(provider)
+    kubeconfig = cluster().node_kubeconfig(node_name)
+    with Kubelet(home, config, LIBEXEC, kubeconfig) as started:
+        try:
+            yield started
+        except AssertionError as error:
+            error.add_note(started.log())
+            raise
+
+
+def pairs(credentials):
+    return [(entry["username"], entry["password"]) for entry in credentials]
+
+
+def ask(home, env, image=f"{HOST}/team/app", token=None):
+    """The plugin by itself."""
+    request = {"apiVersion": VERSION, "kind": "CredentialProviderRequest", "image": image}
+    if token:
+        request["serviceAccountToken"] = token
+    return home.run([PLUGIN], json.dumps(request), env=env)
+
+
+def answer(result):
+    equal((result.returncode, result.stderr), (0, ""), "the plugin")
+    return json.loads(result.stdout)["auth"]
+
+
+def failure(result):
+    check(result.returncode == 1, f"exit status {result.returncode}")
+    equal(result.stdout, "", "stdout")
+    check(result.stderr.startswith("pullkey-kubelet: "), result.stderr)
+    equal(result.stderr.count("\n"), 1, "lines")
+    check(PAIR[1] not in result.stderr, "the secret is in the error")
+    return result.stderr
+
+
+@case("a secret that kubectl makes is pulled with by all three")
+def golden():
+    place = namespace()
+    with Registry({USER: PASSWORD}) as registry, node("2.3", registry) as it:
+        kubectl_secret(place, "robot", it.address, (USER, PASSWORD))
+        may_get(place, "robot")
+        robot = backend(secret=f"{place}/robot", coalesce=0)
+        everybody = ["docker", "hosts", "kubelet"]
+        rules = [rule(it.address, ["robot"], everybody)]
+        env = configure(it.home, {"robot": robot}, rules)
+        it.expect_refused()
+
+        with kubelet(it.home, env, it.address) as started:
+            found = started.look_up(it.reference())
+        equal(pairs(found), [(USER, PASSWORD)])
+        it.containerd.forget()
+        succeed(it.containerd.crictl_pull(it.reference(), ":".join(pairs(found)[0])), "crictl")
+
+        set_up(it.home, "skopeo")
+        skopeo = ["skopeo", "--insecure-policy", "copy", f"docker://{it.reference()}"]
+        copied = it.home.run([*skopeo, f"dir:{it.home.path}/copied"], env=env)
+        succeed(copied, "skopeo with docker-credential-pullkey")
+        check(it.home.run([*skopeo, f"dir:{it.home.path}/more"]).returncode != 0, "without")
+        got = it.home.run([it.home.helper, "get"], it.address, env=env)
+        equal(json.loads(got.stdout)["Secret"], PASSWORD)
+
+        it.write(it.address, table(it.url, helper="pullkey"), server=it.url)
+        it.wait_no_header()
+        it.expect_refused()
+        it.hosts.configure({}, backends={"robot": robot}, rules=rules)
+        it.hosts.reload()
+        it.wait_header()
+        for client in ("crictl", "ctr", "nerdctl"):
+            it.expect_pulled(client=client)
+        it.expect_no_secret(MARKER)
+
+
+@case("a rotated secret is served by a start that comes a few seconds later, and pulled with")
+def rotated():
+    place = namespace()
+    with Registry({USER: PASSWORD}) as registry, Gate(registry, (USER, "first")) as gate:
+        with node("2.3", registry) as it:
+            kubectl_secret(place, "robot", gate.address, (USER, "first"))
+            may_get(place, "robot")
+            robot = backend(secret=f"{place}/robot")
+            env = configure(it.home, {"robot": robot}, [rule(gate.address, ["robot"])])
+            image = it.reference(gate.address)
+            key = image.rpartition(":")[0]
+            expected = {gate.address: {"username": USER, "password": "first"}}
+            equal(answer(ask(it.home, env, key)), expected)
+            gate.accepted = [(USER, "second")]
+            cluster().kubectl("delete", "secret", "robot", f"--namespace={place}")
+            kubectl_secret(place, "robot", gate.address, (USER, "second"))
+            began = time.monotonic()
+            expected[gate.address]["password"] = "second"
+            wait_for(lambda: answer(ask(it.home, env, key)) == expected, "the new password")
+            took = time.monotonic() - began
+            check(took < COALESCED + 2, f"it took {took:.1f} s")
+            it.containerd.forget()
+            succeed(it.containerd.crictl_pull(image, f"{USER}:second"), "crictl")
+
+
+@case("two pods of one service account, one without the secret; two namespaces; another node")
+def own_secrets():
+    mine, other = namespace("builder"), namespace("builder")
+    for place in (mine, other):
+        cluster().add_pull_secret(place, "pull", {HOST: (place, f"secret-of-{place}")})
+    having = cluster().add_pod(mine, "having", "one", "builder", ["pull"])
+    lacking = cluster().add_pod(mine, "lacking", "one", "builder")
+    foreign = cluster().add_pod(other, "having", "one", "builder", ["pull"])
+    away = cluster().add_pod(mine, "away", "two", "builder", ["pull"])
+    with Home() as home:
+        env = configure(home, {"pod": backend(pod_secrets=True)}, [rule("**", ["pod"])])
+        with kubelet(home, env, tokens="ServiceAccount") as started:
+            image = f"{HOST}/team/app:1"
+            for _ in range(2):
+                equal(pairs(started.look_up(image, having)), [(mine, f"secret-of-{mine}")])
+                equal(pairs(started.look_up(image, lacking)), [])
+                equal(pairs(started.look_up(image, foreign)), [(other, f"secret-of-{other}")])
+        token = cluster().token(away, AUDIENCE, user=cluster().node("two"))
+        text = failure(ask(home, env, token=token))
+        check("away" in text and "one" in text, text)
+        answered = answer(ask(home, env, token=cluster().token(having, AUDIENCE)))
+        equal(answered[HOST]["username"], mine)
+
+
+@case("a central secret is served to the namespaces of its rule, and nothing is copied")
+def central():
+    place, served, not_served = namespace(), namespace("builder"), namespace("builder")
+    kubectl_secret(place, "robot", HOST, PAIR)
+    may_get(place, "robot")
+    inside = cluster().add_pod(served, "app", "one", "builder")
+    outside = cluster().add_pod(not_served, "app", "one", "builder")
+    with Home() as home:
+        backends = {"robot": backend(secret=f"{place}/robot"), "node": backend(pod_secrets=True)}
+        rules = [rule(HOST, ["robot"], namespace=served)]
+        env = configure(home, backends, rules, kubelet={"verify": "node"})
+        with kubelet(home, env, tokens="ServiceAccount") as started:
+            equal(pairs(started.look_up(f"{HOST}/app", inside)), [PAIR])
+            equal(pairs(started.look_up(f"{HOST}/app", outside)), [])
+        # Claims that were changed are those of no pod.
+        token = cluster().token(outside, AUDIENCE)
+        text = failure(ask(home, env, token=forged(token, not_served, served)))
+        check("not verified" in text, text)
+
+
+def forged(token, old, new):
+    """The same with another namespace in its claims."""
+    head, payload, signature = token.split(".")
+    text = urlsafe_b64decode(payload + "==").decode()
+    check(old in text, "the claims have the namespace")
+    coded = urlsafe_b64encode(text.replace(old, new).encode()).decode().rstrip("=")
+    return ".".join([head, coded, signature])
+
+
+@case("a credential for hosts.toml alone never leaves through the plugin")
+def hosts_only():
+    place = namespace()
+    kubectl_secret(place, "robot", HOST, PAIR)
+    may_get(place, "robot")
+    with Home() as home:
+        robot = {"robot": backend(secret=f"{place}/robot")}
+        for callers in (["hosts"], ["docker"], ["docker", "hosts"]):
+            env = configure(home, robot, [rule(HOST, ["robot"], callers)], default=["robot"])
+            equal(answer(ask(home, env)), {})
+        env = configure(home, robot, [rule(HOST, ["robot"], "kubelet")], default=["robot"])
+        equal(list(answer(ask(home, env))), [HOST])
+
+
+@case(f"{STARTS} starts for one image and token make one call")
+def starts():
+    place = namespace("builder")
+    cluster().add_pull_secret(place, "pull", {HOST: PAIR})
+    pod = cluster().add_pod(place, "app", "one", "builder", ["pull"])
+    with Home() as home:
+        options = {"pod_secrets": True, "coalesce": 60}
+        env = configure(home, {"pod": backend(**options)}, [rule(HOST, ["pod"])])
+        token = cluster().token(pod, AUDIENCE)
+        cluster().clear()
+        with ThreadPoolExecutor(STARTS) as pool:
+            found = list(pool.map(lambda _: answer(ask(home, env, token=token)), range(STARTS)))
+        expected = {HOST: {"username": PAIR[0], "password": PAIR[1]}}
+        equal(found, [expected] * STARTS)
+        user = node_user("one")
+        equal(len(cluster().calls(user=user, resource="secrets")), 1, "calls for the secret")
+        equal(len(cluster().calls(user=user, resource="pods")), 1, "calls for the pod")
+
+
+@case("what is refused says which right is missing")
+def forbidden():
+    place = namespace()
+    kubectl_secret(place, "robot", HOST, PAIR)
+    with Home() as home:
+        env = configure(home, {"robot": backend(secret=f"{place}/robot")}, [rule(HOST, ["robot"])])
+        text = failure(ask(home, env))
+        for part in (f"in the namespace {place}", 'verbs ["get"]', "system:nodes", '["robot"]'):
+            check(part in text, f"no {part!r} in {text!r}")
+        may_get(place, "robot")
+        equal(list(answer(ask(home, env))), [HOST])
+
+
+@case("an API server that is away, slow, back again, and with another certificate")
+def server_trouble():
+    place = namespace()
+    kubectl_secret(place, "robot", HOST, PAIR)
+    may_get(place, "robot")
+    server = cluster().server
+    with Home() as home:
+        robot = backend(secret=f"{place}/robot", coalesce=0)
+        env = configure(home, {"robot": robot}, [rule(HOST, ["robot"])])
+        equal(list(answer(ask(home, env))), [HOST])
+        server.stop()
+        try:
+            text = failure(ask(home, env))
+        finally:
+            server.start()
+        check("connect" in text.lower() or "refused" in text.lower(), text)
+        equal(list(answer(ask(home, env))), [HOST])
+        with server.paused():
+            began = time.monotonic()
+            text = failure(ask(home, env))
+            took = time.monotonic() - began
+        check(took < 50, f"{took:.0f} s")
+        check("time" in text or "answer" in text, text)
+        equal(list(answer(ask(home, env))), [HOST])
+        server.rotate()
+        equal(list(answer(ask(home, env))), [HOST])
+        server.rotate(Authority(server.directory, "another"))
+        text = failure(ask(home, env))
+        check("certificate" in text, text)
+        robot["kubeconfig"] = cluster().node_kubeconfig("one")
+        env = configure(home, {"robot": robot}, [rule(HOST, ["robot"])])
+        equal(list(answer(ask(home, env))), [HOST])
+
+
+sys.exit(run())
