@@ -34,21 +34,6 @@ static void split_host(const char *text, size_t length, struct kubelet_pattern *
     copy(ret->port, colon ? colon + 1 : "", colon ? length - host - 1 : 0);
 }
 
-/* Path.Match: a class has an end, and a backslash something behind it. */
-static bool is_glob_complete(const char *host)
-{
-    for (; *host != '\0' && *host != '.'; host++) {
-        if (*host == '\\' && *++host == '\0')
-            return false;
-        if (*host == '[') {
-            host += strcspn(host, "].");
-            if (*host != ']')
-                return false;
-        }
-    }
-    return *host == '\0' || is_glob_complete(host + 1);
-}
-
 static bool is_hub_name(const char *host)
 {
     static const char *const names[] = { "index.docker.io",         "registry-1.docker.io",
@@ -69,7 +54,7 @@ static enum kubelet_flaw judge_host(const struct kubelet_pattern *pattern)
         return KUBELET_NO_HOST;
     if (pattern->host[0] == '[' && strchr(pattern->host, ':'))
         return KUBELET_ADDRESS;
-    return is_glob_complete(pattern->host) ? KUBELET_FINE : KUBELET_CLASS;
+    return KUBELET_FINE;
 }
 
 static enum kubelet_flaw judge_path(const char *path)
@@ -135,23 +120,6 @@ enum kubelet_flaw kubelet_pattern_read(const char *text, struct kubelet_pattern 
 
 /* -- Globs ------------------------------------------------------------------------------------ */
 
-/* The length of what stands for one character or more: a class counts as any character. */
-static size_t element(const char *text, size_t length, char *ret)
-{
-    const char *end = text[0] == '[' ? memchr(text, ']', length) : NULL;
-
-    if (end) {
-        *ret = '\0';
-        return (size_t)(end - text) + 1;
-    }
-    if (text[0] == '\\' && length > 1) {
-        *ret = text[1];
-        return 2;
-    }
-    *ret = text[0];
-    return 1;
-}
-
 /* Column by column: which beginnings of `b` can meet what was read of `a`. */
 bool kubelet_globs_meet(const char *a, size_t a_length, const char *b, size_t b_length)
 {
@@ -161,19 +129,17 @@ bool kubelet_globs_meet(const char *a, size_t a_length, const char *b, size_t b_
         return false;
     for (size_t j = 0; j < b_length && b[j] == '*'; j++)
         meets[j + 1] = true;
-    for (size_t i = 0; i < a_length;) {
-        bool is_star = a[i] == '*', before = meets[0];
-        char wanted;
+    for (size_t i = 0; i < a_length; i++) {
+        bool before = meets[0];
 
-        i += element(a + i, a_length - i, &wanted);
-        meets[0] = before && is_star;
+        meets[0] = before && a[i] == '*';
         for (size_t j = 0; j < b_length; j++) {
-            bool same = wanted == '\0' || wanted == b[j], above = meets[j + 1];
+            bool above = meets[j + 1];
 
-            if (is_star || b[j] == '*')
+            if (a[i] == '*' || b[j] == '*')
                 meets[j + 1] = above || meets[j];
             else
-                meets[j + 1] = before && same;
+                meets[j + 1] = before && a[i] == b[j];
             before = above;
         }
     }

@@ -26,7 +26,7 @@ bool kubelet_is_annotation(const char *text);
 
 /* A pattern of images, taken apart. */
 struct kubelet_pattern {
-    char host[KUBELET_PATTERN_SIZE]; /* with '*' and classes; labels between dots */
+    char host[KUBELET_PATTERN_SIZE]; /* with '*'; labels between dots */
     char port[KUBELET_PATTERN_SIZE]; /* "" for none */
     char path[KUBELET_PATTERN_SIZE]; /* from the slash on, "" for none */
 };
@@ -39,7 +39,6 @@ enum kubelet_flaw {
     KUBELET_SCHEME,    /* "https://": matches nothing */
     KUBELET_NO_HOST,   /* matches nothing */
     KUBELET_ADDRESS,   /* IPv6 without a port: matches nothing */
-    KUBELET_CLASS,     /* a '[' or '\' that is not ended: matches nothing */
     KUBELET_QUERY,     /* what follows '?' or '#' is not seen */
     KUBELET_USER,      /* what stands before '@' is not seen */
     KUBELET_PATH_GLOB, /* '*' in a path: matches nothing */
@@ -56,7 +55,8 @@ enum kubelet_flaw {
 /* *ret is filled as far as the kubelet sees it, except where it is refused. */
 enum kubelet_flaw kubelet_pattern_read(const char *text, struct kubelet_pattern *ret);
 
-/* Is there a text that both match? '*' stands for any text; in `b` that is all there is. */
+/* Is there a text that both match? '*' stands for any text. Go reads no class in the host of a URL.
+ */
 bool kubelet_globs_meet(const char *a, size_t a_length, const char *b, size_t b_length);
 
 #endif

@@ -96,13 +96,12 @@ static bool meet(const char *a, const char *b)
 static void globs(void **state)
 {
     static const char *const together[][2] = {
-        { "", "" },       { "a", "a" },      { "*", "" },       { "*", "abc" },   { "a*", "*b" },
-        { "a*c", "abc" }, { "*b*", "a*" },   { "[xy]a", "za" }, { "[xy]", "*" },  { "\\*", "*" },
-        { "a*a", "*" },   { "a*b", "a*cb" }, { "*", "**" },     { "ab*", "a*c" },
+        { "", "" },        { "a", "a" },     { "*", "" },      { "*", "abc" },
+        { "a*", "*b" },    { "a*c", "abc" }, { "*b*", "a*" },  { "a*a", "*" },
+        { "a*b", "a*cb" }, { "*", "**" },    { "ab*", "a*c" },
     };
     static const char *const apart[][2] = {
-        { "", "a" },    { "a", "" },   { "a", "b" },   { "a*", "b*" },
-        { "*a", "*b" }, { "ab", "a" }, { "[xy]", "" },
+        { "", "a" }, { "a", "" }, { "a", "b" }, { "a*", "b*" }, { "*a", "*b" }, { "ab", "a" },
     };
 
     (void)state;
