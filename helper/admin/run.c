@@ -128,6 +128,8 @@ static int find_targets(const struct admin_call *call, struct targets *targets,
 
     if (call->item_count == 0)
         return add_images(targets, call->command, error);
+    if (call->item_count > TARGETS_MAX)
+        return admin_usage(error, "--for is given more than %d times", TARGETS_MAX);
     for (size_t i = 0; i < call->item_count && r == 0; i++)
         r = add_named(targets, call->items[i], error);
     return r;
