@@ -61,7 +61,7 @@ def _():
         # Go, whose configuration it is, asks one that is given for the loopback too.
         send(f"https://localhost:{server.port}/", [other], proxy=given).fine()
         equal((len(proxy.asked), len(other.asked)), (1, 2))
-        ask(server, proxy="", environment=through).failed("unreachable", "there is no host api.test")
+        ask(server, proxy="", environment=through).failed("unreachable", "no host api.test")
         equal(len(proxy.asked), 1)
 
 
@@ -85,7 +85,8 @@ def _():
                 **options,
             ).failed("unreachable", "there is no host")
             for host in ("[fe80::1]", "[::ffff:169.254.169.254]"):
-                send(f"https://{host}:{server.port}/", deadline=500, **options).failed("unreachable")
+                there = f"https://{host}:{server.port}/"
+                send(there, deadline=500, **options).failed("unreachable")
         untouched(proxy)
 
 
@@ -94,7 +95,9 @@ def _():
     with serve(None) as server, HttpProxy(server.port) as proxy, SocksProxy(server.port) as socks:
         for url in (f"http://127.0.0.1:{proxy.port}", f"socks5://127.0.0.1:{socks.port}"):
             send(
-                f"http://localhost:{server.port}/", request={**BEARER, "allow_http": True}, proxy=url
+                f"http://localhost:{server.port}/",
+                request={**BEARER, "allow_http": True},
+                proxy=url,
             ).failed("denied", "plain http through a proxy")
         send(
             f"http://localhost:{server.port}/",
@@ -122,9 +125,8 @@ def _():
                     "unreachable", "wants a user name and password"
                 )
             with SocksProxy(server.port, pair=PAIR) as proxy:
-                ask(server, servers=[proxy], proxy=f"socks5://{login}127.0.0.1:{proxy.port}").failed(
-                    "unreachable", "proxy"
-                )
+                url = f"socks5://{login}127.0.0.1:{proxy.port}"
+                ask(server, servers=[proxy], proxy=url).failed("unreachable", "proxy")
         for code in range(1, 9):
             with SocksProxy(server.port, refuses=code) as proxy:
                 ask(server, servers=[proxy], proxy=f"socks5://127.0.0.1:{proxy.port}").failed(
@@ -175,7 +177,9 @@ def _():
         ):
             with HttpProxy(server.port, certificate=certificate, pair=PAIR) as proxy:
                 url = f"https://{LOGIN}@localhost:{proxy.port}"
-                ask(server, servers=[proxy], proxy=url).failed("invalid", "certificate of the proxy")
+                ask(server, servers=[proxy], proxy=url).failed(
+                    "invalid", "certificate of the proxy"
+                )
                 # Who does not look at the server's certificate has not said so of the proxy's.
                 ask(server, proxy=url, insecure=True, ca_data=read(AUTHORITY.file)).failed(
                     "invalid", "certificate of the proxy"
@@ -231,7 +235,8 @@ def _():
             b"HTTP/1.1 200 OK\r\nX: " + b"y" * 3000000,
             b"HTTP/1.1 200 OK\r\n" + b"X: MARKER\r\n" * 100000 + b"\r\n",
             b"HTTP/1.1 200 OK\r\n\r\nMARKER",
-            b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:1/MARKER\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:1/MARKER\r\n"
+            b"Content-Length: 0\r\n\r\n",
         ):
             with broken(answer) as listener:
                 result = ask(server, proxy=f"http://127.0.0.1:{listener.getsockname()[1]}")

@@ -181,8 +181,9 @@ def _():
 @case("what cannot be a header is refused before a connection")
 def _():
     with in_turn(Reply(200)) as server:
-        for token in ("MARKER\r\nX: y", "MARKER\n", "MARKER x", "MARKER\t", "MARKER\x7f", "MARKERé"):
-            send(url(server), request={**BEARER, "secret": token}).failed("invalid", "no token may")
+        for end in ("\r\nX: y", "\n", " x", "\t", "\x7f", "é"):
+            bad = {**BEARER, "secret": "MARKER" + end}
+            send(url(server), request=bad).failed("invalid", "no token may")
         send(url(server), request={**BASIC, "username": "a:b"}).failed("invalid", "a colon")
         untouched(server)
         # In base64 everything is fine.
@@ -190,7 +191,7 @@ def _():
         send(url(server), [server], odd).fine()
 
 
-@case("a header with a NUL or CR inside is passed over, and a reply of bytes that are none is refused")
+@case("a header with a NUL or CR inside is passed over, and what is no HTTP is refused")
 def _():
     raw = b"HTTP/1.1 503 No\r\nRetry-After: 0\rX: 1\r\nContent-Length: 0\r\n\r\n"
     with in_turn(Reply(raw=raw)) as server:
@@ -206,7 +207,8 @@ def _():
     ):
         with in_turn(Reply(raw=raw)) as server:
             result = send(url(server), [server], PUT, deadline=3000)
-            check(result.answer.get("error") in ("invalid", "unreachable"), f"{raw}: {result.answer}")
+            kind = result.answer.get("error")
+            check(kind in ("invalid", "unreachable"), f"{raw}: {result.answer}")
 
 
 @case("no compression is asked for, and none undone")

@@ -76,8 +76,10 @@ def _():
 @case("a name for TLS that is none is refused before anything is sent")
 def _():
     with serve() as server:
-        for name in ("localhost:443", "localhost/", "a b", "user@localhost", "", "a..b", "localhost.",
-                     "localhost:1:127.0.0.1", "x\r\nY: z", "*.localhost", "%6c", "[::1"):
+        for name in (
+            "localhost:443", "localhost/", "a b", "user@localhost", "", "a..b", "localhost.",
+            "localhost:1:127.0.0.1", "x\r\nY: z", "*.localhost", "%6c", "[::1",
+        ):
             send(f"https://localhost:{server.port}/", server_name=name).failed(
                 "invalid", "no name of a host"
             )

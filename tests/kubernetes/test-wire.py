@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docker-credential-pullkey against an API server on the wire: what arrives there from a kubeconfig,
-and what is made of each answer. A failure is never taken for a secret that is not there.
+"""docker-credential-pullkey against an API server on the wire: what arrives there from a
+kubeconfig, and what is made of each answer. A failure is never taken for a secret that is not there.
 """
 
 import base64
@@ -85,7 +85,7 @@ class Machine(Home):
         self.env["PULLKEY_LOG"] = os.path.join(self.path, "log")
 
     def ask(self, registry=REGISTRY):
-        """(credential, None), or (None, what is said instead). Secrets are in neither log nor error."""
+        """(credential, None), or (None, what is said instead). No secret is in log or error."""
         done = self.run([self.helper, "get"], registry)
         said = self.read("log") + done.stderr + (done.stdout if done.returncode != 0 else "")
         check("MARKER" not in said and coded(f"robot:{PASSWORD}") not in said, said)
@@ -200,7 +200,10 @@ def _():
     cannot = 'secrets "pull" is forbidden: User "alice" cannot get resource "secrets"'
     for reply, words in (
         (status(401, "Unauthorized"), ["does not know who asks"]),
-        (status(403, "Forbidden", cannot), ['"alice" may not get secrets pull', 'resourceNames ["pull"]']),
+        (
+            status(403, "Forbidden", cannot),
+            ['"alice" may not get secrets pull', 'resourceNames ["pull"]'],
+        ),
         (status(403, "Forbidden", "MARKER quota"), ["not for a missing right"]),
         (status(410, "Expired"), ["410 (Expired)"]),
     ):
