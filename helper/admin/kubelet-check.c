@@ -43,11 +43,13 @@ static int load_config(struct kubelet_check *check, struct config *config,
     return 0;
 }
 
-/* One flag is of no use without the other. */
+/* One flag is of no use without the other. Whoever names a file asks about that. */
 static void check_flags(struct kubelet_check *check)
 {
     const struct kubelet_node *node = &check->node;
 
+    if (check->is_given)
+        return;
     if (node->pid != 0 && node->has_config != node->has_bin_dir)
         findings_add(&check->findings, OUTPUT_ERROR, "kubelet-flags", NULL, 0,
                      "give it both --image-credential-provider-config and "
@@ -134,7 +136,10 @@ static int report_text(const struct kubelet_check *check, bool is_fine, struct p
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
-    cleanup_check struct kubelet_check check = { .kubeconfig = call->values[ADMIN_KUBECONFIG] };
+    cleanup_check struct kubelet_check check = {
+        .is_given = call->values[ADMIN_CONFIG] != NULL,
+        .kubeconfig = call->values[ADMIN_KUBECONFIG],
+    };
     bool is_fine;
     int r;
 

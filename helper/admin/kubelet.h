@@ -114,6 +114,7 @@ struct kubelet_check {
     size_t provider_count;
     const struct config *config; /* of pullkey, or NULL where it cannot be read */
     const char *kubeconfig;      /* or NULL */
+    bool is_given;               /* the file was named by whoever asks */
 };
 
 /* A finding at an item of a file, or about the whole file where that is NULL. */

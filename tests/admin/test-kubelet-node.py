@@ -82,6 +82,8 @@ def flags():
         equal(found, [("error", "kubelet-flags"), ("note", "bin-dir-unknown")])
         _, found = machine.report("kubelet")
         equal(found, [("warning", "kubelet-flags"), ("warning", "no-config")])
+        _, found = machine.report("kubelet", machine.flags[0], options=f"--config {machine.config} --bin-dir {machine.bin}")
+        equal(found, [], "a file that is named")
         options = f"--config {machine.write('other.yaml', PLAIN)} --kubelet-version 1.30 --bin-dir {machine.directory('none')}"
         report, found = machine.report("kubelet", *machine.flags, options=options)
         equal(places(report), (machine.path + "/other.yaml", machine.path + "/none", "1.30"))
