@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kubelet's plugin and the secrets of a pod: what the token claims is compared with the pod."""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+
+from scene import MARKER, scene, token
+from tap import case, check, equal, run
+
+IMAGE = "a.example.com/team/app"
+KUBELET = {"caller": "kubelet"}
+
+
+def add_pod(api, name, uid, *secrets, account="web", node="node-a"):
+    spec = {"serviceAccountName": account, "nodeName": node}
+    spec["imagePullSecrets"] = [{"name": secret} for secret in secrets]
+    api.put("pods", "team", name, metadata={"uid": uid}, spec=spec)
+
+
+def prepare(it, **options):
+    it.api.put("serviceaccounts", "team", "web", metadata={"uid": "s-1"})
+    it.api.put_config("team", "pull", **{"a.example.com": "alice:one"})
+    add_pod(it.api, "web-1", "p-1", "pull")
+    it.configure(it.instance(pod_secrets=True, **options), when=KUBELET)
+
+
+def answer(it, claims, image=IMAGE):
+    """(USER:PASSWORD or None, cacheDuration) of an answer."""
+    status, said = it.kubelet(image, claims)
+    equal(status, 0, said)
+    pairs = [f"{auth['username']}:{auth['password']}" for auth in said["auth"].values()]
+    return (pairs[0] if pairs else None), said["cacheDuration"]
+
+
+@case("the pod's secrets, which the kubelet does not keep; no request but for the pod, its account and its secrets")
+def pod_secrets():
+    with scene() as it:
+        prepare(it)
+        equal(answer(it, token()), ("alice:one", "0s"))
+        names = ["pods/web-1", "serviceaccounts/web", "secrets/pull"]
+        equal(it.asked(), [f"GET team/{name}" for name in names])
+        # Again with the same token, from what was read a moment ago, and still not to be kept.
+        equal((answer(it, token()), it.asked()), (("alice:one", "0s"), []))
+        equal(answer(it, token(), "b.example.com/app")[0], None)
+
+
+@case("two pods of one service account, one without the secret: each has its own")
+def two_pods():
+    with scene() as it:
+        prepare(it)
+        add_pod(it.api, "web-2", "p-2")
+        for _ in range(2):
+            equal(answer(it, token())[0], "alice:one")
+            equal(answer(it, token(pod="web-2", uid="p-2"))[0], None)
+
+
+@case("claims that are not the pod's get nothing, and no secret is read")
+def false_claims():
+    with scene() as it:
+        prepare(it, coalesce=0)
+        add_pod(it.api, "web-9", "p-9", "pull", account="other", node="node-b")
+        for claims in (
+            {"pod": "web-3"},
+            {"uid": "p-2"},
+            {"namespace": "other"},
+            {"account": "admin"},
+            {"account_uid": "s-2"},
+            {"node": "node-b"},
+            {"pod": "web-9", "uid": "p-9"},
+            {"life": -100},
+        ):
+            status, said = it.kubelet(IMAGE, token(**claims))
+            check(status == 1 and "token" in said and "alice" not in said, f"{claims}: {status} {said}")
+        equal([line for line in it.asked() if "/secrets/" in line], [])
+        status, said = it.kubelet(IMAGE, None)
+        check(status == 1 and "tokenAttributes" in said, said)
+
+
+@case("a rule for a namespace reads the pod before a central secret is served")
+def central():
+    with scene() as it:
+        prepare(it)
+        it.api.put_config("registry", "robot", **{"a.example.com": "robot:central"})
+        node = it.instance(pod_secrets=True)
+        robot = it.instance(secret="registry/robot")
+        when = {"caller": "kubelet", "namespace": "team"}
+        it.configure(robot, when=when, backends={"node": node}, kubelet={"verify": "node"})
+        equal(answer(it, token()), ("robot:central", "300s"))
+        names = ["team/pods/web-1", "team/serviceaccounts/web", "registry/secrets/robot"]
+        equal(it.asked(), [f"GET {name}" for name in names])
+        for claims in ({"uid": "p-2"}, {"account_uid": "s-2"}):
+            status, said = it.kubelet(IMAGE, token(**claims))
+            check(status == 1 and "not verified" in said, said)
+        equal([line for line in it.asked() if "registry/" in line], [])
+        # Another namespace has another rule, or none.
+        it.api.put("pods", "other", "web-1", metadata={"uid": "p-1"}, spec={})
+        equal(answer(it, token(namespace="other"))[0], None)
+
+
+@case("the workload's own token asks the API server")
+def workload():
+    with scene() as it:
+        prepare(it)
+        instance = it.instance(secret="team/pull", identity="workload")
+        del instance["token_file"]
+        it.configure(instance, when=KUBELET)
+        it.api.token = token()
+        equal(answer(it, it.api.token)[0], "alice:one")
+        status, said = it.kubelet(IMAGE, token(pod="web-2"))
+        check(status == 1 and "does not know who asks" in said, said)
+
+
+@case("a secret that the node may not read is asked for again, then explained")
+def forbidden():
+    with scene() as it:
+        prepare(it, coalesce=0)
+        it.api.denied.add(("get", "secrets", "pull"))
+        status, said = it.kubelet(IMAGE, token())
+        check(status == 1 and "may not get secrets pull" in said, said)
+        check(it.asked().count("GET team/secrets/pull") > 2, "it is asked again")
+        it.api.denied = {("get", "serviceaccounts", "web")}
+        equal(answer(it, token())[0], "alice:one")
+
+
+@case("no word of a secret or a token, whatever goes wrong")
+def marker():
+    with scene() as it:
+        prepare(it, coalesce=0)
+        claims = token(uid="p-2")
+        it.api.put_config("team", "pull", **{"a.example.com": "alice:" + MARKER})
+        for said in (it.kubelet(IMAGE, claims)[1], it.kubelet(IMAGE, token(account_uid="x"))[1]):
+            check(MARKER not in said and claims not in said, said)
+        equal(answer(it, token())[0], "alice:" + MARKER)
+        check(it.home.read("log") and not it.home.find_text(claims.rsplit(".", 1)[1]), "the log")
+
+
+if __name__ == "__main__":
+    sys.exit(run())
