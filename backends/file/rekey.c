@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 #include "base/secret.h"
-#include "key.h"
+#include "key/key.h"
 
 /* The stores that exist, each once, and locked. */
 struct run {

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "key.h"
+#include "key/key.h"
 
 #define SOURCE "file"
 #define OTHERS_MAY_READ (S_IRGRP | S_IROTH)

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "keep.h"
 #include "status.h"
 
 bool api_is_name(const char *text)
@@ -66,8 +67,8 @@ static int set_url(const struct api *api, const struct api_object *object, bool 
     return 0;
 }
 
-int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
-             struct json *ret, struct pullkey_error *error)
+static int call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
+                struct json *ret, struct pullkey_error *error)
 {
     cleanup_response struct http_response response = { 0 };
     bool is_new = strcmp(object->verb, "create") == 0;
@@ -104,4 +105,27 @@ int api_call(struct api *api, const struct api_object *object, const struct pull
     r = json_parse(ret, object->resource, response.body.data ? response.body.data : "",
                    response.body.length, JSON_LARGE, error);
     return r < 0 ? error_wrap(error, "the answer of the API server %s", server) : 0;
+}
+
+int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
+             struct json *ret, struct pullkey_error *error)
+{
+    char server[URL_AUTHORITY_SIZE + URL_TARGET_MAX + 8], authority[URL_AUTHORITY_SIZE];
+    struct pullkey_error ignored;
+    int r = call(api, object, body, ret, error);
+
+    if (!api->keep || body || !object->name)
+        return r;
+    url_authority(&api->access.url, authority);
+    (void)snprintf(server, sizeof(server), "%s://%s%s", api->access.url.https ? "https" : "http",
+                   authority, api->access.url.target);
+    if (r == 0)
+        keep_save(api->keep, server, object, ret);
+    else if (r == -(int)PULLKEY_NOT_FOUND)
+        keep_drop(api->keep, server, object);
+    else if (r == -(int)PULLKEY_UNREACHABLE) {
+        api->host->log(API_SOURCE, "%s", error->message);
+        r = keep_load(api->keep, server, object, ret, &ignored) == 0 ? 0 : r;
+    }
+    return r;
 }

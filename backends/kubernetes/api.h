@@ -13,6 +13,8 @@
                           */
 #define API_NAME_MAX 253 /* RFC 1123 subdomain, as most names are */
 
+struct keep;
+
 #define API_SOURCE "kubernetes" /* begins the log lines */
 
 struct api {
@@ -20,7 +22,8 @@ struct api {
     struct access access;
     struct http_options options;
     struct http *http;
-    long status; /* of the last answer, 0 if there was none */
+    long status;             /* of the last answer, 0 if there was none */
+    const struct keep *keep; /* for what is read; NULL: nothing is kept */
 };
 
 /* What a request is about: for the path, and for the sentence that says which right is missing. */
@@ -43,6 +46,7 @@ bool api_is_name(const char *text);
 /*
  * GET, or PUT or POST with a body of JSON. 0 with the object for 200 and 201.
  * -PULLKEY_NOT_FOUND for 404; -PULLKEY_DENIED for 401 and 403, with what to do;
+ * What is kept of a named object (keep.h) stands in where the server cannot be reached.
  * API_CONFLICT for 409 to a body: somebody else was faster. The rest as http_send has it.
  */
 #define API_CONFLICT 1

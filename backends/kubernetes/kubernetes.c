@@ -118,11 +118,18 @@ static int kubernetes_get(void *state, const struct pullkey_request *request,
 {
     const struct kubernetes *kubernetes = state;
     cleanup_search struct search search = { .host = kubernetes->host, .request = request };
+    struct keep keep = kubernetes->options.keep;
     struct api api;
     int r = open_api(kubernetes, request, &api, error);
 
     if (r < 0)
         return r;
+    /* Only here: neither a change nor a proof may rest on what was true once. */
+    keep.host = kubernetes->host;
+    if (keep.max_age > 0) {
+        api.keep = &keep;
+        api.options.deadline_ms -= KEEP_RESERVE_MS;
+    }
     r = run_search(kubernetes, &api, &search, error);
     api_close(&api);
     return r < 0 ? r : search_take(&search, ret, error);

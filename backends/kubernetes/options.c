@@ -22,6 +22,7 @@ const struct pullkey_option options_table[] = {
     { "selector", PULLKEY_OPTION_STRING, false },
     { "pod_secrets", PULLKEY_OPTION_BOOL, false },
     { "identity", PULLKEY_OPTION_STRING, false },
+    { "keep", PULLKEY_OPTION_OBJECT, false },
     { "coalesce", PULLKEY_OPTION_NUMBER, false },
     { NULL, 0, false },
 };
@@ -146,6 +147,21 @@ static int read_identity(struct options *ret, struct pullkey_error *error)
     return 0;
 }
 
+/* What one identity may read is not kept for another, and a list changes all the time. */
+static int read_keep(const struct pullkey_instance *instance, struct options *ret,
+                     struct pullkey_error *error)
+{
+    const cJSON *option = json_member(ret->json.root, "keep");
+
+    if (!option)
+        return 0;
+    if (ret->as_workload || ret->source == OPTIONS_POD || ret->source == OPTIONS_SELECTOR)
+        return error_set(error, PULLKEY_INVALID,
+                         "\"keep\" is for a \"secret\" or a \"service_account\", not for "
+                         "\"pod_secrets\", a \"selector\" or the \"identity\" of a workload");
+    return keep_read_option(option, instance->system, &ret->keep, error);
+}
+
 /* How long what was read is kept is up to the host; here only the limit is. */
 static int check_coalesce(const struct json *json, struct pullkey_error *error)
 {
@@ -169,6 +185,8 @@ int options_read(const struct pullkey_instance *instance, struct options *ret,
         r = read_source(ret, error);
     if (r == 0)
         r = read_identity(ret, error);
+    if (r == 0)
+        r = read_keep(instance, ret, error);
     if (r == 0)
         r = check_coalesce(&ret->json, error);
     if (r < 0)

@@ -4,6 +4,7 @@
 #define PULLKEY_KUBERNETES_OPTIONS_H
 
 #include "access.h"
+#include "keep.h"
 
 /* Where the secrets come from. */
 enum options_source {
@@ -20,6 +21,7 @@ struct options {
     const char *namespace_name; /* NULL: the one of the access */
     const char *name;           /* of the secret or service account */
     const char *selector;
+    struct keep keep; /* max_age 0 without the option */
     bool as_workload; /* the workload's token is the identity, not the kubeconfig's user */
 };
 

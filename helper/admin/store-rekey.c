@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "core/resolve-chain.h"
-#include "file/key.h"
+#include "key/key.h"
 #include "file/rekey.h"
 #include "instances.h"
 #include "base/output.h"

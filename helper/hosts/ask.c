@@ -22,8 +22,10 @@
 #include "core/resolve.h"
 #include "hosts.h"
 #include "lifetime.h"
+#include "pullkey-build.h"
 #include "sandbox.h"
 
+#define PLACES_MAX 9 /* the cache, and two for each of four backends */
 #define HUB_KEY "https://index.docker.io/v1/"
 #define TIMEOUT_MAX_MS 120000
 
@@ -77,26 +79,101 @@ size_t ask_names(const struct registry_reference *reference,
     return count;
 }
 
+/* The backends that serve a reference. */
+struct chain {
+    const struct config_instance *items;
+    size_t count;
+};
+
+static struct chain find_chain(const struct config *config,
+                               const struct registry_reference *reference)
+{
+    const struct config_asker asker = { .caller = CONFIG_HOSTS };
+    const struct config_rule *rule = config_find_rule(config, reference, &asker);
+
+    return rule ? (struct chain){ rule->chain, rule->chain_count }
+                : (struct chain){ config->default_chain, config->default_count };
+}
+
 /* An exec backend fails in the sandbox, and "permission denied" would not tell why. */
 static int explain_exec(const struct config *config, const struct registry_reference *reference,
                         struct pullkey_error *error)
 {
-    const struct config_asker asker = { .caller = CONFIG_HOSTS };
-    const struct config_rule *rule = config_find_rule(config, reference, &asker);
-    const struct config_instance *chain = rule ? rule->chain : config->default_chain;
-    size_t count = rule ? rule->chain_count : config->default_count;
+    const struct chain chain = find_chain(config, reference);
 
-    for (size_t i = 0; i < count; i++) {
-        size_t length = strlen(chain[i].name);
+    for (size_t i = 0; i < chain.count; i++) {
+        const struct config_instance *item = &chain.items[i];
+        size_t length = strlen(item->name);
 
-        if (strcmp(chain[i].type, "exec") == 0 &&
-            strncmp(error->message, chain[i].name, length) == 0 && error->message[length] == ':')
+        if (strcmp(item->type, "exec") == 0 && strncmp(error->message, item->name, length) == 0 &&
+            error->message[length] == ':')
             return error_set(error, PULLKEY_UNSUPPORTED,
                              "%s: the process that asks here may run no program, so exec backends "
                              "do not work; name the helper itself as credHelper",
-                             chain[i].name);
+                             item->name);
     }
     return -(int)error->code;
+}
+
+/* Directories in which something may change once the process is confined, so they are made before.
+ */
+struct places {
+    char paths[PLACES_MAX][FILE_PATH_MAX];
+    const char *list[PLACES_MAX + 1];
+    size_t count;
+};
+
+/* Nothing if it cannot be made: what needs it says so. */
+static void add_place(struct places *places, const char *directory, const char *suffix)
+{
+    char *path = places->paths[places->count], inside[FILE_PATH_MAX];
+    struct pullkey_error error;
+
+    if (places->count == PLACES_MAX ||
+        snprintf(path, FILE_PATH_MAX, "%s%s", directory, suffix) >= FILE_PATH_MAX)
+        return;
+    if (file_join(inside, path, "any", &error) < 0 || file_make_parents(inside, &error) < 0) {
+        log_line("hosts", "%s", error.message);
+        return;
+    }
+    places->list[places->count++] = path;
+}
+
+/* Where an instance with the option "keep" has its last good values, and their key. */
+static void add_kept(struct places *places, const struct config_instance *instance, bool system)
+{
+    const cJSON *keep = json_member(instance->options, "keep"), *path = json_member(keep, "path");
+    struct pullkey_error ignored;
+    char directory[FILE_PATH_MAX], home[FILE_PATH_MAX];
+
+    if (!cJSON_IsObject(keep))
+        return;
+    if (cJSON_IsString(path) && path->valuestring[0] == '/')
+        (void)snprintf(directory, sizeof(directory), "%s", path->valuestring);
+    else if (system)
+        (void)snprintf(directory, sizeof(directory), "%s/keep", PULLKEY_STATEDIR);
+    else if (file_place(FILE_STATE_HOME, home, &ignored) < 0 ||
+             file_join(directory, home, "keep", &ignored) < 0)
+        return;
+    for (size_t length = strlen(directory); length > 1 && directory[length - 1] == '/';)
+        directory[--length] = '\0';
+    add_place(places, directory, "");
+    add_place(places, directory, "-key");
+}
+
+static void find_places(const struct config *config, const struct registry_reference *reference,
+                        struct places *ret)
+{
+    const struct chain chain = find_chain(config, reference);
+    struct cache *cache = NULL;
+    struct pullkey_error ignored;
+
+    if (cache_open(config->system, &cache, &ignored) == 0 && cache &&
+        cache_directory(config->system, ret->paths[0], &ignored) == 0)
+        ret->list[ret->count++] = ret->paths[0];
+    cache_close(&cache);
+    for (size_t i = 0; i < chain.count; i++)
+        add_kept(ret, &chain.items[i], config->system);
 }
 
 /* Core knows when its tokens expire. */
@@ -104,17 +181,13 @@ static int ask_core(const struct ask *ask, const struct registry_reference *refe
                     struct pullkey_credential *ret, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
-    struct cache *cache = NULL;
-    char directory[FILE_PATH_MAX] = "";
+    struct places places = { 0 };
     struct resolve resolve;
     int r = hosts_load(&config, error);
 
     if (r < 0)
         return r;
-    /* Made now: afterwards nothing can be. */
-    if (cache_open(config.system, &cache, error) == 0 && cache)
-        (void)cache_directory(config.system, directory, error);
-    cache_close(&cache);
+    find_places(&config, reference, &places);
     resolve = (struct resolve){
         .config = &config,
         .asker = { .caller = CONFIG_HOSTS },
@@ -122,7 +195,7 @@ static int ask_core(const struct ask *ask, const struct registry_reference *refe
     };
     r = depth_read(&resolve.depth, error);
     if (r == 0)
-        r = sandbox_enter(directory[0] != '\0' ? directory : NULL, error);
+        r = sandbox_enter(places.list, error);
     if (r == 0)
         r = resolve_get(&resolve, reference, ret, NULL, error);
     /* Most often it was stored for the user who did, and not for the machine. */

@@ -53,14 +53,15 @@ static int allow(int rules, const char *path, __u64 access, struct pullkey_error
     return r;
 }
 
-static int confine(int rules, __u64 handled, const char *writable, struct pullkey_error *error)
+static int confine(int rules, __u64 handled, const char *const *writable,
+                   struct pullkey_error *error)
 {
     const __u64 file = LANDLOCK_ACCESS_FS_WRITE_FILE | (handled & ACCESS_FS_TRUNCATE);
     const char *log = secure_getenv("PULLKEY_LOG");
     int r = allow(rules, "/dev/null", file, error);
 
-    if (r == 0 && writable)
-        r = allow(rules, writable, handled & ~(__u64)LANDLOCK_ACCESS_FS_EXECUTE, error);
+    for (; r == 0 && *writable; writable++)
+        r = allow(rules, *writable, handled & ~(__u64)LANDLOCK_ACCESS_FS_EXECUTE, error);
     if (r == 0 && log && access(log, F_OK) == 0)
         r = allow(rules, log, file, error);
     if (r == 0 && syscall(SYS_landlock_restrict_self, rules, 0) < 0)
@@ -78,7 +79,7 @@ bool sandbox_has_landlock(void)
     return landlock_version() >= 1;
 }
 
-int sandbox_enter(const char *writable, struct pullkey_error *error)
+int sandbox_enter(const char *const *writable, struct pullkey_error *error)
 {
     struct landlock_ruleset_attr attributes = { .handled_access_fs = RUN_AND_CHANGE };
     long version;

@@ -8,10 +8,10 @@
 
 /*
  * Drops every capability for good, and forbids to run programs and to change files but those below
- * `writable` (NULL: none), /dev/null and the log (log.h). A kernel without Landlock (before 5.13,
- * or where it is not switched on) forbids nothing; that is logged.
+ * `writable` (directories; the list ends with NULL), /dev/null and the log (log.h). A kernel
+ * without Landlock (before 5.13, or where it is not switched on) forbids nothing; that is logged.
  */
-int sandbox_enter(const char *writable, struct pullkey_error *error);
+int sandbox_enter(const char *const *writable, struct pullkey_error *error);
 
 bool sandbox_has_landlock(void);
 

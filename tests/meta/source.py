@@ -21,7 +21,7 @@ PROGRAMS = ("docker", "kubelet", "admin", "hosts")
 BUILT_IN = ("file", "env", "exec")
 
 # What several backends are built from.
-SHARED = {"auths", "http", "run"}
+SHARED = {"auths", "http", "key", "run"}
 
 # Where a file of a part may include from: folders below helper/ or backends/.
 ALLOWED = {
@@ -30,12 +30,13 @@ ALLOWED = {
     "core": {"core", "base", "include"},
     "auths": {"auths", "base", "include"},
     "http": {"http", "base", "include"},
+    "key": {"key", "base", "include"},
     "run": {"run", "base", "include"},
 }
 for program in PROGRAMS:
     ALLOWED[program] = {program, "core", "base", "include"}
 # `store import` reads what the file backend reads, and `store rekey` is a part of that backend.
-ALLOWED["admin"] |= {"auths", "file"}
+ALLOWED["admin"] |= {"auths", "file", "key"}
 
 # One file under two names looks at the name.
 ALLOWED["main.c"] = {"docker", "kubelet"}

@@ -3,8 +3,8 @@
  * The key of an encrypted store: a file of PULLKEY_CODEC_KEY_SIZE random bytes, mode 0400, that
  * lies away from the store, so that a copy of the store's directory is of no use without it.
  */
-#ifndef PULLKEY_FILE_KEY_H
-#define PULLKEY_FILE_KEY_H
+#ifndef PULLKEY_KEY_KEY_H
+#define PULLKEY_KEY_KEY_H
 
 #include <pullkey/backend.h>
 

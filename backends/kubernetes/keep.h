@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The last good answers of an API server, for a boot at which it cannot be reached. One file for
+ * each object, sealed by the codec cms, with what it is the answer to and when it was read:
+ *
+ *   DIRECTORY/HASH.cms      what was read; HASH of the server and the object
+ *   DIRECTORY-key/key       the key, away from it, so that a copy of DIRECTORY is of no use
+ *
+ * The key is another one than the store's: a store that has lost its key must not get a new one.
+ * What is older than it may be, was read in the future (so the clock was set back), or is of
+ * another object is as if it were not there.
+ */
+#ifndef PULLKEY_KUBERNETES_KEEP_H
+#define PULLKEY_KUBERNETES_KEEP_H
+
+#include "api.h"
+
+#define KEEP_AGE_MAX (366 * 24 * 3600) /* seconds */
+#define KEEP_RESERVE_MS 500            /* of a deadline, to read what is kept */
+
+struct keep {
+    const struct pullkey_host *host;
+    int64_t max_age; /* seconds; 0: nothing is kept */
+    char directory[FILE_PATH_MAX];
+};
+
+/* The option "keep"; `system` as in struct pullkey_instance. */
+int keep_read_option(const cJSON *option, bool system, struct keep *ret,
+                     struct pullkey_error *error);
+
+/* Keeps an answer, if it is another one or what is kept has become old. That it cannot be kept is
+ * logged, and nothing else comes of it. `server` is a URL. */
+void keep_save(const struct keep *keep, const char *server, const struct api_object *object,
+               const struct json *answer);
+
+/* It is gone from the server too. */
+void keep_drop(const struct keep *keep, const char *server, const struct api_object *object);
+
+/* -PULLKEY_NOT_FOUND if nothing of use is kept. */
+int keep_load(const struct keep *keep, const char *server, const struct api_object *object,
+              struct json *ret, struct pullkey_error *error);
+
+#endif
