@@ -2,7 +2,7 @@
 /*
  * Yields expiring tokens, slowly, and counts how often. Options: "secret"; "life" in seconds; "calls" names a file that grows by one
  * byte with each get; "wait" names a file whose appearance is waited for, "wait_ms" how long at most; "fail" is a message;
- * "only_with" names a file without which there is no token.
+ * "only_with" names a file without which there is no token; "per_pod" makes it one pod's.
  */
 #include "fake.h"
 
@@ -20,7 +20,7 @@ static const struct pullkey_option options[] = {
     { "secret", PULLKEY_OPTION_STRING, true }, { "life", PULLKEY_OPTION_NUMBER, false },
     { "calls", PULLKEY_OPTION_STRING, true },  { "wait", PULLKEY_OPTION_STRING, false },
     { "wait_ms", PULLKEY_OPTION_NUMBER, false }, { "fail", PULLKEY_OPTION_STRING, false },
-    { "only_with", PULLKEY_OPTION_STRING, false },
+    { "only_with", PULLKEY_OPTION_STRING, false }, { "per_pod", PULLKEY_OPTION_BOOL, false },
     { NULL },
 };
 
@@ -98,6 +98,7 @@ static int get(void *state, const struct pullkey_request *request, struct pullke
     if (r < 0)
         return r;
     memcpy(ret->secret.bytes, secret, strlen(secret));
+    ret->per_pod = cJSON_IsTrue(json_member(json->root, "per_pod"));
     ret->expiry = fake_host->wall_seconds() + (int64_t)number_option(json, "life", 3600);
     return 0;
 }
