@@ -15,6 +15,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import crowd
+import plugin
 from home import Home
 
 SERVER = "https://registry.example.com"
@@ -117,20 +118,46 @@ def pullkey_encrypted(directory, program):
 
 def pullkey_cached(directory, program, modules):
     """A token that another process has got, from a module that is not loaded any more."""
+    variables = home(directory, "cached")
+    backend = expiring(directory, "cached", modules)
+    configure(variables, {"version": 1, "backends": {"token": backend}, "default": ["token"]})
+    subject = Subject("pullkey, cached token", [program, "get"], SERVER, variables)
+    fill_cache(subject, backend, lambda answer: answer["Secret"])
+    return subject
+
+
+def pullkey_kubelet(directory, program, modules):
+    """The same, for a kubelet that sends its pod's token too."""
+    backend = expiring(directory, "kubelet", modules)
+    variables = home(directory, "kubelet")
+    configure(variables, {"version": 1, "rules": [plugin.rule(use=[backend])]})
+    config = os.path.join(variables["XDG_CONFIG_HOME"], "pullkey", "config.json")
+    own = os.path.join(directory, "kubelet")
+    variables = {"PULLKEY_CONFIG": config, "PULLKEY_CACHE_DIR": os.path.join(own, "cache")}
+    link = os.path.join(own, "pullkey-kubelet")
+    os.symlink(program, link)
+    image = SERVER.removeprefix("https://") + "/team/app"
+    text = plugin.request(image, serviceAccountToken=plugin.token())
+    subject = Subject("pullkey-kubelet, cached token", [link], text, variables)
+    fill_cache(subject, backend, lambda answer: answer["auth"][image]["password"])
+    return subject
+
+
+def expiring(directory, name, modules):
+    """A backend whose answers are cached."""
     if not os.path.exists(os.path.join(modules, "fake-token.so")):
         raise Unavailable("fake-token.so is a module, made with -Dtests=true")
-    variables = home(directory, "cached")
-    calls = os.path.join(directory, "cached", "calls")
-    token = {"type": "fake-token", "secret": SECRET, "calls": calls}
-    configure(variables, {"version": 1, "backends": {"token": token}, "default": ["token"]})
-    subject = Subject("pullkey, cached token", [program, "get"], SERVER, variables)
+    calls = os.path.join(directory, name, "calls")
+    return {"type": "fake-token", "secret": SECRET, "calls": calls}
+
+
+def fill_cache(subject, backend, secret_of):
     for _ in range(2):
         done = subject.run()
-        if done.returncode or json.loads(done.stdout)["Secret"] != SECRET:
-            raise RuntimeError(f"{subject.name}: {done.stdout.strip()[:300]}")
-    if os.path.getsize(calls) != 1:
+        if done.returncode or secret_of(json.loads(done.stdout)) != SECRET:
+            raise RuntimeError(f"{subject.name}: {(done.stdout + done.stderr).strip()[:300]}")
+    if os.path.getsize(backend["calls"]) != 1:
         raise RuntimeError(f"{subject.name}: it was not cached")
-    return subject
 
 
 def with_system_files(directory, place, files, argv):

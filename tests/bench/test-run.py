@@ -16,13 +16,20 @@ import tap
 BUILD = os.path.abspath(sys.argv[1])
 del sys.argv[1:2]
 
-ROWS = ["empty C program", "pullkey, plain file", "pullkey, encrypted file", "pullkey, cached token"]
+ROWS = [
+    "empty C program",
+    "pullkey, plain file",
+    "pullkey, encrypted file",
+    "pullkey, cached token",
+    "pullkey-kubelet, cached token",
+]
 GOALS = [
     ("pullkey, plain file", "time"),
     ("pullkey, plain file", "system calls"),
     ("pullkey, plain file", "memory"),
     ("pullkey, encrypted file", "time"),
     ("pullkey, encrypted file", "memory"),
+    ("pullkey-kubelet, cached token", "time"),
     ("docker-credential-pullkey", "libraries"),
     ("pullkey, plain file", "200 parallel stores"),
     ("pullkey, encrypted file", "200 parallel stores"),

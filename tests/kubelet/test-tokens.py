@@ -125,7 +125,8 @@ def failure():
 @tap.case("a token is kept between two runs, for its registry and path, and nobody else reads it")
 def kept():
     with exchanging() as plugin:
-        for count, image in ((1, IMAGE), (1, IMAGE + ":2"), (2, f"{HOST}/x"), (3, "r.example.com/a")):
+        images = IMAGE, f"{IMAGE}:2", f"{HOST}/x", "r.example.com/a"
+        for count, image in zip((1, 1, 2, 3), images, strict=True):
             plugin.answer(image)
             tap.equal(calls(plugin), count, image)
         for name in os.listdir(plugin.path("cache")):

@@ -41,7 +41,7 @@ def encode(value):
 
 
 def token(namespace="team-a", account="builder", **more):
-    """A service account token as an API server makes it; its signature is none. `more` are claims."""
+    """A service account token as an API server makes it, but for the signature. `more` are claims."""
     now = int(time.time())
     claims = {
         "aud": ["registry.example.com"],
