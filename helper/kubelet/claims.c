@@ -17,13 +17,23 @@ static int refuse(struct pullkey_error *error)
                      "what the kubelet sent as serviceAccountToken is no service account token");
 }
 
-/* The second of the three parts, in base64url without padding (RFC 7515 section 2). */
+/* Base64url without padding (RFC 7515 section 2), and the dots between. */
+static bool is_compact(const char *token)
+{
+    static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789-_.";
+    const size_t length = strlen(token);
+
+    return length <= PULLKEY_SECRET_MAX && strspn(token, characters) == length;
+}
+
+/* The second of the three parts. */
 static int decode_payload(const char *token, struct buffer *ret, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(PAYLOAD_MAX);
     const char *begin = strchr(token, '.'), *end = begin ? strchr(begin + 1, '.') : NULL;
 
-    if (!end || strchr(end + 1, '.') || end[1] == '\0' || begin == token)
+    if (!is_compact(token) || !end || strchr(end + 1, '.') || end[1] == '\0' || begin == token)
         return refuse(error);
     buffer_append(&text, begin + 1, (size_t)(end - begin - 1));
     if (buffer_check(&text, error) < 0 || text.length == 0)
@@ -31,8 +41,6 @@ static int decode_payload(const char *token, struct buffer *ret, struct pullkey_
     for (size_t i = 0; i < text.length; i++) {
         char c = text.data[i];
 
-        if (c == '+' || c == '/' || c == '=')
-            return refuse(error);
         text.data[i] = (char)(c == '-' ? '+' : c == '_' ? '/' : c);
     }
     return text_base64_decode(text.data, text.length, ret, error) < 0 ? refuse(error) : 0;
@@ -58,6 +66,20 @@ static bool is_subject(const char *subject, const struct pullkey_workload *workl
            strcmp(subject + length + 1, workload->service_account) == 0;
 }
 
+/* One audience or a list of them. A token for none in particular is no one's to hand on. */
+static bool has_audience(const cJSON *root)
+{
+    const cJSON *audience = json_member(root, "aud");
+    const cJSON *item = cJSON_IsArray(audience) ? audience->child : audience;
+
+    if (!item)
+        return false;
+    for (; item; item = cJSON_IsArray(audience) ? item->next : NULL)
+        if (!cJSON_IsString(item) || item->valuestring[0] == '\0')
+            return false;
+    return true;
+}
+
 static int check_time(const cJSON *root, struct pullkey_workload *ret, struct pullkey_error *error)
 {
     const cJSON *expiry = json_member(root, "exp"), *begin = json_member(root, "nbf");
@@ -70,7 +92,9 @@ static int check_time(const cJSON *root, struct pullkey_workload *ret, struct pu
         return error_set(error, PULLKEY_DENIED,
                          "the service account token that the kubelet sent has expired: is this "
                          "machine's clock right?");
-    if (cJSON_IsNumber(begin) && begin->valuedouble > (double)(now + CLAIMS_LEEWAY_SECONDS))
+    if (begin && !cJSON_IsNumber(begin))
+        return refuse(error);
+    if (begin && begin->valuedouble > (double)(now + CLAIMS_LEEWAY_SECONDS))
         return error_set(error, PULLKEY_DENIED,
                          "the service account token that the kubelet sent is not valid yet: is "
                          "this machine's clock right?");
@@ -101,7 +125,8 @@ static int read_claims(const char *payload, size_t length, struct claims *ret,
     if (r < 0 || !cJSON_IsObject(ret->json.root))
         return refuse(error);
     read_names(ret->json.root, &ret->workload);
-    if (!is_subject(text_of(ret->json.root, "sub"), &ret->workload))
+    if (!is_subject(text_of(ret->json.root, "sub"), &ret->workload) ||
+        !has_audience(ret->json.root))
         return refuse(error);
     return check_time(ret->json.root, &ret->workload, error);
 }

@@ -59,6 +59,16 @@ static size_t length_without_tag(const char *image)
     return (size_t)(last - image) + strcspn(last, ":@");
 }
 
+/* Of the characters that an image's name may have; in a key that the kubelet compares images with,
+ * others could mean something. */
+static bool is_repository(const char *text, size_t length)
+{
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyz0123456789._-/";
+
+    return length > 0 && text[0] != '/' && text[length - 1] != '/' &&
+           strspn(text, characters) >= length;
+}
+
 /* A repository may begin with a segment v1 or v2, which a registry reference skips once. */
 static int parse_image(struct request *ret, struct pullkey_error *error)
 {
@@ -66,16 +76,21 @@ static int parse_image(struct request *ret, struct pullkey_error *error)
     char text[REQUEST_IMAGE_MAX + 8];
     int length, r;
 
-    if (!path || path == image || path[-1] == ':' || strlen(image) > REQUEST_IMAGE_MAX)
+    if (path && path != image && path[-1] != ':' && strlen(image) <= REQUEST_IMAGE_MAX) {
+        ret->host_length = (size_t)(path - image);
+        ret->image_length = length_without_tag(image);
+    }
+    if (ret->host_length == 0 || !is_repository(path + 1, ret->image_length - ret->host_length - 1))
         return error_set(error, PULLKEY_INVALID,
                          "the request names no image as host/repository, of at most %d bytes",
                          REQUEST_IMAGE_MAX);
-    ret->host_length = (size_t)(path - image);
-    ret->image_length = length_without_tag(image);
     length =
         snprintf(text, sizeof(text), "%.*s%s%.*s", (int)ret->host_length, image,
                  path[1] == 'v' ? "/v2" : "", (int)(ret->image_length - ret->host_length), path);
     r = registry_parse(text, (size_t)length, &ret->reference, error);
+    /* A registry reference has no blanks around it, and an image none to take off. */
+    if (r == 0 && strlen(ret->reference.text) != (size_t)length)
+        r = error_set(error, PULLKEY_INVALID, "there are blanks before it");
     return r < 0 ? error_wrap(error, "the image of the request") : 0;
 }
 

@@ -13,6 +13,20 @@ static void append_key(struct buffer *buffer, const char *bytes, size_t length)
     buffer_append_text(buffer, ":");
 }
 
+/* The kubelet takes a first segment "v1" or "v2" off a key, though not off the image that it
+ * compares with it: there must be one more. */
+static void append_image_key(struct buffer *buffer, const struct request *request)
+{
+    const char *path = request->image + request->host_length;
+    const bool has_version = strncmp(path, "/v1/", 4) == 0 || strncmp(path, "/v2/", 4) == 0;
+    char key[REQUEST_IMAGE_MAX + 4], *end = mempcpy(key, request->image, request->host_length);
+
+    if (has_version)
+        end = mempcpy(end, "/v2", 3);
+    end = mempcpy(end, path, request->image_length - request->host_length);
+    append_key(buffer, key, (size_t)(end - key));
+}
+
 static void append_pair(struct buffer *buffer, const struct pullkey_credential *credential)
 {
     buffer_append_text(buffer, "{\"username\":");
@@ -75,7 +89,10 @@ int response_write(const struct request *request, const struct response *respons
     if (buffer_check(ret, error) < 0)
         return -(int)error->code;
     if (credential) {
-        append_key(ret, request->image, wide ? request->host_length : request->image_length);
+        if (wide)
+            append_key(ret, request->image, request->host_length);
+        else
+            append_image_key(ret, request);
         append_pair(ret, credential);
         if (response->anonymous_last)
             append_anonymous(ret, request, wide);

@@ -98,7 +98,8 @@ static int ask(const struct resolve *resolve, const struct request *request, str
         return answer(&manner, request, &credential, ret, error);
     if (r == -PULLKEY_NOT_FOUND && manner.rule.fail_closed)
         return error_set(error, PULLKEY_NOT_FOUND,
-                         "no credential for %s, and its rule says \"fail_closed\"", request->image);
+                         "no credential for %.*s, and its rule says \"fail_closed\"",
+                         (int)request->image_length, request->image);
     return r == -PULLKEY_NOT_FOUND ? answer_nothing(&manner, request, ret, error) : r;
 }
 
