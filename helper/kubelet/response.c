@@ -36,6 +36,12 @@ static void append_pair(struct buffer *buffer, const struct pullkey_credential *
     buffer_append_text(buffer, "}");
 }
 
+/* What '*' can stand for in a host; the kubelet takes the brackets off an address with a port. */
+static size_t label_length(const char *host)
+{
+    return host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ".:/");
+}
+
 /*
  * A key that matches the registry and comes after the credential's: the kubelet tries longer keys
  * first, and of others '*' last, as it sorts before letters and digits. Its parts of a host are as
@@ -46,12 +52,9 @@ static void append_anonymous(struct buffer *buffer, const struct request *reques
 {
     char key[REQUEST_IMAGE_MAX + 1];
     const char *host = request->image;
-    size_t first = is_registry_wide ? strcspn(host, ".:/") : 0, length;
+    const size_t first = is_registry_wide ? label_length(host) : 0;
+    const size_t length = request->host_length - first;
 
-    /* A bracket would begin a class of characters. */
-    if (host[0] == '[')
-        return;
-    length = request->host_length - first;
     if (is_registry_wide)
         key[0] = '*';
     memcpy(key + is_registry_wide, host + first, length);

@@ -2,7 +2,8 @@
 /*
  * Yields expiring tokens, slowly, and counts how often. Options: "secret"; "life" in seconds; "calls" names a file that grows by one
  * byte with each get; "wait" names a file whose appearance is waited for, "wait_ms" how long at most; "fail" is a message;
- * "only_with" names a file without which there is no token; "per_pod" makes it one pod's.
+ * "only_with" names a file without which there is no token; "per_pod" makes it one pod's;
+ * with "echo" it is the token of the workload, where there is one.
  */
 #include "fake.h"
 
@@ -21,6 +22,7 @@ static const struct pullkey_option options[] = {
     { "calls", PULLKEY_OPTION_STRING, true },  { "wait", PULLKEY_OPTION_STRING, false },
     { "wait_ms", PULLKEY_OPTION_NUMBER, false }, { "fail", PULLKEY_OPTION_STRING, false },
     { "only_with", PULLKEY_OPTION_STRING, false }, { "per_pod", PULLKEY_OPTION_BOOL, false },
+    { "echo", PULLKEY_OPTION_BOOL, false },
     { NULL },
 };
 
@@ -85,9 +87,10 @@ static int get(void *state, const struct pullkey_request *request, struct pullke
     const char *only_with = text_option(json, "only_with");
     int r = count_call(text_option(json, "calls"), error);
 
-    (void)request;
     if (r < 0)
         return r;
+    if (request->workload && cJSON_IsTrue(json_member(json->root, "echo")))
+        secret = request->workload->token.bytes;
     if (wait)
         wait_for(wait, fake_host->monotonic_ms() + (int64_t)number_option(json, "wait_ms", WAIT_MS));
     if (fail)
@@ -112,7 +115,7 @@ static const struct pullkey_backend backend = {
         .type = "fake-token",
         .capabilities = PULLKEY_CAN_GET | PULLKEY_EXPIRES,
         .options = options,
-        .inputs = "env FAKE_IDENTITY\n",
+        .inputs = "env FAKE_IDENTITY\nworkload\n",
     },
     .open = open_token,
     .get = get,

@@ -102,6 +102,7 @@ def echoed():
     for kind, served in (("Token", True), ("ServiceAccount", False), (None, False)):
         top = {"kubelet": {"cache_type": kind}} if kind else {}
         with exchanging(top=top, secret=own) as plugin:
+            plugin.secrets.append(own)
             if served:
                 answer = plugin.answer(IMAGE, serviceAccountToken=own)
                 tap.equal(answer["cacheDuration"], "0s")
@@ -112,6 +113,22 @@ def echoed():
             # Another one's is a password as any.
             tap.equal(duration(plugin, serviceAccountToken=token("team-b")), 300)
             tap.equal(duration(plugin), 300)
+
+
+@tap.case("two service accounts, and two pods of one, never get each other's (row 20)")
+def two_accounts():
+    tokens = [token(), token("team-b"), token(account="other"), token(jti="of-another-pod")]
+    with exchanging(echo=True, top={"kubelet": {"cache_type": "Token"}}) as plugin:
+        for _ in range(2):
+            for own in tokens:
+                answer = plugin.answer(IMAGE, serviceAccountToken=own)
+                tap.equal([pair["password"] for pair in answer["auth"].values()], [own])
+                tap.equal(answer["cacheDuration"], "0s")
+        tap.equal(calls(plugin), len(tokens))
+        tap.equal(plugin.answer(IMAGE)["auth"][IMAGE]["password"], PASSWORD)
+        note = {"example.com/role": "admin"}
+        plugin.answer(IMAGE, serviceAccountToken=tokens[0], serviceAccountAnnotations=note)
+        tap.equal(calls(plugin), len(tokens) + 2, "annotations choose too")
 
 
 @tap.case("a failure is not kept, and is no empty answer")

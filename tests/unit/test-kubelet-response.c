@@ -262,11 +262,7 @@ static void check_keys(const char *image, const cJSON *auth, bool wide)
     if (!kubelet_matches(first->string, image))
         fail_msg("%s does not match %s", first->string, image);
     assert_string_equal(json_member(first, "password")->valuestring, "s3cret");
-    if (!last) {
-        /* What it would be is a pattern to the kubelet. */
-        assert_int_equal(image[0], '[');
-        return;
-    }
+    assert_non_null(last);
     assert_null(last->next);
     if (!kubelet_matches(last->string, image))
         fail_msg("%s does not match %s", last->string, image);
