@@ -333,6 +333,8 @@ def installed_size(prefix, names):
     with tempfile.TemporaryDirectory() as scratch:
         for name in names:
             path = os.path.join(prefix, name)
+            if os.path.islink(path):  # another name of a file that is in the list
+                continue
             size = os.path.getsize(path)
             as_is += size
             with open(path, "rb") as data:
