@@ -65,9 +65,10 @@ def scopes():
         answered(plugin.answer(IMAGE), "Image", "300s", {IMAGE: bob})
         other = f"{HOST}/teams/app"
         answered(plugin.answer(other), "Image", "300s", {other: ALICE})
-    with served(entries | {"docker.io": ("alice", PASSWORD)}) as plugin:
-        image = "docker.io/library/nginx"
-        answered(plugin.answer(image), "Registry", "300s", {"docker.io": ALICE})
+    image = "docker.io/library/nginx"
+    for key in ("docker.io", "https://index.docker.io/v1/", "index.docker.io"):
+        with served(entries | {key: ("alice", PASSWORD)}) as plugin:
+            answered(plugin.answer(image), "Registry", "300s", {"docker.io": ALICE})
 
 
 @tap.case("so does a rule for a path, and an instance before the one that answers")

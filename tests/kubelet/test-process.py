@@ -275,11 +275,21 @@ def grandchild():
 def holding_grandchild():
     with Plugin() as plugin:
         number = plugin.path("number")
-        script = f"cat > /dev/null\n(echo $$ > {number}; exec sleep 60) &\necho '{ANSWER}'\n"
+        orphan = f"sh -c 'echo $$ > {number}; exec sleep 60' &\n"
+        script = f"cat > /dev/null\n{orphan}echo '{ANSWER}'\n"
         plugin.configure([rule(use=[plugin.helper(script)])])
         process = start_reading(plugin, env=with_clock(plugin))
-        go_on(plugin, DEADLINE - 1)
+        go_on(plugin, DEADLINE - 5)
         plugin.check_failed(plugin.finish(process), "it did not answer in time")
+        wait_for(lambda: has_ended(int(plugin.home.read("number"))), "the orphan's end", 30)
+
+
+def has_ended(number):
+    try:
+        with open(f"/proc/{number}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 @tap.case("no descriptor of the kubelet's reaches a helper")

@@ -35,9 +35,9 @@ def the_search():
 
 
 def broken(good):
-    for length in range(0, len(good) - 2, 3):
+    for length in range(0, len(good) - 2, 9):
         yield good[:length]
-    for position in range(0, len(good) - 1, 5):
+    for position in range(0, len(good) - 1, 13):
         for spoiler in ("\0", '"', "\\", "}", "\x7f", "\xff"):
             yield good[:position] + spoiler + good[position + 1 :]
     yield good + good
