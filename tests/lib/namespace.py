@@ -2,6 +2,7 @@
 """A mount namespace for a whole test of root's: what it mounts there ends with it.
 
     enter()          before the first case, and before anything is started
+    enter(map_root=True)    an ordinary user is root in it, for files of his own
     mount("-t", "tmpfs", "none", place)
 """
 
@@ -12,12 +13,16 @@ import sys
 ALONE = "PULLKEY_TEST_NAMESPACE"
 
 
-def enter():
-    """Runs the program anew in a namespace of its own; nothing is done for an ordinary user."""
-    if os.geteuid() != 0 or os.environ.get(ALONE):
+def enter(map_root=False):
+    """Runs the program anew in a namespace of its own; nothing is done for an ordinary user, unless
+    he is to be root in it.
+    """
+    is_root = os.geteuid() == 0
+    if os.environ.get(ALONE) or not (is_root or map_root):
         return
     os.environ[ALONE] = "1"
-    words = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
+    words = ["unshare", *["--map-root-user"] * (not is_root), "--mount", "--propagation", "private"]
+    words += [sys.executable, *sys.argv]
     os.execvp(words[0], words)
 
 
