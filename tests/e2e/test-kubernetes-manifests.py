@@ -143,9 +143,12 @@ IMAGE, OTHER = "harbor.example.com/app/web:1", "registry.example.com/web:1"
 
 
 def as_on_node(home, data, kubeconfig):
-    """The configuration of node.yaml, but that "auto" is a place of the test."""
+    """The configuration of node.yaml, but that "auto" and what is kept are places of the test."""
     text, count = re.subn('"auto"', json.dumps(kubeconfig), data["config.json"])
     tap.equal(count, 2, "kubeconfigs")
+    place = os.path.join(home.directory("state"), "keep")
+    text, count = re.subn('"keep": {', f'"keep": {{ "path": {json.dumps(place)},', text)
+    tap.equal(count, 1, "kept")
     text = text.replace('"version": 1,', '"version": 1, "kubelet": { "verify": "pod" },')
     return home.write("pullkey/config.json", text)
 
