@@ -246,6 +246,8 @@ def guard():
 @tap.case("the alarm is set: it comes by itself, before the kubelet's minute is over")
 def guard_is_set():
     with with_file() as plugin:
+        # Beside a tracer leaks cannot be looked for.
+        plugin.sanitize("detect_leaks=0")
         report = plugin.path("report")
         command = [os.environ["SYSCALL_FAULT"], "--report", report, "--by-name", "count"]
         done = plugin.run(REQUEST, program=command[0], arguments=[*command[1:], plugin.program])
