@@ -133,7 +133,7 @@ def daemonset():
     tap.check("add" not in waiting["securityContext"]["capabilities"], "capabilities of one that waits")
     tap.check("volumeMounts" not in waiting, "mounts of one that waits")
     tap.equal([entry["value"] for entry in pod["initContainers"][0]["env"]], ["install"])
-    cluster.kubectl(*documented("daemonset", "-n pullkey set env"))
+    cluster.kubectl(*documented("daemonset", "-n pullkey patch"))
     (install,) = spec()["initContainers"]
     tap.equal(install["env"], [{"name": "ACTION", "value": "uninstall"}])
     tap.equal(install["args"][0], "$(ACTION)")
