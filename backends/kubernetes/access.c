@@ -90,6 +90,13 @@ static int copy_namespace(struct access *access, const char *text, struct pullke
     return 0;
 }
 
+static int use_bearer(const struct pullkey_secret *bearer, struct access *access,
+                      struct pullkey_error *error)
+{
+    (void)snprintf(access->origin, sizeof(access->origin), "the workload");
+    return secret_set(&access->token, bearer->bytes, bearer->length, error);
+}
+
 static int use_server(const struct access_settings *settings, struct access *access,
                       struct pullkey_error *error)
 {
@@ -100,7 +107,7 @@ static int use_server(const struct access_settings *settings, struct access *acc
         (void)snprintf(access->ca_file, sizeof(access->ca_file), "%s", settings->ca_file);
     r = set_server(access, settings->server, error);
     if (r == 0 && settings->bearer)
-        r = secret_set(&access->token, settings->bearer->bytes, settings->bearer->length, error);
+        r = use_bearer(settings->bearer, access, error);
     if (r == 0 && settings->token_file)
         r = read_token(settings->token_file, &access->token, error);
     return r;
@@ -185,7 +192,7 @@ static int use_kubeconfig(const struct pullkey_host *host, const struct access_s
         r = kubeconfig_load(config, &config->authority, "certificate-authority", &access->authority,
                             error);
     if (r == 0 && settings->bearer)
-        return secret_set(&access->token, settings->bearer->bytes, settings->bearer->length, error);
+        return use_bearer(settings->bearer, access, error);
     if (r == 0)
         r = kubeconfig_load(config, &config->certificate, "client-certificate",
                             &access->certificate, error);

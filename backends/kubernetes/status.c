@@ -131,7 +131,7 @@ int status_explain(const struct status_parties *parties, long status, const stru
     case 401:
         return error_set(error, PULLKEY_DENIED,
                          "the API server %s does not know who asks: the token or certificate of %s "
-                         "has expired, or is another cluster's",
+                         "has expired, is for another audience, or is another cluster's",
                          parties->server, parties->origin);
     case 403: return explain_forbidden(parties, &json, error);
     case 404:
