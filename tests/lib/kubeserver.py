@@ -92,6 +92,12 @@ class Server:
         finally:
             process.send_signal(signal.SIGCONT)
 
+    def connections(self):
+        """How many there are to the server, its own among them (proc(5), /proc/net/tcp)."""
+        address = f"0100007F:{int(self.address.rpartition(':')[2]):04X}"
+        with open("/proc/net/tcp", encoding="ascii") as lines:
+            return sum(line.split()[2] == address for line in lines)
+
     def restart(self):
         self.stop()
         self.start()
