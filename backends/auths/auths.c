@@ -75,10 +75,11 @@ const cJSON *auths_find(const struct pullkey_host *host, const cJSON *map,
     return best;
 }
 
-/* Docker Hub's other names end in docker.com. */
+/* Docker Hub's other names end in docker.com, and an IPv6 address can be written in many ways. */
 static bool may_be_for(const char *key, const struct pullkey_request *request)
 {
     return strcasestr(key, request->host) || strchr(key, '*') ||
+           (request->host[0] == '[' && strchr(key, '[')) ||
            (strcmp(request->host, "docker.io") == 0 && strcasestr(key, "docker.com"));
 }
 

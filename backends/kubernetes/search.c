@@ -10,6 +10,7 @@
 #include "secret.h"
 
 #define QUERY_MAX 4096
+#define PULL_SECRETS_MAX 32
 
 static void forget(struct search *search)
 {
@@ -68,23 +69,44 @@ int search_secret(struct search *search, struct api *api, const char *namespace_
     return r < 0 ? r : look_into(search, json.root, true, error);
 }
 
-/* Of a service account, or of a pod's spec; `call` asks for each. */
+static bool is_named_before(const cJSON *list, const cJSON *item, const char *name)
+{
+    for (const cJSON *other = list->child; other != item; other = other->next) {
+        const cJSON *its = json_member(other, "name");
+
+        if (cJSON_IsString(its) && strcmp(its->valuestring, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Of a service account, or of a pod's spec; `call` asks for each. Whoever makes a pod may name as
+ * many as he likes, and each is a request.
+ */
 static int search_pull_secrets(struct search *search, struct api *api, const char *namespace_name,
                                const cJSON *owner,
                                int (*call)(struct api *api, const struct api_object *object,
                                            struct json *ret, struct pullkey_error *error),
                                struct pullkey_error *error)
 {
-    const cJSON *item;
+    const cJSON *const list = json_member(owner, "imagePullSecrets"), *item;
+    unsigned int count = 0;
 
-    cJSON_ArrayForEach(item, json_member(owner, "imagePullSecrets")) {
+    cJSON_ArrayForEach(item, list) {
         const cJSON *name = json_member(item, "name");
         struct api_object object = { "get", "secrets", namespace_name, NULL, NULL };
         cleanup_json struct json json = { 0 };
         int r;
 
-        if (!cJSON_IsString(name) || !api_is_name(name->valuestring))
+        if (!cJSON_IsString(name) || !api_is_name(name->valuestring) ||
+            is_named_before(list, item, name->valuestring))
             continue;
+        if (++count > PULL_SECRETS_MAX) {
+            search->host->log(API_SOURCE, "of more than %d pull secrets the rest is not read",
+                              PULL_SECRETS_MAX);
+            break;
+        }
         object.name = name->valuestring;
         r = call(api, &object, &json, error);
         if (r == 0)

@@ -20,7 +20,8 @@ struct change {
 
 static int refuse(const struct secret *secret, const char *text, struct pullkey_error *error)
 {
-    return error_set(error, PULLKEY_UNSUPPORTED, "the %s %s", secret->name, text);
+    /* Not "unsupported", which an erase takes for "nothing was there". */
+    return error_set(error, PULLKEY_DENIED, "the %s %s", secret->name, text);
 }
 
 static int change_pair(const struct change *change, struct secret *secret,
@@ -106,7 +107,12 @@ static int attempt(const struct change *change, struct pullkey_error *error)
     if (r == 0)
         r = secret_read(change->api->host, json.root, &secret, error);
     if (r == 0) {
-        r = change_secret(change, &secret, error);
+        /* Without one the server would write over whatever stands there by then. */
+        if (!is_new && !secret.resource_version)
+            r = error_set(error, PULLKEY_INVALID,
+                          "the API server's answer has no resourceVersion of the %s", secret.name);
+        if (r == 0)
+            r = change_secret(change, &secret, error);
         if (r == 0)
             r = secret_write(&secret, json.root, error);
         secret_close(change->api->host, &secret);

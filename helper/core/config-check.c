@@ -299,6 +299,11 @@ static int check_when(const struct json *document, const cJSON *when, struct pul
     if (item && !names_kubelet(json_member(when, "caller")))
         return json_error(document, item, error,
                           "only the kubelet tells it: add \"caller\": [\"kubelet\"] beside it");
+    /* Whoever has a namespace names the service accounts in it. */
+    item = json_member(when, "service_account");
+    if (item && !json_member(when, "namespace"))
+        return json_error(document, item, error,
+                          "every namespace may have one of that name: add \"namespace\" beside it");
     return 0;
 }
 

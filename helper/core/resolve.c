@@ -257,11 +257,15 @@ static int ask_instance(struct question *question, const struct registry_referen
         r = config_instance_options(instance, NULL, &options, error);
     if (r == 0)
         r = cache_open(question->resolve->config->system, &cache, error);
+    /* Without a workload too: the system's places are not the user's. */
+    if (question->resolve->config->system)
+        buffer_append_text(&subject, "system/");
     if (r == 0 && question->request->workload &&
         (question->verify || has_line(inputs.data, "workload"))) {
         write_subject(question->request->workload, &subject);
-        r = buffer_check(&subject, error);
     }
+    if (r == 0)
+        r = buffer_check(&subject, error);
     if (r < 0)
         return r;
     if (!cache)

@@ -177,7 +177,7 @@ static int resolve_one(enum pullkey_scope *ret_scope, struct pullkey_error *erro
 
 static void a_rule_by_namespace_is_verified(void **state)
 {
-    static const char *const narrow[] = { NAMED, ",\"service_account\":\"builder\"" };
+    static const char *const narrow[] = { NAMED, NAMED ",\"service_account\":\"builder\"" };
     char text[512];
     struct pullkey_error error;
 
