@@ -195,18 +195,44 @@ static void check_rule(struct kubelet_check *check, const struct config_rule *ru
     }
 }
 
+/* What the kubelet keeps answers by, or NULL. 1.33 has no field for it, and this one type. */
+static const char *cache_type(const struct kubelet_check *check,
+                              const struct kubelet_provider *provider)
+{
+    const char *type = kubelet_string(provider->file, provider->tokens, "cacheType");
+    bool is_implied = provider->tokens && !json_member(provider->tokens, "cacheType") &&
+                      kubelet_is_since(&check->node.version, KUBELET_TOKENS) &&
+                      kubelet_is_before(&check->node.version, KUBELET_TOKENS_BETA);
+
+    if (is_implied)
+        return "ServiceAccount";
+    return type && (strcmp(type, "Token") == 0 || strcmp(type, "ServiceAccount") == 0) ? type
+                                                                                       : NULL;
+}
+
 /* The kubelet's cache must be what pullkey takes it for, or an answer for one pod serves others. */
 static void check_cache_type(struct kubelet_check *check, const struct kubelet_provider *provider)
 {
-    const char *type = kubelet_string(provider->file, provider->tokens, "cacheType");
+    const cJSON *item = json_member(provider->tokens, "cacheType");
     const char *expected = check->config->kubelet.token_cache ? "Token" : "ServiceAccount";
+    const char *type = cache_type(check, provider);
 
-    if (type && strcmp(type, expected) != 0 &&
-        (strcmp(type, "Token") == 0 || strcmp(type, "ServiceAccount") == 0))
-        kubelet_find(check, provider->file, json_member(provider->tokens, "cacheType"),
-                     OUTPUT_WARNING, "cache-type-differs",
+    if (!type || strcmp(type, expected) == 0)
+        return;
+    if (strcmp(type, "Token") == 0)
+        kubelet_find(check, provider->file, item, OUTPUT_WARNING, "cache-type-differs",
                      "write the same here and in \"kubelet\": {\"cache_type\": ...} of pullkey's",
-                     "pullkey's configuration takes the cache for %s", expected);
+                     "pullkey's configuration takes the cache for ServiceAccount, and lets the "
+                     "kubelet keep less than it could");
+    else
+        kubelet_find(
+            check, provider->file, item ? item : provider->tokens, OUTPUT_ERROR,
+            "cache-type-differs",
+            "write \"cache_type\": \"ServiceAccount\" in \"kubelet\" of pullkey's, or Token "
+            "here, since 1.34",
+            "pullkey's configuration takes the cache for Token, and it is "
+            "ServiceAccount%s: what one pod may have is given to others",
+            item ? "" : " in 1.33");
 }
 
 void kubelet_check_rules(struct kubelet_check *check)

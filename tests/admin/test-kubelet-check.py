@@ -180,7 +180,19 @@ def cache_type():
         equal(node.found(token), [(W, "cache-type-differs", 10)])
         node.configure({"version": 1, "rules": [rule("registry.example.com")], "kubelet": {"cache_type": "Token"}})
         equal(node.found(token), [])
-        equal(node.found(OURS + TOKENS), [(W, "cache-type-differs", 10)])
+        equal(node.found(OURS + TOKENS), [(E, "cache-type-differs", 10)])
+
+
+@case("a kubelet of 1.33 has no cacheType, and keeps answers for a service account")
+def cache_type_implied():
+    without = (OURS + TOKENS).replace("      cacheType: ServiceAccount\n", "")
+    gate = (W, "token-gate", 8)
+    with Node([rule("registry.example.com")]) as node:
+        equal(node.found(without, version="1.33"), [gate])
+        node.configure({"version": 1, "rules": [rule("registry.example.com")], "kubelet": {"cache_type": "Token"}})
+        equal(order(node.found(without, version="1.33")), order([gate, (E, "cache-type-differs", 8)]))
+        equal(node.found(without), [(E, "cache-type-missing", 8)], "which says it all")
+        equal(node.found(OURS), [], "without tokens")
 
 
 # -- Audiences ------------------------------------------------------------------------------------
