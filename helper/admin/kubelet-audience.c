@@ -55,8 +55,9 @@ static int review(struct kubelet_check *check, const struct kubelet_provider *pr
                  "bind the group system:nodes to a ClusterRole with verbs [\"" VERB
                  "\"] and this audience as its resource; only pods that have a token for it "
                  "already need none",
-                 "the node may not request tokens for this audience, so that the kubelet never "
-                 "asks %s: %s",
+                 "the node may not request tokens of every service account for this audience, and "
+                 "the kubelet never asks %s for the others (a role that names service accounts or "
+                 "is of one namespace is not seen here): %s",
                  provider->name ? provider->name : "the provider", error->message);
     return 0;
 }
