@@ -20,11 +20,13 @@
 #define ANSWER_WAIT_MS 5000
 #define PROCESS_NAME_MAX 10
 
-/* The samples of pullkey; EKS; k3s and RKE2; OpenShift; GKE; AKS. */
+/* The samples of pullkey, for a package and for the manifests; EKS; k3s and RKE2; OpenShift; GKE;
+ * AKS. */
 static const struct {
     const char *config, *bin_dir;
 } places[] = {
     { "/etc/kubernetes/credential-provider.yaml", PULLKEY_LIBEXECDIR },
+    { "/etc/pullkey/credential-provider.yaml", "/opt/pullkey/libexec/pullkey" },
     { "/etc/eks/image-credential-provider/config.json", "/etc/eks/image-credential-provider" },
     { "/var/lib/rancher/credentialprovider/config.yaml",
       "/var/lib/rancher/credentialprovider/bin" },

@@ -125,6 +125,7 @@ def usual():
     with Machine() as machine:
         for config, bin_dir in (
             ("/etc/kubernetes/credential-provider.yaml", os.environ["PULLKEY_LIBEXECDIR"]),
+            ("/etc/pullkey/credential-provider.yaml", "/opt/pullkey/libexec/pullkey"),
             ("/etc/eks/image-credential-provider/config.json", "/etc/eks/image-credential-provider"),
             ("/etc/srv/kubernetes/cri_auth_config.yaml", "/home/kubernetes/bin"),
         ):
