@@ -132,6 +132,20 @@ static bool read_process(const char *pid, struct buffer *words)
     return is_fine;
 }
 
+/* In a container with few capabilities the link of another process cannot be read: then its name
+ * counts. ask() looks at whose file that is. */
+static void take_program(const char *name, struct kubelet_node *node)
+{
+    char link[64];
+    ssize_t length;
+
+    (void)snprintf(link, sizeof(link), "/proc/%d/exe", (int)node->pid);
+    length = readlink(link, node->program, sizeof(node->program) - 1);
+    node->program[length > 0 ? length : 0] = '\0';
+    if (length < 0 && name[0] == '/')
+        (void)snprintf(node->program, sizeof(node->program), "%s", name);
+}
+
 static void find_process(struct kubelet_node *node)
 {
     DIR *directory = opendir("/proc");
@@ -139,17 +153,13 @@ static void find_process(struct kubelet_node *node)
 
     while (directory && node->pid == 0 && (entry = readdir(directory))) {
         cleanup_buffer struct buffer words = BUFFER_INIT(COMMAND_LINE_MAX);
-        char link[64];
-        ssize_t length;
 
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
             !read_process(entry->d_name, &words))
             continue;
         node->pid = (pid_t)strtol(entry->d_name, NULL, 10);
         take_words(&words, node);
-        (void)snprintf(link, sizeof(link), "/proc/%d/exe", (int)node->pid);
-        length = readlink(link, node->program, sizeof(node->program) - 1);
-        node->program[length > 0 ? length : 0] = '\0';
+        take_program(words.data, node);
     }
     if (directory)
         (void)closedir(directory);
