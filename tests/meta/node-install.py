@@ -28,6 +28,21 @@ TREE = "/opt/pullkey"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SERVICE = "pullkey-hosts.service"
 PROVIDERS = "/etc/pullkey/credential-provider.yaml"
+PROVIDER = """\
+apiVersion: kubelet.config.k8s.io/v1
+kind: CredentialProviderConfig
+providers:
+  - name: pullkey-kubelet
+    apiVersion: credentialprovider.kubelet.k8s.io/v1
+    defaultCacheDuration: 0s
+    matchImages: [registry.example.com]
+"""
+TOKENS = """\
+    tokenAttributes:
+      serviceAccountTokenAudience: pullkey
+      cacheType: ServiceAccount
+      requireServiceAccount: false
+"""
 KUBECONFIG = """\
 apiVersion: v1
 kind: Config
@@ -63,6 +78,10 @@ def build(scratch):
     succeed(*words, PATH=f"{PATH}:{meson}", LC_ALL="C.UTF-8")
     stub = os.path.join(scratch, "systemctl")
     succeed("cc", "-static", "-o", stub, os.path.join(ROOT, "tests", "fakes", "systemctl.c"))
+    kubelet = os.path.join(ROOT, "tests", "admin", "kubelet.c")
+    for release in ("1.33", "1.34"):
+        words = ["-static", f'-DKUBELET_VERSION="v{release}.2"', kubelet]
+        succeed("cc", *words, "-o", os.path.join(scratch, f"kubelet-{release}"))
 
 
 SCRATCH = tempfile.TemporaryDirectory()
@@ -202,10 +221,19 @@ class Node(Bare):
             os.makedirs(self.path("usr/bin"), exist_ok=True)
             shutil.copy(os.path.join(SCRATCH.name, "systemctl"), self.path(f"usr/bin/{name}"))
         os.makedirs(self.path("run/systemd/system"))
+        self.write("dev/null", "")  # which every machine has
         self.write("etc/containerd/config.toml", "version = 3\n")
         self.write("config/config.json", '{ "version": 1 }\n')
-        self.write("config/credential-provider.yaml", "kind: CredentialProviderConfig\n")
+        self.write("config/credential-provider.yaml", PROVIDER)
         return self
+
+    def start_kubelet(self, *flags, release="1.34"):
+        """As far as it is seen from outside: its program, and its words."""
+        place = self.path("usr/local/bin/kubelet")
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        shutil.copy(os.path.join(SCRATCH.name, f"kubelet-{release}"), place)
+        words = ["/usr/local/bin/kubelet", *(f"--image-credential-provider{flag}" for flag in flags)]
+        self.write("proc/7/cmdline", "\0".join([*words, "-v=2"]) + "\0")
 
     def install(self, *words):
         """The exit status and what was said, and what was asked of systemd."""
@@ -305,15 +333,74 @@ def configuration():
         text, calls = node.set_up()
         tap.equal(calls, [f"systemctl reload {SERVICE}"], text)
         tap.check("kubelet needs" in text, text)
-        flags = [f"-config={PROVIDERS}", f"-bin-dir={TREE}/libexec/pullkey"]
-        words = ["/usr/bin/kubelet", *(f"--image-credential-provider{flag}" for flag in flags)]
-        node.write("proc/7/cmdline", "\0".join(words) + "\0")
-        node.write("config/credential-provider.yaml", "kind: Other\n")
+        node.start_kubelet(f"-config={PROVIDERS}", f"-bin-dir={TREE}/libexec/pullkey")
+        node.write("config/credential-provider.yaml", PROVIDER + TOKENS)
         text, _ = node.set_up()
         tap.check("restart it if" in text and "kubelet needs" not in text, text)
         os.remove(node.path("config/config.json"))
         text, _ = node.set_up()
         tap.check(not os.path.exists(node.path("etc/pullkey/config.json")), text)
+
+
+@tap.case("a file that the kubelet of the node would not start with is refused, and says why")
+def refused():
+    with Node() as node:
+        node.set_up()
+        node.write("config/credential-provider.yaml", PROVIDER + TOKENS)
+        # The gate that 1.33 needs would be a warning.
+        node.start_kubelet(release="1.33")
+        before = node.state()
+        status, text, calls = node.install("--config", node.path("config"))
+        tap.equal((status, calls), (1, []), text)
+        tap.check(f"error: {PROVIDERS}:10: " in text and "[cache-type-unknown]" in text, text)
+        same(node, before, text)
+        node.start_kubelet(release="1.34")
+        text, _ = node.set_up()
+        tap.equal(node.read(PROVIDERS), PROVIDER + TOKENS, text)
+        tap.check("[no-kubelet-rule]" in text, "warnings are in the log: " + text)
+
+        other = PROVIDER.replace("pullkey-kubelet", "other")
+        node.write("config/credential-provider.yaml", other)
+        status, text, _ = node.install("--config", node.path("config"))
+        tap.check(status == 1 and "[binary-missing]" in text, text)
+        # This one has other programs in a directory of its own.
+        node.write("usr/local/plugins/other", "", 0o755)
+        node.start_kubelet(f"-config={PROVIDERS}", "-bin-dir=/usr/local/plugins")
+        text, _ = node.set_up()
+        tap.equal(node.read(PROVIDERS), other, text)
+    with Node() as node:
+        os.mkdir(node.path("opt"))
+        namespace.mount("-t", "tmpfs", "-o", "noexec", "none", node.path("opt"))
+        try:
+            status, text, _ = node.install("--config", node.path("config"))
+        finally:
+            namespace.unmount(node.path("opt"))
+        tap.check(status == 1 and "cannot be checked" in text, text)
+        tap.check(not os.path.exists(node.path(PROVIDERS)), "it is there")
+
+
+@tap.case("with other options: what the kubelet was started with stays until its restart")
+def other_places():
+    with Node() as node:
+        own, plugins = "/etc/own/providers.yaml", "/usr/local/plugins"
+        before = {PROVIDERS, f"{plugins}/pullkey-kubelet"}
+        node.set_up("--bin-dir", plugins)
+        node.start_kubelet(f"-config={PROVIDERS}", f"-bin-dir={plugins}/")
+        text, _ = node.set_up("--provider-config", own)
+        tap.check(all(f"{path}: stays" in text for path in before), text)
+        tap.equal(node.read(own), PROVIDER)
+        tap.equal({path for path in before if path in node.state()}, before, text)
+        node.start_kubelet(f"-config={own}", f"-bin-dir={TREE}/libexec/pullkey")
+        text, _ = node.set_up("--provider-config", own)
+        tap.equal({path for path in before if path in node.state()}, set(), text)
+
+        # A directory of files is read without ours as well, but not with none.
+        node.start_kubelet("-config=/etc/own", f"-bin-dir={TREE}/libexec/pullkey")
+        text, _ = node.set_up()
+        tap.check(own in node.state(), text)
+        node.write("etc/own/other.yaml", "")
+        text, _ = node.set_up()
+        tap.check(own not in node.state(), text)
 
 
 @tap.case("an upgrade is one rename; a program that runs keeps its own, and the daemon is restarted")
@@ -424,21 +511,31 @@ def uninstall():
         before = set(node.state())
         node.set_up("--bin-dir", "/usr/local/plugins")
         node.write("run/pullkey/hosts/r.example.com/hosts.toml", "header")
-        programs = ("/usr/local/plugins", f"{TREE}/libexec/pullkey")
-        for flag in (f"-config={PROVIDERS}", *(f"-bin-dir={place}" for place in programs)):
-            node.write("proc/7/cmdline", f"kubelet\0--image-credential-provider{flag}\0-v=2\0")
+        # The directory has programs of others: what counts is whether the kubelet is told to run ours.
+        plugins = "-bin-dir=/usr/local/plugins"
+        for place in ("etc/eks/config.json", "etc/providers.d/config.yaml"):
+            node.write(place, PROVIDER)
+        for flags, what in (
+            ((f"-config={PROVIDERS}",), "its flags"),
+            ((f"-bin-dir={TREE}/libexec/pullkey",), "its flags"),
+            (("-config=/etc/eks/config.json", plugins), "the entry"),
+            (("-config=/etc/providers.d/", plugins), "the entry"),
+        ):
+            node.start_kubelet(*flags)
             state = node.state()
             status, text, calls = node.install("uninstall")
             tap.equal((status, calls), (1, []), text)
             same(node, state, text)
-            tap.check("take away its flags" in text, text)
-        node.write("proc/7/cmdline", "kubelet\0--image-credential-provider-config=/etc/other.yaml\0")
+            tap.check(f"take away {what}" in text, text)
+        node.write("etc/eks/config.json", PROVIDER.replace("pullkey-kubelet", "other"))
+        node.start_kubelet("-config=/etc/eks/config.json", plugins)
         status, text, calls = node.install("uninstall")
         tap.equal(status, 0, text)
         tap.check(f"systemctl disable --now {SERVICE}" in calls, calls)
         tap.equal(calls[-1], "systemctl daemon-reload")
         left = {path for path in set(node.state()) - before if os.path.isfile(node.path(path))}
-        tap.equal(left, {"/proc/7/cmdline"}, text)
+        ours = {"/proc/7/cmdline", "/usr/local/bin/kubelet", "/etc/eks/config.json", "/etc/providers.d/config.yaml"}
+        tap.equal(left, ours, text)
         status, text, calls = node.install("uninstall")
         tap.equal((status, calls), (0, []), text)
         tap.check("nothing is installed" in text, text)
