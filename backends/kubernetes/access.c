@@ -44,21 +44,18 @@ void access_done(struct access *access)
     *access = (struct access){ 0 };
 }
 
-/* A file that must be there; line ends at its end do not count. */
+/* A file that must be there (access_open); line ends at its end do not count. */
 static int read_token(const char *path, struct pullkey_secret *ret, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(TOKEN_MAX);
     int r = file_read(path, FILE_INPUT, 0, &text, NULL, error);
 
-    if (r < 0) {
-        if (error->code == PULLKEY_NOT_FOUND)
-            error->code = PULLKEY_NO_IDENTITY;
-        return -(int)error->code;
-    }
+    if (r < 0)
+        return r;
     while (text.length > 0 && strchr("\r\n \t", text.data[text.length - 1]))
         text.data[--text.length] = '\0';
     if (text.length == 0)
-        return error_set(error, PULLKEY_NO_IDENTITY, "%s is empty", path);
+        return error_set(error, PULLKEY_INVALID, "%s is empty", path);
     return buffer_steal(&text, ret, error);
 }
 
@@ -215,6 +212,8 @@ static int users_kubeconfig(char *ret, struct pullkey_error *error)
                              "\"kubeconfig\" in pullkey's configuration");
         if (strlen(given) >= FILE_PATH_MAX)
             return error_set(error, PULLKEY_INVALID, "KUBECONFIG is too long");
+        if (access(given, F_OK) < 0)
+            return error_set(error, PULLKEY_INVALID, "KUBECONFIG is %s, which is not there", given);
         memcpy(ret, given, strlen(given) + 1);
         return 0;
     }
@@ -240,7 +239,8 @@ static int find(const struct pullkey_host *host, const struct access_settings *s
         r = users_kubeconfig(path, error);
         if (r == 0)
             r = use_kubeconfig(host, settings, path, deadline_ms, access, error);
-        if (r != -PULLKEY_NOT_FOUND)
+        /* What it names may be missing as well, and is not looked for elsewhere. */
+        if (r != -PULLKEY_NOT_FOUND || access->origin[0] != '\0')
             return r;
     }
     found = access_auto();
@@ -258,9 +258,10 @@ int access_open(const struct pullkey_host *host, const struct access_settings *s
 
     *ret = (struct access){ 0 };
     r = find(host, settings, deadline_ms, ret, error);
-    /* A file that is missing is not a credential that is missing. */
+    /* A file that is missing is not a credential that is missing; and what somebody mends must not
+     * be remembered, as it is that there is no identity. */
     if (r == -PULLKEY_NOT_FOUND) {
-        error->code = PULLKEY_NO_IDENTITY;
+        error->code = PULLKEY_INVALID;
         r = -(int)error->code;
     }
     if (r < 0)

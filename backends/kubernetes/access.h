@@ -40,7 +40,8 @@ struct access {
 
 /*
  * Everything is read anew: tokens and certificates are rotated. An exec plugin of a kubeconfig is
- * run, at most until the deadline. -PULLKEY_NO_IDENTITY where nothing here leads to a Kubernetes.
+ * run, at most until the deadline. -PULLKEY_NO_IDENTITY where nothing here leads to a Kubernetes:
+ * it is remembered, so a file that is missing or empty is -PULLKEY_INVALID.
  */
 int access_open(const struct pullkey_host *host, const struct access_settings *settings,
                 int64_t deadline_ms, struct access *ret, struct pullkey_error *error);

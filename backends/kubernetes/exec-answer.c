@@ -80,7 +80,7 @@ static int check_expiry(const char *name, const cJSON *status, int64_t now,
                          name);
     if (expiry > now)
         return 0;
-    return error_set(error, PULLKEY_NO_IDENTITY,
+    return error_set(error, PULLKEY_UNREACHABLE,
                      "%s answers with a credential that has expired %lld s ago; does it need a new "
                      "login, or is a clock wrong?",
                      name, (long long)(now - expiry));

@@ -9,7 +9,7 @@
 
 /*
  * `name` is the program's, for messages; `version` what the answer must say; `now` in wall seconds.
- * What is not in the answer stays as it is. -PULLKEY_INVALID, or -PULLKEY_NO_IDENTITY for a
+ * What is not in the answer stays as it is. -PULLKEY_INVALID, or -PULLKEY_UNREACHABLE for a
  * credential that has expired.
  */
 int exec_answer_read(const char *name, const char *version, int64_t now,

@@ -96,7 +96,7 @@ static int find_program(struct plugin *plugin, struct pullkey_error *error)
     }
     if (found)
         return 0;
-    return error_set(error, PULLKEY_NO_IDENTITY,
+    return error_set(error, PULLKEY_INVALID,
                      "%s: its exec plugin %s is not there, or cannot be run%s%.*s",
                      plugin->config->path, command, hint ? ": " : "",
                      hint ? (int)strcspn(hint, "\r\n") : 0, hint ? hint : "");
@@ -300,7 +300,7 @@ int exec_credential_get(const struct pullkey_host *host, const struct kubeconfig
     if (r < 0)
         return error_wrap(error, "%s: its exec plugin %s", config->path, plugin.path);
     if (status != 0)
-        return error_set(error, PULLKEY_NO_IDENTITY,
+        return error_set(error, PULLKEY_UNREACHABLE,
                          "%s: its exec plugin %s ends with status %d; run it by hand to see why",
                          config->path, plugin.path, status);
     return exec_answer_read(plugin.path, version, host->wall_seconds(), &output, ret_token,

@@ -15,8 +15,8 @@
 
 /*
  * What is not in the answer stays empty. `depth` as in struct pullkey_instance.
- * -PULLKEY_NO_IDENTITY where the program is missing or fails, -PULLKEY_INVALID for an answer or a
- * kubeconfig that is wrong.
+ * -PULLKEY_UNREACHABLE where the program fails or is too slow, -PULLKEY_INVALID for an answer or a
+ * kubeconfig that is wrong, or a program that is not there. Nothing of that is remembered.
  */
 int exec_credential_get(const struct pullkey_host *host, const struct kubeconfig *config,
                         uint32_t depth, int64_t deadline_ms, struct pullkey_secret *ret_token,

@@ -156,6 +156,43 @@ def _():
         equal(len(server.requests), 1)
 
 
+@case("what is mended is not remembered: an exec plugin, a token and a kubeconfig that were broken once")
+def _():
+    answer = {
+        "kind": "ExecCredential",
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "status": {"token": TOKEN},
+    }
+    plugin = {"apiVersion": answer["apiVersion"], "command": "./plugin"}
+    works = f"#!/bin/sh\necho '{json.dumps(answer)}'\n"
+    past = json.dumps({**answer, "status": {"token": TOKEN, "expirationTimestamp": "2001-01-01T00:00:00Z"}})
+    with serve() as server:
+        for text, said in (
+            (None, "is not there"),
+            ("#!/bin/sh\nexit 7\n", "ends with status 7"),
+            (f"#!/bin/sh\necho '{past}'\n", "has expired"),
+        ):
+            with Machine(server, user={"exec": plugin}) as machine:
+                if text:
+                    os.chmod(machine.write("plugin", text), 0o700)
+                machine.refused(said)
+                os.chmod(machine.write("plugin", works), 0o700)
+                machine.served()
+        for text, said in ((None, "/token"), ("\n", "is empty")):
+            with Machine(server, user={"tokenFile": "token"}) as machine:
+                if text:
+                    machine.write("token", text)
+                machine.refused(said)
+                machine.write("token", TOKEN)
+                machine.served()
+        with Machine(server) as machine:
+            path = os.path.join(machine.path, "kubeconfig")
+            os.rename(path, path + "-away")
+            machine.refused(path)
+            os.rename(path + "-away", path)
+            machine.served()
+
+
 @case("a path in the server's URL, another name for TLS, and a proxy, as the kubeconfig has them")
 def _():
     named = AUTHORITY.issue("named", "DNS:kubernetes")

@@ -190,7 +190,7 @@ static void failures(void **state)
         enum pullkey_error_class code;
         const char *part;
     } rows[] = {
-        { "echo MARKER; echo MARKER >&2; exit 1\n", PULLKEY_NO_IDENTITY, "ends with status 1" },
+        { "echo MARKER; echo MARKER >&2; exit 1\n", PULLKEY_UNREACHABLE, "ends with status 1" },
         { "kill -9 $$\n", PULLKEY_INTERNAL, "signal 9" },
         { "echo MARKER please log in\n", PULLKEY_INVALID, "plugin" },
         { "exit 0\n", PULLKEY_INVALID, "plugin" },
@@ -210,7 +210,7 @@ static void failures(void **state)
         { ANSWER(V1, "{\"token\":\"MARKER\",\"clientKeyData\":\"MARKER\"}"), PULLKEY_INVALID,
           "neither a token nor" },
         { ANSWER(V1, "{\"token\":\"MARKER\",\"expirationTimestamp\":\"2001-01-01T00:00:00Z\"}"),
-          PULLKEY_NO_IDENTITY, "has expired" },
+          PULLKEY_UNREACHABLE, "has expired" },
         { ANSWER(V1, "{\"token\":\"MARKER\",\"expirationTimestamp\":\"soon\"}"), PULLKEY_INVALID,
           "no time of RFC 3339" },
         { ANSWER(V1, "{\"token\":\"MARKER\"}") ANSWER(V1, "{\"token\":\"MARKER\"}"),
@@ -259,8 +259,8 @@ static void refused(void **state)
         { "apiVersion: " V1, PULLKEY_INVALID, "must be the name of a program" },
         { "apiVersion: " V1 ", command: [x]", PULLKEY_INVALID, "must be the name of a program" },
         { "apiVersion: " V1 ", command: ./missing, installHint: 'get it from x\n\n  MARKER'",
-          PULLKEY_NO_IDENTITY, "get it from x" },
-        { "apiVersion: " V1 ", command: no-such-plugin-anywhere", PULLKEY_NO_IDENTITY,
+          PULLKEY_INVALID, "get it from x" },
+        { "apiVersion: " V1 ", command: no-such-plugin-anywhere", PULLKEY_INVALID,
           "no-such-plugin-anywhere is not there" },
         { PLUGIN ", args: x", PULLKEY_INVALID, "must be a list" },
         { PLUGIN ", args: [[x]]", PULLKEY_INVALID, "must be a text" },
@@ -293,7 +293,7 @@ static void search_path(void **state)
     put_plugin(ANSWER(V1, "{\"token\":\"t\"}"));
     assert_int_equal(chdir(root), 0);
     assert_int_equal(setenv("PATH", ":.:/usr/bin:/bin:", 1), 0);
-    assert_refused(run("command: plugin, apiVersion: " V1, &found, &error), PULLKEY_NO_IDENTITY,
+    assert_refused(run("command: plugin, apiVersion: " V1, &found, &error), PULLKEY_INVALID,
                    "plugin is not there", error);
     (void)snprintf(path, sizeof(path), "/nowhere:%s:/usr/bin:/bin", root);
     assert_int_equal(setenv("PATH", path, 1), 0);
@@ -341,7 +341,7 @@ static void times(void **state)
             assert_int_equal(before, -PULLKEY_INVALID);
             continue;
         }
-        if (before != 0 || at != -PULLKEY_NO_IDENTITY)
+        if (before != 0 || at != -PULLKEY_UNREACHABLE)
             fail_msg("%s: %d before, %d at its end", rows[i].text, before, at);
     }
 }

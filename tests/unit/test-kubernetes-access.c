@@ -197,7 +197,7 @@ static void broken_pod(void **state)
                    error);
     put_pod("10.96.0.1", "443");
     put(POD "/token", "\n");
-    assert_refused(find(&any, &access, &error), PULLKEY_NO_IDENTITY, "is empty", error);
+    assert_refused(find(&any, &access, &error), PULLKEY_INVALID, "is empty", error);
     /* "auto" asks for the kubelet's by name. */
     put_pod("10.96.0.1", "443");
     assert_refused(find(&automatic, &access, &error), PULLKEY_NO_IDENTITY, "no kubeconfig", error);
@@ -238,13 +238,28 @@ static void explicit_server(void **state)
     assert_fine(find(&settings, &access, &error), error);
     assert_string_equal(access.token.bytes, "two");
     access_done(&access);
+    put("/token", "\n");
+    assert_refused(find(&settings, &access, &error), PULLKEY_INVALID, "is empty", error);
     assert_int_equal(unlink(token_file), 0);
-    assert_refused(find(&settings, &access, &error), PULLKEY_NO_IDENTITY, token_file, error);
+    assert_refused(find(&settings, &access, &error), PULLKEY_INVALID, token_file, error);
     settings.token_file = NULL;
     settings.server = "https://api.example.com/?x";
     assert_refused(find(&settings, &access, &error), PULLKEY_INVALID, "'?'", error);
     settings.server = "ftp://api.example.com";
     assert_refused(find(&settings, &access, &error), PULLKEY_INVALID, "https://", error);
+}
+
+/* A user's kubeconfig that names a file which is missing is there itself. */
+static void missing(void **state)
+{
+    struct access_settings settings = { .kubeconfig = "/nowhere/kubeconfig" };
+    struct pullkey_error error;
+    struct access access;
+
+    (void)state;
+    assert_refused(find(&settings, &access, &error), PULLKEY_INVALID, settings.kubeconfig, error);
+    put("/.kube/config", CONFIG("", "tokenFile: token"));
+    assert_refused(find(&any, &access, &error), PULLKEY_INVALID, "/.kube/token", error);
 }
 
 static void users_kubeconfig(void **state)
@@ -266,6 +281,9 @@ static void users_kubeconfig(void **state)
     assert_fine(find(&of_system, &access, &error), error);
     assert_string_equal(access.token.bytes, "kubelet");
     access_done(&access);
+    /* What is named is not looked for elsewhere, and that is not remembered as no identity is. */
+    assert_int_equal(setenv("KUBECONFIG", place("/missing"), 1), 0);
+    assert_refused(find(&any, &access, &error), PULLKEY_INVALID, "which is not there", error);
     assert_int_equal(setenv("KUBECONFIG", "/a:/b", 1), 0);
     assert_refused(find(&any, &access, &error), PULLKEY_INVALID, "KUBECONFIG is a list", error);
     assert_int_equal(setenv("KUBECONFIG", "relative", 1), 0);
@@ -357,6 +375,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pod, set_up, clear),
         cmocka_unit_test_setup_teardown(broken_pod, set_up, clear),
         cmocka_unit_test_setup_teardown(explicit_server, set_up, clear),
+        cmocka_unit_test_setup_teardown(missing, set_up, clear),
         cmocka_unit_test_setup_teardown(users_kubeconfig, set_up, clear),
         cmocka_unit_test_setup_teardown(insecure, set_up, clear),
         cmocka_unit_test_setup_teardown(identities, set_up, clear),
