@@ -25,7 +25,8 @@
 /* What is run; strings of the kubeconfig are pointed to, the others are in `owned`. */
 struct plugin {
     const struct kubeconfig *config;
-    char path[FILE_PATH_MAX];
+    char name[FILE_PATH_MAX]; /* what it is told that it is called: some go by that */
+    char path[FILE_PATH_MAX]; /* the same without links */
     char *arguments[ARGUMENTS_MAX + 2];
     char **environment;
     char *owned[VARIABLES_MAX + 2];
@@ -79,6 +80,17 @@ static int search_path(const char *name, char *ret)
     }
 }
 
+/* Links are followed, so that the checks are of the file that will run. */
+static int check_program(struct plugin *plugin, struct pullkey_error *error)
+{
+    int r;
+
+    if (!realpath(plugin->name, plugin->path))
+        return error_errno(error, errno, "cannot find %s", plugin->name);
+    r = file_check(plugin->path, FILE_LINKED, error);
+    return r < 0 ? error_wrap(error, "%s: its exec plugin", plugin->config->path) : 0;
+}
+
 static int find_program(struct plugin *plugin, struct pullkey_error *error)
 {
     const char *command = text_of(plugin->config->exec, "command");
@@ -88,14 +100,14 @@ static int find_program(struct plugin *plugin, struct pullkey_error *error)
     if (!command)
         return refuse(plugin, "command", "must be the name of a program", error);
     if (!strchr(command, '/')) {
-        found = search_path(command, plugin->path) == 0;
+        found = search_path(command, plugin->name) == 0;
     } else {
-        if (kubeconfig_resolve(plugin->config, command, plugin->path, error) < 0)
+        if (kubeconfig_resolve(plugin->config, command, plugin->name, error) < 0)
             return -(int)error->code;
-        found = access(plugin->path, X_OK) == 0;
+        found = access(plugin->name, X_OK) == 0;
     }
     if (found)
-        return 0;
+        return check_program(plugin, error);
     return error_set(error, PULLKEY_INVALID,
                      "%s: its exec plugin %s is not there, or cannot be run%s%.*s",
                      plugin->config->path, command, hint ? ": " : "",
@@ -107,7 +119,7 @@ static int set_arguments(struct plugin *plugin, struct pullkey_error *error)
     const cJSON *list = json_member(plugin->config->exec, "args"), *item;
     size_t count = 0;
 
-    plugin->arguments[count++] = plugin->path;
+    plugin->arguments[count++] = plugin->name;
     if (list && !cJSON_IsNull(list) && !cJSON_IsArray(list))
         return refuse(plugin, "args", "must be a list of texts", error);
     cJSON_ArrayForEach(item, list) {
@@ -298,11 +310,11 @@ int exec_credential_get(const struct pullkey_host *host, const struct kubeconfig
     };
     r = run_program(&run, &output, &status, error);
     if (r < 0)
-        return error_wrap(error, "%s: its exec plugin %s", config->path, plugin.path);
+        return error_wrap(error, "%s: its exec plugin %s", config->path, plugin.name);
     if (status != 0)
         return error_set(error, PULLKEY_UNREACHABLE,
                          "%s: its exec plugin %s ends with status %d; run it by hand to see why",
-                         config->path, plugin.path, status);
-    return exec_answer_read(plugin.path, version, host->wall_seconds(), &output, ret_token,
+                         config->path, plugin.name, status);
+    return exec_answer_read(plugin.name, version, host->wall_seconds(), &output, ret_token,
                             ret_certificate, ret_key, error);
 }

@@ -282,6 +282,55 @@ static void refused(void **state)
     }
 }
 
+/* What others can change, or have put there, is not run; wherever a link to it is. */
+static void changed_by_others(void **state)
+{
+    static const struct {
+        mode_t file, directory;
+        const char *part;
+    } rows[] = { { 0777, 0755, "/bin/plugin" }, { 0775, 0755, "/bin/plugin" },
+                 { 0755, 0777, "/bin" },        { 0755, 0775, "/bin" },
+                 { 0755, 0755, NULL } };
+    static const char script[] = "#!/bin/sh\ntouch \"$0.ran\"\n" ANSWER(V1, "{\"token\":\"t\"}");
+
+    (void)state;
+    assert_int_equal(mkdir(place("bin"), 0700), 0);
+    unit_write(place("bin/plugin"), script, strlen(script), 0755);
+    assert_int_equal(symlink("bin/plugin", place("plugin")), 0);
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        cleanup_found struct found found = { 0 };
+        struct pullkey_error error;
+
+        assert_int_equal(chmod(place("bin/plugin"), rows[i].file), 0);
+        assert_int_equal(chmod(place("bin"), rows[i].directory), 0);
+        if (rows[i].part) {
+            assert_refused(run(PLUGIN, &found, &error), PULLKEY_DENIED, rows[i].part, error);
+            assert_int_equal(access(place("bin/plugin.ran"), F_OK), -1);
+        } else {
+            assert_fine(run(PLUGIN, &found, &error), error);
+            assert_string_equal(found.token.bytes, "t");
+        }
+    }
+}
+
+/* Some programs go by the name that they are called by, as snap's do. */
+static void name_of_a_link(void **state)
+{
+    cleanup_found struct found found = { 0 };
+    char exec[2048];
+    struct pullkey_error error;
+
+    (void)state;
+    put_plugin(ANSWER(V1, "{\"token\":\"t\"}"));
+    assert_int_equal(symlink("/bin/sh", place("called")), 0);
+    (void)snprintf(exec, sizeof(exec),
+                   "command: ./called, apiVersion: " V1
+                   ", args: [-c, '[ \"${0##*/}\" = called ] && exec %s/plugin']",
+                   root);
+    assert_fine(run(exec, &found, &error), error);
+    assert_string_equal(found.token.bytes, "t");
+}
+
 /* A bare name is looked for in PATH, and never where the kubeconfig or the caller is. */
 static void search_path(void **state)
 {
@@ -355,6 +404,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(failures, set_up, clear),
         cmocka_unit_test_setup_teardown(hang, set_up, clear),
         cmocka_unit_test_setup_teardown(refused, set_up, clear),
+        cmocka_unit_test_setup_teardown(changed_by_others, set_up, clear),
+        cmocka_unit_test_setup_teardown(name_of_a_link, set_up, clear),
         cmocka_unit_test_setup_teardown(search_path, set_up, clear),
         cmocka_unit_test(times),
     };
