@@ -122,6 +122,12 @@ static int kubernetes_get(void *state, const struct pullkey_request *request,
     struct api api;
     int r = open_api(kubernetes, request, &api, error);
 
+    /* Static pods have no service account, and the next instance may have something for them. */
+    if (kubernetes->options.source == OPTIONS_POD && !request->workload)
+        return error_set(error, PULLKEY_NOT_FOUND,
+                         "nobody says for which pod: that is for the kubelet, with tokenAttributes "
+                         "in its configuration");
+    r = open_api(kubernetes, request, &api, error);
     if (r < 0)
         return r;
     /* Only here: neither a change nor a proof may rest on what was true once. */

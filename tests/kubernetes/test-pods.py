@@ -75,8 +75,18 @@ def false_claims():
             status, said = it.kubelet(IMAGE, token(**claims))
             check(status == 1 and "token" in said and "alice" not in said, f"{claims}: {status} {said}")
         equal([line for line in it.asked() if "/secrets/" in line], [])
-        status, said = it.kubelet(IMAGE, None)
-        check(status == 1 and "tokenAttributes" in said, said)
+
+
+@case("without a token, as for a static pod, there are no secrets of it, and the next backend is asked")
+def static_pod():
+    with scene() as it:
+        prepare(it)
+        equal((answer(it, None)[0], it.asked()), (None, []))
+        it.api.put_config("registry", "robot", **{"a.example.com": "robot:central"})
+        it.configure(it.instance(pod_secrets=True), it.instance(secret="registry/robot"), when=KUBELET)
+        equal(answer(it, None)[0], "robot:central")
+        equal(answer(it, token())[0], "alice:one")
+        equal([line for line in it.asked() if "registry/" in line], ["GET registry/secrets/robot"])
 
 
 @case("a rule for a namespace reads the pod before a central secret is served")
