@@ -318,8 +318,10 @@ int http_send(struct http *http, const struct http_request *request, struct http
         return r;
     if (response.status >= 300 && response.status < 400)
         return explain_redirect(server, request, &response, error);
-    if (retry_status(response.status))
+    if (retry_status(response.status)) {
+        ret->status = response.status;
         return http_explain_status(server->authority, response.status, wait, error);
+    }
     *ret = response;
     response = (struct http_response){ 0 };
     return 0;

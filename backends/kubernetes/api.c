@@ -9,6 +9,8 @@
 #include "keep.h"
 #include "status.h"
 
+#define SERVER_SIZE (URL_AUTHORITY_SIZE + URL_TARGET_MAX + 8) /* its URL */
+
 bool api_is_name(const char *text)
 {
     size_t length = strlen(text);
@@ -89,11 +91,10 @@ static int call(struct api *api, const struct api_object *object, const struct p
     if (r < 0)
         return r;
     access_fill_request(&api->access, &request);
-    api->status = 0;
     r = http_send(api->http, &request, &response, error);
+    api->status = response.status;
     if (r < 0)
         return r;
-    api->status = response.status;
     url_authority(&api->access.url, server);
     if (response.status != 200 && response.status != 201)
         r = status_explain(&parties, response.status, &response.body, error);
@@ -107,23 +108,45 @@ static int call(struct api *api, const struct api_object *object, const struct p
     return r < 0 ? error_wrap(error, "the answer of the API server %s", server) : 0;
 }
 
+static void write_server(const struct api *api, char ret[SERVER_SIZE])
+{
+    char authority[URL_AUTHORITY_SIZE];
+
+    url_authority(&api->access.url, authority);
+    (void)snprintf(ret, SERVER_SIZE, "%s://%s%s", api->access.url.https ? "https" : "http",
+                   authority, api->access.url.target);
+}
+
+void api_forget(const struct api *api, const struct keep *keep, const struct api_object *object)
+{
+    char server[SERVER_SIZE];
+
+    write_server(api, server);
+    keep_drop(keep, server, object);
+}
+
+/* The server, or what stands before it, has not got as far as an answer. That it is asked too often
+ * is one: it will say more to whoever comes later. */
+static bool is_away(const struct api *api, int r)
+{
+    return r == -(int)PULLKEY_UNREACHABLE && api->status != 429;
+}
+
 int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
              struct json *ret, struct pullkey_error *error)
 {
-    char server[URL_AUTHORITY_SIZE + URL_TARGET_MAX + 8], authority[URL_AUTHORITY_SIZE];
+    char server[SERVER_SIZE];
     struct pullkey_error ignored;
     int r = call(api, object, body, ret, error);
 
     if (!api->keep || body || !object->name)
         return r;
-    url_authority(&api->access.url, authority);
-    (void)snprintf(server, sizeof(server), "%s://%s%s", api->access.url.https ? "https" : "http",
-                   authority, api->access.url.target);
+    write_server(api, server);
     if (r == 0)
         keep_save(api->keep, server, object, ret);
     else if (r == -(int)PULLKEY_NOT_FOUND)
         keep_drop(api->keep, server, object);
-    else if (r == -(int)PULLKEY_UNREACHABLE) {
+    else if (is_away(api, r)) {
         api->host->log(API_SOURCE, "%s", error->message);
         r = keep_load(api->keep, server, object, ret, &ignored) == 0 ? 0 : r;
     }

@@ -46,12 +46,16 @@ bool api_is_name(const char *text);
 /*
  * GET, or PUT or POST with a body of JSON. 0 with the object for 200 and 201.
  * -PULLKEY_NOT_FOUND for 404; -PULLKEY_DENIED for 401 and 403, with what to do;
- * What is kept of a named object (keep.h) stands in where the server cannot be reached.
+ * What is kept of a named object (keep.h) stands in where the server cannot be reached, or answers
+ * that it, or one behind it, is out of order: 408, 500, 502, 503, 504.
  * API_CONFLICT for 409 to a body: somebody else was faster. The rest as http_send has it.
  */
 #define API_CONFLICT 1
 int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
              struct json *ret, struct pullkey_error *error);
+
+/* What is kept of a named object goes, as it was changed. */
+void api_forget(const struct api *api, const struct keep *keep, const struct api_object *object);
 
 #define cleanup_api __attribute__((cleanup(api_close)))
 

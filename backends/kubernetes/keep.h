@@ -33,7 +33,7 @@ int keep_read_option(const cJSON *option, bool system, struct keep *ret,
 void keep_save(const struct keep *keep, const char *server, const struct api_object *object,
                const struct json *answer);
 
-/* It is gone from the server too. */
+/* It is gone from the server too, or is another one now. */
 void keep_drop(const struct keep *keep, const char *server, const struct api_object *object);
 
 /* -PULLKEY_NOT_FOUND if nothing of use is kept. */

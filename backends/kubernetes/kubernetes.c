@@ -120,7 +120,7 @@ static int kubernetes_get(void *state, const struct pullkey_request *request,
     cleanup_search struct search search = { .host = kubernetes->host, .request = request };
     struct keep keep = kubernetes->options.keep;
     struct api api;
-    int r = open_api(kubernetes, request, &api, error);
+    int r;
 
     /* Static pods have no service account, and the next instance may have something for them. */
     if (kubernetes->options.source == OPTIONS_POD && !request->workload)
@@ -199,6 +199,7 @@ static int change(const struct kubernetes *kubernetes, const struct pullkey_requ
 {
     const char *name = kubernetes->options.name;
     char namespace_name[NAMESPACE_SIZE];
+    const struct api_object object = { "get", "secrets", namespace_name, name, NULL };
     struct api api;
     int r = check_writable(kubernetes, error);
 
@@ -208,6 +209,9 @@ static int change(const struct kubernetes *kubernetes, const struct pullkey_requ
         return r;
     r = credential ? write_store(&api, namespace_name, name, request, credential, error)
                    : write_erase(&api, namespace_name, name, request, error);
+    /* Who is logged out must not come back when the server is down. */
+    if (r == 0 && kubernetes->options.keep.max_age > 0)
+        api_forget(&api, &kubernetes->options.keep, &object);
     api_close(&api);
     return r;
 }

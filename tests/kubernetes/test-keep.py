@@ -9,10 +9,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", part) for part in ("fakes", "lib")]
 
+import crowd
 from scene import MARKER, Clock, scene
 from tap import case, check, equal, run
 from wire import Reply
@@ -20,6 +22,7 @@ from wire import Reply
 A = "a.example.com"
 AGE = 1000
 SECRET = "alice:" + MARKER
+ATTEMPTS = 3  # of a request that may be repeated
 LAST_CALLS = 100  # of a start: what writes is among them
 
 
@@ -88,6 +91,59 @@ def refused():
         del it.api.objects["", "secrets", "registry", "robot"]
         check("there is no" in it.error(A), "404")
         equal(files(directory), [])
+
+
+@case("a server that is out of order is as one that is away; one that is asked too often is not")
+def out_of_order():
+    with scene() as it:
+        keeping(it)
+        equal(it.get(A), SECRET)
+        for code in (408, 500, 502, 503, 504):
+            it.api.replies = [Reply(code, [("Retry-After", "0")])] * ATTEMPTS
+            equal((it.get(A), it.api.replies), (SECRET, []), code)
+        for code, said in ((429, "too many requests"), (501, "501"), (404, "not as an API server")):
+            it.api.replies = [Reply(code, [("Retry-After", "0")])] * ATTEMPTS
+            check(said in it.error(A), code)
+        equal(it.home.read("log").count("what is kept is used"), 5)
+
+
+@case("a server that hangs: who waits for the one that asks it has the kept value in time as well")
+def hanging():
+    with scene() as it:
+        keeping(it)
+        it.api.put_config("registry", "robot", **{A: "alice:one"})  # which others may have in the cache
+        equal(it.get(A), "alice:one")
+        it.use(secret="registry/robot", keep={"max_age": AGE}, coalesce=60)
+        it.asked()
+        end = threading.Event()
+        it.api.server.handle = lambda request: end.wait() and Reply(503)
+        try:
+            for code, out, err in crowd.run(it.home.helper, "get", it.home.env, [A] * 3):
+                equal((code, err), (0, ""), out)
+                equal(json.loads(out)["Secret"], "one")
+        finally:
+            end.set()
+        equal(len(it.asked()), 1, "requests")
+
+
+@case("what is stored or erased is kept no more: nothing of it is served when the server is down")
+def changed():
+    with scene() as it:
+        directory = keeping(it)
+        instance = it.instance(secret="registry/robot", coalesce=0, keep={"max_age": AGE})
+        it.configure(backends={"k": instance}, default=["k"], store="k", rules=[])
+        equal((it.get(A), len(files(directory))), (SECRET, 1))
+        pair = {"ServerURL": A, "Username": "bob", "Secret": "two"}
+        it.home.succeed([it.home.helper, "store"], json.dumps(pair))
+        equal(files(directory), [])
+        equal((it.get(A), len(files(directory))), ("bob:two", 1))
+        it.api.denied.add(("update", "secrets", "robot"))
+        equal(it.home.run([it.home.helper, "erase"], A).returncode, 1)
+        equal(len(files(directory)), 1, "what was not changed")
+        it.api.denied.clear()
+        it.home.succeed([it.home.helper, "erase"], A)
+        down(it)
+        check("127.0.0.1" in it.error(A), "it is erased")
 
 
 @case("not longer than max_age, and not after the clock was set back; what gets old is written again")
