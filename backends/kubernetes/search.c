@@ -40,17 +40,25 @@ static int take_better(struct search *search, struct secret *secret, struct pull
     return 0;
 }
 
-static int look_into(struct search *search, const cJSON *object, bool must_fit,
+/* One that is found, and not named, must say itself which registry it is for. */
+static int look_into(struct search *search, const cJSON *object, bool is_named,
                      struct pullkey_error *error)
 {
     struct secret secret;
-    int r = secret_read(search->host, object, &secret, error);
+    int r;
 
+    if (!is_named && secret_is_for_any(object)) {
+        search->host->log(API_SOURCE, "a secret of the type kubernetes.io/basic-auth is passed "
+                                      "over: it names no registry");
+        return 0;
+    }
+    r = secret_read(search->host, object, &secret, error);
     if (r < 0)
         return r;
+    secret.any_scheme = !is_named;
     if (secret.type != SECRET_OTHER)
         r = take_better(search, &secret, error);
-    else if (must_fit)
+    else if (is_named)
         r = error_set(error, PULLKEY_INVALID,
                       "the %s has another type than kubernetes.io/dockerconfigjson, "
                       "kubernetes.io/dockercfg or kubernetes.io/basic-auth",

@@ -110,10 +110,13 @@ static int match_pattern(const struct pullkey_request *request, const char *key)
 }
 
 int secret_match(const struct pullkey_host *host, const struct pullkey_request *request,
-                 const char *key)
+                 const char *key, bool any_scheme)
 {
-    int rank = strchr(key, '*') ? 0 : host->match(request, key, true);
+    int rank;
 
+    if (any_scheme && !request->http && strncmp(key, "http://", 7) == 0)
+        key += 7;
+    rank = strchr(key, '*') ? 0 : host->match(request, key, true);
     if (rank > 0)
         return LITERAL + rank;
     return request->host[0] != '\0' && !request->http ? match_pattern(request, key) : 0;
@@ -204,6 +207,13 @@ static int read_pair(const struct pullkey_host *host, const cJSON *data, struct 
     return 0;
 }
 
+bool secret_is_for_any(const cJSON *object)
+{
+    const char *type = string_of(object, "type");
+
+    return type && strcmp(type, types[SECRET_BASIC_AUTH].name) == 0;
+}
+
 int secret_read(const struct pullkey_host *host, const cJSON *object, struct secret *ret,
                 struct pullkey_error *error)
 {
@@ -248,7 +258,7 @@ int secret_rank(const struct pullkey_host *host, const struct secret *secret,
     if (secret->type == SECRET_BASIC_AUTH)
         return 1;
     cJSON_ArrayForEach(entry, map) {
-        int rank = secret_match(host, request, entry->string);
+        int rank = secret_match(host, request, entry->string, secret->any_scheme);
 
         if (rank > best && !auths_is_absent(host, entry)) {
             *ret_entry = entry;

@@ -8,8 +8,10 @@
  *   kubernetes.io/basic-auth         username, password: for whatever registry a rule sends here
  *
  * ENTRY is as backends/auths/auths.h has it. KEY may have '*' in the labels of its host
- * (k8s.io/kubernetes/pkg/credentialprovider/keyring.go); a path in it stands for whole segments,
- * where the kubelet would also take team/app for team/application.
+ * (k8s.io/kubernetes/pkg/credentialprovider/keyring.go). For the kubelet http:// before it is no
+ * other registry; here it is one in a secret that is named, which pullkey login may have written.
+ * Other than for the kubelet a path stands for whole segments, so team/app is not for
+ * team/application, and '?' and character classes ([a-c]) match nothing.
  */
 #ifndef PULLKEY_KUBERNETES_SECRET_H
 #define PULLKEY_KUBERNETES_SECRET_H
@@ -29,7 +31,11 @@ struct secret {
     struct json document;                 /* of the first two types: {"auths": ...} */
     const char *resource_version;         /* points into the object that it was read from */
     struct pullkey_credential credential; /* of the third */
+    bool any_scheme; /* http:// before a key means nothing; false until somebody sets it */
 };
+
+/* True for an object of the API that names no registry: basic-auth, for whatever is sent there. */
+bool secret_is_for_any(const cJSON *object);
 
 /* Of an object of the API; SECRET_OTHER is no error. Release with secret_close. */
 int secret_read(const struct pullkey_host *host, const cJSON *object, struct secret *ret,
@@ -53,8 +59,8 @@ int secret_list(const struct pullkey_host *host, struct secret *secret, struct p
 /* Puts the content of `secret`, as it was changed, into the object that it was read from. */
 int secret_write(const struct secret *secret, cJSON *object, struct pullkey_error *error);
 
-/* How well a key serves a request; the higher the better. */
+/* How well a key serves a request; the higher the better. `any_scheme` as above. */
 int secret_match(const struct pullkey_host *host, const struct pullkey_request *request,
-                 const char *key);
+                 const char *key, bool any_scheme);
 
 #endif

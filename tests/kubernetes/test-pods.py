@@ -5,8 +5,9 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+sys.path[:0] = [os.path.join(HERE, "..", part) for part in ("fakes", "lib")]
 
+from fake_kubernetes import encode
 from scene import MARKER, scene, token
 from tap import case, check, equal, run
 
@@ -45,6 +46,28 @@ def pod_secrets():
         # Again with the same token, from what was read a moment ago, and still not to be kept.
         equal((answer(it, token()), it.asked()), (("alice:one", "0s"), []))
         equal(answer(it, token(), "b.example.com/app")[0], None)
+
+
+@case("a pod's secret of the type basic-auth, as Tekton and Flux have for git, is no registry's")
+def basic_auth():
+    with scene() as it:
+        prepare(it)
+        data = {"username": encode("git"), "password": encode("hub")}
+        it.api.put("secrets", "team", "git", type="kubernetes.io/basic-auth", data=data)
+        add_pod(it.api, "web-1", "p-1", "git", "pull")
+        equal(answer(it, token()), ("alice:one", "0s"))
+        equal(answer(it, token(), "b.example.com/app")[0], None)
+
+
+@case("http:// before a key means nothing, as for the kubelet; in a secret by name it is another registry")
+def scheme():
+    with scene() as it:
+        prepare(it, coalesce=0)
+        it.api.put_config("team", "pull", **{"http://a.example.com/team": "alice:one"})
+        equal(answer(it, token())[0], "alice:one")
+        equal(answer(it, token(), "a.example.com/other")[0], None)
+        it.configure(it.instance(secret="team/pull", coalesce=0), when=KUBELET)
+        equal(answer(it, token())[0], None)
 
 
 @case("two pods of one service account, one without the secret: each has its own")

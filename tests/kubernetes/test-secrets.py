@@ -71,6 +71,19 @@ def by_label():
         check('verbs ["list"]' in it.error(A), "a list that is forbidden")
 
 
+@case("basic-auth names no registry: only by name it is one, and elsewhere it is passed over, also a broken one")
+def for_any():
+    with scene() as it:
+        kind, labels = "kubernetes.io/basic-auth", {"metadata": {"labels": {"pull": "yes"}}}
+        it.api.put("serviceaccounts", "ci", "builder", imagePullSecrets=[{"name": "pair"}, {"name": "one"}])
+        it.api.put_config("ci", "one", labels["metadata"], **{A: "alice:one"})
+        for data in ({"username": encode("git"), "password": encode("hub")}, {"username": "!"}):
+            it.api.put("secrets", "ci", "pair", type=kind, data=data, **labels)
+            for options in ({"service_account": "ci/builder"}, {"selector": "pull=yes", "namespace": "ci"}):
+                it.use(**options)
+                equal((it.get(A), it.get("evil.example.com")), ("alice:one", None), options)
+
+
 @case("store and erase: what others do at the same time and what is theirs stays")
 def written():
     with scene() as it:

@@ -235,7 +235,21 @@ static void patterns(void **state)
         { "*.example.com/team/", "a.example.com/team/app", true },
         { "*.example.com/*", "a.example.com/team", false },
         { "a.example.com/team", "a.example.com/teamapp", false },
-        { "http://*.example.com", "a.example.com", false },
+        { "http://*.example.com", "a.example.com", true },
+        { "http://*.example.com:5000/v1/team", "a.example.com:5000/team/app", true },
+        { "http://a.example.com", "a.example.com", true },
+        { "http://a.example.com/v1/", "a.example.com", true },
+        { "http://a.example.com:5000/team", "a.example.com:5000/team/app", true },
+        { "http://a.example.com/team", "a.example.com/teamapp", false },
+        { "http://a.example.com", "b.example.com", false },
+        { "https://a.example.com", "a.example.com", true },
+        { "ftp://a.example.com", "a.example.com", false },
+        { "http://a.example.com", "http://a.example.com", true },
+        { "https://a.example.com", "http://a.example.com", false },
+        { "http://*.example.com", "http://a.example.com", false },
+        { "[ab].example.com", "a.example.com", false },
+        { "[ab]*.example.com", "a.example.com", false },
+        { "?.example.com", "a.example.com", false },
         { "**********************.example.com", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com",
           true },
         { "*a*a*a*a*a*a*a*a*a*a*a*a*b.example.com",
@@ -247,12 +261,18 @@ static void patterns(void **state)
         struct registry_reference reference;
         struct registry_request request;
         struct pullkey_error error;
+        bool is_other;
 
         assert_fine(registry_parse(rows[i].registry, strlen(rows[i].registry), &reference, &error),
                     error);
         registry_request(&reference, INT64_MAX, &request);
-        if ((secret_match(&host, &request.request, rows[i].key) > 0) != rows[i].matches)
+        if ((secret_match(&host, &request.request, rows[i].key, true) > 0) != rows[i].matches)
             fail_msg("%s and %s", rows[i].key, rows[i].registry);
+        /* In a secret that pullkey login may have written they are two. */
+        is_other = strncmp(rows[i].key, "http://", 7) == 0 && !request.request.http;
+        if ((secret_match(&host, &request.request, rows[i].key, false) > 0) !=
+            (rows[i].matches && !is_other))
+            fail_msg("%s and %s, by name", rows[i].key, rows[i].registry);
     }
 }
 
