@@ -78,7 +78,8 @@ static bool make_place(const char *path)
     return make_directory(path);
 }
 
-static int open_place(const char *path, uid_t owner, struct pullkey_error *error)
+static int open_place(const char *path, uid_t owner, int64_t *ret_changed,
+                      struct pullkey_error *error)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     struct stat status;
@@ -96,6 +97,7 @@ static int open_place(const char *path, uid_t owner, struct pullkey_error *error
         return error_set(error, PULLKEY_DENIED,
                          "%s is not a directory of the caller's with mode 0700", path);
     }
+    *ret_changed = status.st_mtim.tv_sec;
     return fd;
 }
 
@@ -109,7 +111,7 @@ int cache_open(bool system, struct cache **ret, struct pullkey_error *error)
     cache->owner = file_caller();
     r = cache_directory(system, cache->path, error);
     if (r == 0)
-        r = cache->fd = open_place(cache->path, cache->owner, error);
+        r = cache->fd = open_place(cache->path, cache->owner, &cache->changed, error);
     if (r < 0) {
         log_line("cache", "nothing is cached: %s", error->message);
         secret_release(cache);
@@ -243,7 +245,7 @@ static bool sweep_drops(const struct cache *cache, const char *name)
            unlinkat(cache->fd, name, 0) == 0;
 }
 
-void cache_sweep(const struct cache *cache)
+bool cache_sweep(const struct cache *cache)
 {
     unsigned int looked = 0, removed = 0;
     struct dirent *item;
@@ -258,4 +260,21 @@ void cache_sweep(const struct cache *cache)
     }
     if (list)
         (void)closedir(list);
+    return removed < SWEEP_REMOVE_MAX;
+}
+
+void cache_sweep_sometimes(struct cache *cache)
+{
+    const int64_t now = clock_wall_seconds();
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = now } };
+
+    /* What was written since then is not past its end, or not for long. */
+    if (cache->changed <= now && now < cache->changed + CACHE_COALESCE_MAX)
+        return;
+    if (!cache_sweep(cache))
+        return;
+    /* All processes go by the directory's time, as nothing else costs nothing. */
+    cache->changed = now;
+    if (futimens(cache->fd, times) < 0)
+        log_line("cache", "cannot set the time of %s", cache->path);
 }

@@ -26,7 +26,8 @@
 
 struct cache {
     int fd;
-    uid_t owner; /* of the directory and of all in it: the caller */
+    uid_t owner;     /* of the directory and of all in it: the caller */
+    int64_t changed; /* when something in it was made or removed, or it was swept; wall seconds */
     char path[FILE_PATH_MAX];
 };
 
@@ -79,8 +80,12 @@ void cache_entry_done(struct cache_entry *entry);
 int64_t cache_drops(const struct cache *cache, const struct cache_slot *slot);
 
 /* Removes outcomes that are of no use any more, of whatever key; looks at a limited number of
- * files. No lock may be held. */
-void cache_sweep(const struct cache *cache);
+ * files. True unless there may be more of them. No lock may be held. */
+bool cache_sweep(const struct cache *cache);
+
+/* The same after a hit, once in CACHE_COALESCE_MAX seconds: a password that was merely coalesced
+ * must not lie there until somebody fetches something. */
+void cache_sweep_sometimes(struct cache *cache);
 
 #define cleanup_entry __attribute__((cleanup(cache_entry_done)))
 

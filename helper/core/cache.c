@@ -176,7 +176,7 @@ static int take_turn(const struct flight *flight, struct cache_entry *entry, int
     }
     r = fetch_and_keep(flight, entry, ret, error);
     lock_drop(&lock);
-    cache_sweep(flight->cache);
+    (void)cache_sweep(flight->cache);
     return r;
 }
 
@@ -201,7 +201,8 @@ int cache_get(struct cache *cache, const struct cache_key *key, int64_t deadline
         return ask(&flight, ret, error);
     }
     cache_entry_read(cache, &slot, &entry);
-    if (is_fresh(&entry))
-        return hand_out(&entry, ret, error);
-    return take_turn(&flight, &entry, deadline_ms, ret, error);
+    if (!is_fresh(&entry))
+        return take_turn(&flight, &entry, deadline_ms, ret, error);
+    cache_sweep_sometimes(cache);
+    return hand_out(&entry, ret, error);
 }

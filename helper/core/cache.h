@@ -4,7 +4,12 @@
  * caller's. It is $PULLKEY_CACHE_DIR, else $XDG_RUNTIME_DIR/pullkey/cache, for system programs
  * /run/pullkey/cache (a directory of its own, so that a sandbox can be given write access to
  * nothing else). It must not be a link; it and the directory above it are made where they are
- * missing. No usable place, no cache. Stored passwords never come here.
+ * missing. No usable place, no cache.
+ *
+ * A password without an expiry comes here only from a backend that merges the requests of those who
+ * start at once (PULLKEY_COALESCES): it serves for CACHE_COALESCE_MAX seconds at most, and its file
+ * goes with the next fetch, or the first hit a minute after the last change in the directory.
+ * Nothing runs in between, so where nobody starts it stays.
  *
  * The full key stands inside each file and is compared, so the file's name (a 128-bit hash without
  * cryptographic claims) only has to spread. A hit needs no module and no crypto library. A file

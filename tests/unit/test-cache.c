@@ -452,6 +452,53 @@ static void sweeping_takes_what_has_expired(void **state)
     assert_false(misses(cache, &key));
 }
 
+/* The kernel's time of the directory is another one than that of these tests. */
+static struct cache *open_changed(int64_t seconds)
+{
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = seconds } };
+
+    assert_int_equal(utimensat(AT_FDCWD, directory, times, 0), 0);
+    return open_cache();
+}
+
+/* A password that was coalesced goes with hits of other tokens too, once in a minute. */
+static void hits_sweep_sometimes(void **state)
+{
+    static const struct {
+        int64_t changed, now;
+        bool sweeps;
+    } rows[] = { { 0, 0, false },   { 0, 59, false },  { 0, 60, true },
+                 { 59, 61, false }, { 100, 61, true }, { 0, 1000, true } };
+    struct backend token = { .life = DAY, .secret = "token" };
+    struct backend password = { .seconds = 5, .secret = "password" };
+    struct cache_key key = make_key(), other = make_key();
+
+    (void)state;
+    other.instance = "kubernetes";
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        struct cache *cache = open_cache();
+        char path[FILE_PATH_MAX];
+        struct stat status;
+
+        now = START;
+        assert_non_null(get(cache, &key, &token, NULL));
+        now = START - 10;
+        assert_non_null(get(cache, &other, &password, NULL));
+        slot_path(cache, &other, path);
+        cache_close(&cache);
+        cache = open_changed(START + rows[i].changed);
+        now = START + rows[i].now;
+        assert_non_null(get(cache, &key, &token, NULL));
+        if ((access(path, F_OK) < 0) != rows[i].sweeps)
+            fail_msg("changed at %d, hit at %d", (int)rows[i].changed, (int)rows[i].now);
+        assert_int_equal(stat(directory, &status), 0);
+        assert_int_equal(status.st_mtim.tv_sec,
+                         START + (rows[i].sweeps ? rows[i].now : rows[i].changed));
+        cache_close(&cache);
+    }
+    assert_int_equal(token.calls, 1);
+}
+
 static void sweeping_is_bounded(void **state)
 {
     cleanup_cache struct cache *cache = open_cache();
@@ -519,6 +566,7 @@ int main(void)
         CASE(drop_reports_what_it_cannot_remove),
         CASE(drop_reports_what_it_cannot_count),
         CASE(sweeping_takes_what_has_expired),
+        CASE(hits_sweep_sometimes),
         CASE(sweeping_is_bounded),
         CASE(sweeping_takes_old_locks_and_counts),
     };
