@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "token-review.h"
 
 #define PAUSE_MS 100 /* before the second attempt; twice as long before each further one */
 #define CERTIFICATE_MAX 65536
@@ -54,6 +55,8 @@ static int check_claims(const struct pullkey_host *host, const struct pullkey_wo
         return error_set(error, PULLKEY_DENIED,
                          "the service account token is not bound to a pod: it does not name its "
                          "namespace, service account, pod and the pod's uid");
+    if (workload->service_account_uid[0] == '\0')
+        return deny(workload, "does not have the uid of its service account", error);
     if (workload->token_expiry <= host->wall_seconds())
         return deny(workload,
                     workload->token_expiry == 0 ? "never expires: it is none of the kubelet's"
@@ -94,36 +97,6 @@ static int check_pod(const struct api *api, const struct pullkey_workload *workl
     return 0;
 }
 
-/*
- * A service account that was deleted and made anew is another one, with another uid. Nodes may read
- * those of their pods (since Kubernetes 1.34, or with a Role). Where that is forbidden nobody can
- * tell the two apart: the token of the old one counts until it expires, an hour at most, and only
- * while its pod is there.
- */
-static int check_account(struct api *api, const struct pullkey_workload *workload,
-                         struct pullkey_error *error)
-{
-    const struct api_object object = { "get", "serviceaccounts", workload->namespace_name,
-                                       workload->service_account, NULL };
-    cleanup_json struct json account = { 0 };
-    int r;
-
-    if (workload->service_account_uid[0] == '\0')
-        return deny(workload, "does not have the uid of its service account", error);
-    r = api_call(api, &object, NULL, &account, error);
-    if (r == -PULLKEY_DENIED && api->status == 403) {
-        api->host->log(API_SOURCE, "the uid of the service account is not checked: %s",
-                       error->message);
-        return 0;
-    }
-    if (r == -PULLKEY_NOT_FOUND)
-        return deny(workload, "is of a service account that was deleted", error);
-    if (r == 0 &&
-        !is_text(json_member(account.root, "metadata"), "uid", workload->service_account_uid))
-        return deny(workload, "is of another service account with this name", error);
-    return r;
-}
-
 int pod_read(struct api *api, const struct pullkey_workload *workload, struct json *ret,
              struct pullkey_error *error)
 {
@@ -131,6 +104,8 @@ int pod_read(struct api *api, const struct pullkey_workload *workload, struct js
     struct api_object object = { "get", "pods", NULL, NULL, NULL };
     int r = check_claims(api->host, workload, error);
 
+    if (r == 0)
+        r = token_review_ask(api, workload, error);
     if (r < 0)
         return r;
     object.namespace_name = workload->namespace_name;
@@ -140,8 +115,6 @@ int pod_read(struct api *api, const struct pullkey_workload *workload, struct js
         return deny(workload, "is of a pod that is not there", error);
     if (r == 0)
         r = check_pod(api, workload, &pod, error);
-    if (r == 0)
-        r = check_account(api, workload, error);
     if (r < 0)
         return r;
     *ret = pod;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pod that a workload's token names. The claims of the token are not verified by its signature:
- * a node cannot do that, and the kubelet, which hands it over, is trusted not to make one up. They
- * are compared with the pod as the API server has it, and the token must not have expired.
+ * The pod that a workload's token names. The API server verifies the token (token-review.h), and
+ * the claims are compared with the pod as it is there: a review may be some seconds old, and knows
+ * neither the pod's node for sure nor whether the service account is still the pod's.
  *
  * A node may read the pods that are bound to it, and what they refer to (the node authorizer,
  * k8s.io/kubernetes/plugin/pkg/auth/authorizer/node). What it may read follows a binding by a

@@ -67,6 +67,24 @@ static int explain_right(const struct status_parties *parties, const char *messa
         is_named ? "\"]" : "", object->verb, is_node ? " for the group system:nodes" : "");
 }
 
+/* The path is /apis/GROUP/VERSION/RESOURCE. */
+static int explain_cluster_right(const struct status_parties *parties, const struct json *json,
+                                 struct pullkey_error *error)
+{
+    const struct api_object *object = parties->object;
+    const char *message = string_of(json->root, "message");
+    const char *group = object->path + strlen("/apis/");
+    char user[USER_MAX];
+
+    find_user(message ? message : "", user);
+    return error_set(
+        error, PULLKEY_DENIED,
+        "%s may not %s %s: it needs a ClusterRole with apiGroups [\"%.*s\"], resources "
+        "[\"%s\"], verbs [\"%s\"], and a ClusterRoleBinding",
+        user[0] != '\0' ? user : parties->origin, object->verb, object->resource,
+        (int)strcspn(group, "/"), group, object->resource, object->verb);
+}
+
 static int explain_forbidden(const struct status_parties *parties, const struct json *json,
                              struct pullkey_error *error)
 {
@@ -124,6 +142,8 @@ int status_explain(const struct status_parties *parties, long status, const stru
                          "%s answers %ld, and not as an API server would: is it one, its path "
                          "right, and no proxy in between?",
                          parties->server, status);
+    if (parties->object->path && status == 403)
+        return explain_cluster_right(parties, &json, error);
     /* It is about no object in a namespace. */
     if (parties->object->path && status != 401)
         return explain_other(parties, status, reason, error);

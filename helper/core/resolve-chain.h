@@ -36,7 +36,8 @@ void resolve_registry(const struct registry_reference *reference, char ret[REGIS
 void resolve_name_source(const struct config_instance *instance, char ret[RESOLVE_SOURCE_MAX]);
 
 /*
- * Whether what the workload claims is true: its pod is read with the node's identity.
+ * Whether what the workload claims is true: with the node's identity its token is reviewed,
+ * and its pod read.
  * -PULLKEY_DENIED if it is not; any other error says that nobody could tell.
  */
 int resolve_verify(const struct resolve *resolve, const struct pullkey_request *request,

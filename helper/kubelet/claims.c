@@ -9,6 +9,7 @@
 
 #define PAYLOAD_MAX 65536
 #define ANNOTATIONS_MAX JSON_SIZE_MAX
+#define AUDIENCES_MAX JSON_SIZE_MAX
 #define SUBJECT "system:serviceaccount:"
 
 static int refuse(struct pullkey_error *error)
@@ -66,18 +67,21 @@ static bool is_subject(const char *subject, const struct pullkey_workload *workl
            strcmp(subject + length + 1, workload->service_account) == 0;
 }
 
-/* One audience or a list of them. A token for none in particular is no one's to hand on. */
-static bool has_audience(const cJSON *root)
+/* One audience or a list of them, as a list. A token for none in particular is no one's to hand on.
+ */
+static bool read_audiences(const cJSON *root, struct buffer *ret)
 {
     const cJSON *audience = json_member(root, "aud");
     const cJSON *item = cJSON_IsArray(audience) ? audience->child : audience;
 
-    if (!item)
-        return false;
-    for (; item; item = cJSON_IsArray(audience) ? item->next : NULL)
+    for (; item; item = cJSON_IsArray(audience) ? item->next : NULL) {
         if (!cJSON_IsString(item) || item->valuestring[0] == '\0')
             return false;
-    return true;
+        buffer_append_text(ret, ret->length == 0 ? "[" : ",");
+        json_write_string(ret, item->valuestring, strlen(item->valuestring));
+    }
+    buffer_append_text(ret, "]");
+    return ret->length > 1;
 }
 
 static int check_time(const cJSON *root, struct pullkey_workload *ret, struct pullkey_error *error)
@@ -126,8 +130,11 @@ static int read_claims(const char *payload, size_t length, struct claims *ret,
         return refuse(error);
     read_names(ret->json.root, &ret->workload);
     if (!is_subject(text_of(ret->json.root, "sub"), &ret->workload) ||
-        !has_audience(ret->json.root))
+        !read_audiences(ret->json.root, &ret->audiences))
         return refuse(error);
+    if (buffer_check(&ret->audiences, error) < 0)
+        return -(int)error->code;
+    ret->workload.audiences = ret->audiences.data;
     return check_time(ret->json.root, &ret->workload, error);
 }
 
@@ -137,7 +144,8 @@ int claims_read(char *token, const cJSON *annotations, struct claims *ret,
     cleanup_buffer struct buffer payload = BUFFER_INIT(PAYLOAD_MAX);
     int r;
 
-    *ret = (struct claims){ .annotations = BUFFER_INIT(ANNOTATIONS_MAX) };
+    *ret = (struct claims){ .annotations = BUFFER_INIT(ANNOTATIONS_MAX),
+                            .audiences = BUFFER_INIT(AUDIENCES_MAX) };
     ret->workload.size = sizeof(ret->workload);
     ret->workload.token = (struct pullkey_secret){ .bytes = token, .length = strlen(token) };
     r = decode_payload(token, &payload, error);
@@ -157,4 +165,5 @@ void claims_done(struct claims *claims)
 {
     json_done(&claims->json);
     buffer_done(&claims->annotations);
+    buffer_done(&claims->audiences);
 }

@@ -13,7 +13,7 @@
 
 struct claims {
     struct json json; /* what the workload's pointers point into */
-    struct buffer annotations;
+    struct buffer annotations, audiences;
     struct pullkey_workload workload;
 };
 

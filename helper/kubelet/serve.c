@@ -107,7 +107,8 @@ static int serve_request(const struct request *request, int64_t deadline_ms, str
                          struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
-    cleanup_claims struct claims claims = { .annotations = BUFFER_INIT(0) };
+    cleanup_claims struct claims claims = { .annotations = BUFFER_INIT(0),
+                                            .audiences = BUFFER_INIT(0) };
     struct config_source source;
     struct resolve resolve = {
         .config = &config,

@@ -18,8 +18,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "fakes")]
 
 from certs import Authority
-from kubernetes import BASIC_AUTH, DOCKERCFG, DOCKERCONFIGJSON, Refused, claims, shared
+from kubernetes import BASIC_AUTH, DOCKERCFG, DOCKERCONFIGJSON, Refused, claims, other_signature, shared
 from kubeserver import HOST, ISSUER
+from registry import wait_for
 from tap import case, check, comment, equal, run
 
 AUDIENCE = "registry.example"
@@ -183,6 +184,40 @@ def token_claims():
     refused(bearer.get, "pods", place, "app", status=401, text="Unauthorized")
     bearer.token = cluster().token(pod, ISSUER)
     refused(bearer.get, "pods", place, "app", text=said["sub"])
+
+
+@case("a node has tokens reviewed, of its own pods and of others, and nobody without a role has")
+def reviews():
+    place = namespace("builder")
+    one, two = cluster().node("one"), cluster().node("two")
+    pod = cluster().add_pod(place, "app", "one", "builder")
+    token = cluster().token(pod, AUDIENCE)
+    said = claims(token)["kubernetes.io"]
+    for node in (one, two):
+        status = review(node, token, AUDIENCE)
+        equal((status["authenticated"], status["audiences"]), (True, [AUDIENCE]))
+        user = status["user"]
+        equal((user["username"], user["uid"]), (f"system:serviceaccount:{place}:builder", said["serviceaccount"]["uid"]))
+        extra = {key.partition("/")[2]: value for key, value in user["extra"].items()}
+        equal((extra["pod-name"], extra["pod-uid"]), (["app"], [pod.uid]))
+        equal(extra["node-name"], ["one"])
+    for wrong in (other_signature(token), "no-token"):
+        status = review(one, wrong, AUDIENCE)
+        check(not status.get("authenticated") and status["error"], str(status))
+    check(not review(one, token, "another").get("authenticated"), "an audience that the token is not for")
+    body = {"spec": {"token": token, "audiences": [AUDIENCE]}}
+    text = 'cannot create resource "tokenreviews"'
+    own = cluster().bearer("pod", cluster().token(pod, ISSUER))
+    refused(own.create, "tokenreviews", None, body, text=text)
+    cluster().admin.delete("pods", place, "app")
+    # What was reviewed a moment ago may be answered so again, for some seconds.
+    wait_for(lambda: not review(one, token, AUDIENCE).get("authenticated"), "the token to be no more")
+
+
+def review(user, token, audience):
+    """The status of a TokenReview."""
+    body = {"spec": {"token": token, "audiences": [audience]}}
+    return user.create("tokenreviews", None, body)["status"]
 
 
 @case("the audit log counts the calls of each user")

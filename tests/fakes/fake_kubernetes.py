@@ -7,19 +7,24 @@ nobody should send, an Accept or a Content-Type of another kind, a body where no
         api.put("secrets", "ns", "name", type=..., data=...)
         api.token                       what it takes as Bearer
         api.url                         without TLS, on the loopback
+        api.change_review = function    of the status of a TokenReview, before it is answered
 
 A path in front of /api/v1 is another cluster, with objects of its own.
 """
 
 import base64
 import binascii
+import hashlib
+import hmac
 import json
 import re
+import time
 import uuid
 
 from wire import Reply, Server
 
 PATH = re.compile(r"(.*)/api/v1/namespaces/([a-z0-9.-]+)/(secrets|serviceaccounts|pods)(?:/([a-z0-9.-]+))?")
+REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 TYPES = {
     "kubernetes.io/dockerconfigjson": [".dockerconfigjson"],
     "kubernetes.io/dockercfg": [".dockercfg"],
@@ -55,6 +60,20 @@ def docker_config(**auths):
     return {".dockerconfigjson": encode(json.dumps({"auths": entries}))}
 
 
+def part(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def sign(claims):
+    """A service account token, as this API server issues it."""
+    head, payload = (part(json.dumps(thing).encode()) for thing in ({"alg": "RS256", "kid": "k"}, claims))
+    return f"{head}.{payload}.{signature(head, payload)}"
+
+
+def signature(head, payload):
+    return part(hmac.digest(b"key of the API server", f"{head}.{payload}".encode(), hashlib.sha512))
+
+
 class Kubernetes:
     def __init__(self, certificate=None, tls=None):
         self.token = "t0ken-of-the-node"
@@ -63,6 +82,7 @@ class Kubernetes:
         self.version = 9007199254740993  # more than a double holds
         self.denied = set()  # (verb, resource, name or None)
         self.replies = []  # sent in place of answers, the first first
+        self.change_review = lambda status: status
         self.conflicts = 0  # writes that somebody else is faster than
         self.server = Server(self._handle, certificate, tls)
         scheme = "https" if certificate else "http"
@@ -133,6 +153,8 @@ class Kubernetes:
         raise Refusal(400, "objection")
 
     def _answer(self, request):
+        if request.path == REVIEWS:
+            return self._review(request)
         found = PATH.fullmatch(request.path)
         if not found:
             self._object(f"no path of an API: {request}")
@@ -161,6 +183,56 @@ class Kubernetes:
                 raise Refusal(404, f'{resource} "{name}" not found')
             return 200, self.objects[key]
         return self._write(request, key)
+
+    def _review(self, request):
+        if (request.method, request.query) != ("POST", "") or request.header("accept") != "application/json":
+            self._object(f"no review of a token: {request}")
+        if request.header("authorization") != f"Bearer {self.token}":
+            raise Refusal(401, "Unauthorized")
+        if ("create", "tokenreviews", None) in self.denied:
+            raise Refusal(
+                403,
+                f'tokenreviews.authentication.k8s.io is forbidden: User "{self.user}" cannot create resource '
+                '"tokenreviews" in API group "authentication.k8s.io" at the cluster scope',
+            )
+        if request.header("content-type") != "application/json":
+            raise Refusal(415, "the body of the request was in an unknown format")
+        body = json.loads(request.body)
+        spec = body.get("spec", {})
+        kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
+        if body != {**kind, "spec": spec} or set(spec) != {"token", "audiences"} or not spec["audiences"]:
+            self._object(f"no TokenReview for audiences: {sorted(body)} {sorted(spec)}")
+        try:
+            status = self._authenticate(spec["token"], spec["audiences"])
+        except Refusal as refusal:
+            status = {"user": {}, "error": f"[invalid bearer token, {refusal.message}]"}
+        return 201, {**body, "metadata": {"managedFields": MANAGED}, "status": self.change_review(status)}
+
+    def _authenticate(self, token, audiences):
+        """The status of a token whose signature, time, audience and objects are as they should be; it
+        is not compared whether pod and service account belong together.
+        """
+        head, payload, end = token.split(".")
+        if end != signature(head, payload):
+            raise Refusal(401, "error in cryptographic primitive")
+        said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        granted = [one for one in said["aud"] if one in audiences]
+        if not granted or not said["nbf"] <= time.time() < said["exp"]:
+            raise Refusal(401, "token is for another audience or time")
+        names = said["kubernetes.io"]
+        for resource, one in (("serviceaccounts", names["serviceaccount"]), ("pods", names["pod"])):
+            found = self.objects.get(("", resource, names["namespace"], one["name"]))
+            if not found or found["metadata"]["uid"] != one["uid"]:
+                raise Refusal(401, "service account token has been invalidated")
+        pairs = {f"pod-{key}": value for key, value in names["pod"].items()}
+        pairs.update({f"node-{key}": value for key, value in names.get("node", {}).items()})
+        user = {
+            "username": said["sub"],
+            "uid": names["serviceaccount"]["uid"],
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+            "extra": {f"authentication.kubernetes.io/{key}": [value] for key, value in pairs.items()},
+        }
+        return {"authenticated": True, "user": user, "audiences": granted}
 
     def _forbidden(self, verb, resource, namespace, name):
         return (

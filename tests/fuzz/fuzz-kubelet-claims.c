@@ -64,7 +64,7 @@ static void check_error(const struct claims *claims, const struct pullkey_error 
     };
     bool known = false;
 
-    require(!claims->json.root && !claims->annotations.data);
+    require(!claims->json.root && !claims->annotations.data && !claims->audiences.data);
     for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
         known = known || (strcmp(error->message, sentences[i]) == 0 &&
                           error->code == (i == 0 ? PULLKEY_INVALID : PULLKEY_DENIED));
@@ -91,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     require(claims.workload.token.bytes == token.data && claims.workload.token_expiry > 0);
     require(strcmp(claims.workload.annotations, "{}") == 0);
+    require(claims.workload.audiences[0] == '[' && strlen(claims.workload.audiences) > 2);
     if (is_payload)
         check_names(data, size, &claims.workload);
     return 0;

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A home whose programs ask a fake API server, and the service account tokens of a kubelet."""
 
-import base64
 import json
 import os
+import re
 import struct
 import sys
 import time
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "fakes"), os.path.join(HERE, "..", "lib")]
-from fake_kubernetes import Kubernetes
+from fake_kubernetes import Kubernetes, sign
 from home import Home
 from tap import equal
 
@@ -55,8 +55,8 @@ class Scene:
         """METHOD PATH[?QUERY] of what the API server was asked since the last time."""
         new = self.api.requests[self.seen :]
         self.seen += len(new)
-        prefix = "/api/v1/namespaces/"
-        return [f"{request.method} {request.target.removeprefix(prefix)}" for request in new]
+        prefixes = re.compile("/api/v1/namespaces/|/apis/authentication.k8s.io/v1/")
+        return [f"{request.method} {prefixes.sub('', request.target, count=1)}" for request in new]
 
     def kubelet(self, image, token, **more):
         """The plugin's exit status, and what it answers or says."""
@@ -94,13 +94,8 @@ def scene(**options):
         equal(home.find_text(MARKER), [], "files with a secret")
 
 
-def part(value):
-    text = json.dumps(value).encode()
-    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
-
-
 def token(namespace="team", pod="web-1", uid="p-1", account="web", account_uid="s-1", node="node-a", life=3600):
-    """A bound token as TokenRequest makes one, but for its signature."""
+    """A bound token as TokenRequest makes one."""
     now = int(time.time())
     claims = {
         "aud": ["pullkey"],
@@ -116,4 +111,10 @@ def token(namespace="team", pod="web-1", uid="p-1", account="web", account_uid="
             **({"node": {"name": node, "uid": "n-1"}} if node else {}),
         },
     }
-    return f"{part({'alg': 'RS256', 'kid': 'k'})}.{part(claims)}.c2lnbmF0dXJl"
+    return sign(claims)
+
+
+def forged(true):
+    """The same token with another signature."""
+    rest, _, end = true.rpartition(".")
+    return f"{rest}.{'B' if end[0] == 'A' else 'A'}{end[1:]}"

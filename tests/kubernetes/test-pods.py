@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kubelet's plugin and the secrets of a pod: what the token claims is compared with the pod."""
+"""The kubelet's plugin and the secrets of a pod: the API server verifies the token, and what it claims is compared
+with the pod.
+"""
 
 import os
 import sys
@@ -8,7 +10,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", part) for part in ("fakes", "lib")]
 
 from fake_kubernetes import encode
-from scene import MARKER, scene, token
+from scene import MARKER, forged, scene, token
 from tap import case, check, equal, run
 
 IMAGE = "a.example.com/team/app"
@@ -36,13 +38,12 @@ def answer(it, claims, image=IMAGE):
     return (pairs[0] if pairs else None), said["cacheDuration"]
 
 
-@case("the pod's secrets, which the kubelet does not keep; no request but for the pod, its account and its secrets")
+@case("the pod's secrets, which the kubelet does not keep; no request but for the token, the pod and its secrets")
 def pod_secrets():
     with scene() as it:
         prepare(it)
         equal(answer(it, token()), ("alice:one", "0s"))
-        names = ["pods/web-1", "serviceaccounts/web", "secrets/pull"]
-        equal(it.asked(), [f"GET team/{name}" for name in names])
+        equal(it.asked(), ["POST tokenreviews", "GET team/pods/web-1", "GET team/secrets/pull"])
         # Again with the same token, from what was read a moment ago, and still not to be kept.
         equal((answer(it, token()), it.asked()), (("alice:one", "0s"), []))
         equal(answer(it, token(), "b.example.com/app")[0], None)
@@ -112,6 +113,60 @@ def static_pod():
         equal([line for line in it.asked() if "registry/" in line], ["GET registry/secrets/robot"])
 
 
+@case("true claims with another signature get nothing, and nothing is read but the review")
+def forgeries():
+    with scene() as it:
+        prepare(it, coalesce=0)
+        good = token()
+        equal(answer(it, good)[0], "alice:one")
+        it.asked()
+        for wrong in (forged(good), good.rpartition(".")[0] + ".AA"):
+            status, said = it.kubelet(IMAGE, wrong)
+            check(status == 1 and "the API server does not know this token: [invalid" in said, said)
+            equal(it.asked(), ["POST tokenreviews"])
+        # Once it is gone, the token is no more.
+        del it.api.objects["", "pods", "team", "web-1"]
+        status, said = it.kubelet(IMAGE, good)
+        check(status == 1 and "invalidated" in said, said)
+
+
+def with_user(key, value):
+    return lambda status: {**status, "user": {**status["user"], key: value}}
+
+
+def with_extra(key, *values):
+    key = f"authentication.kubernetes.io/{key}"
+    return lambda status: with_user("extra", {**status["user"]["extra"], key: list(values)})(status)
+
+
+@case("a review that says anything else than the claims: nothing is read")
+def disagreeing():
+    with scene() as it:
+        prepare(it, coalesce=0)
+        for change, text in (
+            (lambda status: {**status, "authenticated": False}, "does not know this token"),
+            (lambda status: {**status, "audiences": ["https://kubernetes.default.svc"]}, "for the audience"),
+            (lambda status: {key: status[key] for key in ("authenticated", "user")}, "for the audience"),
+            (with_user("username", "system:serviceaccount:team:admin"), "another service account"),
+            (with_user("username", "alice"), "another service account"),
+            (with_user("uid", "s-2"), "another uid of its service account"),
+            (with_user("extra", {}), "another pod"),
+            (with_extra("pod-name", "web-2"), "another pod"),
+            (with_extra("pod-name", "web-1", "web-2"), "another pod"),
+            (with_extra("pod-uid", "p-2"), "another uid of its pod"),
+            (with_extra("node-name", "node-b"), "another node"),
+            (lambda status: None, "without a status"),
+        ):
+            it.api.change_review = change
+            status, said = it.kubelet(IMAGE, token())
+            check(status == 1 and text in said, f"{text}: {said}")
+            equal(it.asked(), ["POST tokenreviews"])
+        it.api.change_review = lambda status: status
+        equal(answer(it, token())[0], "alice:one")
+        # Before Kubernetes 1.30 no token had a node.
+        equal(answer(it, token(node=None))[0], "alice:one")
+
+
 @case("a rule for a namespace reads the pod before a central secret is served")
 def central():
     with scene() as it:
@@ -122,10 +177,9 @@ def central():
         when = {"caller": "kubelet", "namespace": "team"}
         it.configure(robot, when=when, backends={"node": node}, kubelet={"verify": "node"})
         equal(answer(it, token()), ("robot:central", "300s"))
-        names = ["team/pods/web-1", "team/serviceaccounts/web", "registry/secrets/robot"]
-        equal(it.asked(), [f"GET {name}" for name in names])
-        for claims in ({"uid": "p-2"}, {"account_uid": "s-2"}):
-            status, said = it.kubelet(IMAGE, token(**claims))
+        equal(it.asked(), ["POST tokenreviews", "GET team/pods/web-1", "GET registry/secrets/robot"])
+        for wrong in (token(uid="p-2"), token(account_uid="s-2"), forged(token())):
+            status, said = it.kubelet(IMAGE, wrong)
             check(status == 1 and "not verified" in said, said)
         equal([line for line in it.asked() if "registry/" in line], [])
         # Another namespace has another rule, or none.
@@ -154,7 +208,13 @@ def forbidden():
         status, said = it.kubelet(IMAGE, token())
         check(status == 1 and "may not get secrets pull" in said, said)
         check(it.asked().count("GET team/secrets/pull") > 2, "it is asked again")
-        it.api.denied = {("get", "serviceaccounts", "web")}
+        it.api.denied = {("create", "tokenreviews", None)}
+        it.asked()
+        status, said = it.kubelet(IMAGE, token())
+        for part in ('["authentication.k8s.io"]', '["tokenreviews"]', '["create"]', "system:node"):
+            check(status == 1 and part in said, said)
+        equal(it.asked(), ["POST tokenreviews"])
+        it.api.denied.clear()
         equal(answer(it, token())[0], "alice:one")
 
 

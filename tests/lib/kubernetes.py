@@ -37,6 +37,7 @@ GROUPS = {
     name: f"/apis/{group}/v1"
     for group, names in {
         RBAC: ("roles", "rolebindings", "clusterroles", "clusterrolebindings"),
+        "authentication.k8s.io": ("tokenreviews",),
         "authorization.k8s.io": ("subjectaccessreviews", "selfsubjectaccessreviews"),
     }.items()
     for name in names
@@ -409,6 +410,12 @@ def claims(token):
     """What a token says, whether that is true or not."""
     part = token.split(".")[1]
     return json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def other_signature(token):
+    """The same with one character of its signature changed."""
+    rest, _, signature = token.rpartition(".")
+    return f"{rest}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
 
 
 def as_call(event):

@@ -36,6 +36,8 @@ rules:
 - level: Metadata
   resources:
   - resources: ["secrets", "pods", "serviceaccounts", "serviceaccounts/token"]
+  - group: authentication.k8s.io
+    resources: ["tokenreviews"]
 - level: None
 """
 

@@ -68,6 +68,7 @@ static void refused_token(const char *text, enum pullkey_error_class class, cons
     assert_refused(claims_read(token, NULL, &claims, &error), class, part, error);
     assert_null(claims.json.root);
     assert_null(claims.annotations.data);
+    assert_null(claims.audiences.data);
     secret_release(token);
 }
 
@@ -110,6 +111,7 @@ static void claims_of_a_pod(void **state)
     assert_string_equal(workload->node, "node-1");
     assert_string_equal(workload->node_uid, "7-8");
     assert_string_equal(workload->annotations, "{}");
+    assert_string_equal(workload->audiences, "[\"registry.example.com\"]");
     secret_release(token);
 }
 
@@ -131,6 +133,7 @@ static void what_a_token_may_lack(void **state)
     assert_string_equal(claims.workload.node, "");
     assert_string_equal(claims.workload.node_uid, "");
     assert_int_equal(claims.workload.token_expiry, NOW + 3600);
+    assert_string_equal(claims.workload.audiences, "[\"one\"]");
     secret_release(token);
 }
 

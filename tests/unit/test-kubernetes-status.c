@@ -76,6 +76,29 @@ static void missing_right_of_a_node(void **state)
         fail_msg("%s", error.message);
 }
 
+/* Of what is in no namespace. */
+static void missing_cluster_right(void **state)
+{
+    static const struct api_object object = {
+        .verb = "create",
+        .resource = "tokenreviews",
+        .path = "/apis/authentication.k8s.io/v1/tokenreviews",
+    };
+    struct pullkey_error error;
+
+    (void)state;
+    assert_refused(explain(&object, 403, STATUS("Forbidden", CANNOT("alice", "create")), &error),
+                   PULLKEY_DENIED, "", error);
+    assert_string_equal(error.message,
+                        "alice may not create tokenreviews: it needs a ClusterRole with apiGroups "
+                        "[\"authentication.k8s.io\"], resources [\"tokenreviews\"], verbs "
+                        "[\"create\"], and a ClusterRoleBinding");
+    assert_refused(explain(&object, 403, "{\"kind\":\"Status\"}", &error), PULLKEY_DENIED,
+                   ORIGIN " may not create", error);
+    assert_refused(explain(&object, 422, STATUS("Invalid", "x"), &error), PULLKEY_INVALID,
+                   "answers 422 (Invalid) to create tokenreviews", error);
+}
+
 static void reasons(void **state)
 {
     static const struct {
@@ -155,9 +178,8 @@ static void pages_of_proxies(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(missing_right),
-        cmocka_unit_test(missing_right_of_a_node),
-        cmocka_unit_test(reasons),
+        cmocka_unit_test(missing_right),         cmocka_unit_test(missing_right_of_a_node),
+        cmocka_unit_test(missing_cluster_right), cmocka_unit_test(reasons),
         cmocka_unit_test(pages_of_proxies),
     };
 

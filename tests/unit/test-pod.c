@@ -22,7 +22,27 @@ static struct object {
 static struct {
     int64_t now_ms;
     int calls;
+    long review_status;
+    const char *review;
 } machine;
+
+/* A token is reviewed before anything is read, and by its body alone. */
+static int review(struct api *api, const struct api_object *object,
+                  const struct pullkey_secret *body, struct json *ret, struct pullkey_error *error)
+{
+    assert_string_equal(object->verb, "create");
+    assert_string_equal(object->path, "/apis/authentication.k8s.io/v1/tokenreviews");
+    assert_null(object->namespace_name);
+    assert_null(object->name);
+    assert_non_null(strstr(body->bytes, "\"token\":\"t0k3n\""));
+    assert_int_equal(machine.calls, 1);
+    api->status = machine.review_status;
+    if (api->status == 403)
+        return error_set(error, PULLKEY_DENIED, "it needs a ClusterRole");
+    if (api->status == 0)
+        return error_set(error, PULLKEY_UNREACHABLE, "nobody answers");
+    return json_parse(ret, "tokenreviews", machine.review, strlen(machine.review), 0, error);
+}
 
 int __wrap_api_call(struct api *api, const struct api_object *object,
                     const struct pullkey_secret *body, struct json *ret,
@@ -31,10 +51,11 @@ int __wrap_api_call(struct api *api, const struct api_object *object,
                     const struct pullkey_secret *body, struct json *ret,
                     struct pullkey_error *error)
 {
-    assert_null(body);
+    machine.calls++;
+    if (body)
+        return review(api, object, body, ret, error);
     assert_string_equal(object->verb, "get");
     assert_string_equal(object->namespace_name, "team");
-    machine.calls++;
     for (size_t i = 0; i < UNIT_COUNT(objects) && objects[i].name; i++) {
         struct object *found = &objects[i];
 
@@ -78,7 +99,11 @@ static int64_t fake_wall_seconds(void)
     "{\"metadata\":{\"name\":\"web-1\",\"namespace\":\"team\",\"uid\":\"p-1\"},\"spec\":"          \
     "{\"serviceAccountName\":\"web\",\"nodeName\":\"node-a\",\"imagePullSecrets\":[{\"name\":"     \
     "\"one\"},{\"name\":\"Bad Name\"},{\"name\":\"gone\"},{},{\"name\":\"two\"}]}}"
-#define ACCOUNT "{\"metadata\":{\"name\":\"web\",\"uid\":\"s-1\"}}"
+#define REVIEW                                                                                     \
+    "{\"status\":{\"authenticated\":true,\"audiences\":[\"pullkey\"],\"user\":{\"username\":"      \
+    "\"system:serviceaccount:team:web\",\"uid\":\"s-1\",\"extra\":{"                               \
+    "\"authentication.kubernetes.io/pod-name\":[\"web-1\"],"                                       \
+    "\"authentication.kubernetes.io/pod-uid\":[\"p-1\"]}}}}"
 #define SECRET(name, type, key, data)                                                              \
     "{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"team\"},\"type\":\"kubernetes.io/" type  \
     "\",\"data\":{\"" key "\":\"" data "\"}}"
@@ -93,7 +118,6 @@ static int64_t fake_wall_seconds(void)
 
 static const struct object whole[] = {
     { "pods", "web-1", POD, 0, 0 },
-    { "serviceaccounts", "web", ACCOUNT, 0, 0 },
     { "secrets", "one", ONE, 0, 0 },
     { "secrets", "two", TWO, 0, 0 },
 };
@@ -110,6 +134,7 @@ static const struct pullkey_workload true_claims = {
     .node = "node-a",
     .node_uid = "n-1",
     .annotations = "{}",
+    .audiences = "[\"pullkey\"]",
 };
 
 static int begin(void **state)
@@ -121,6 +146,8 @@ static int begin(void **state)
     memcpy(objects, whole, sizeof(whole));
     machine.now_ms = 5000;
     machine.calls = 0;
+    machine.review_status = 201;
+    machine.review = REVIEW;
     return 0;
 }
 
@@ -133,8 +160,10 @@ static int read_pod(const struct pullkey_workload *workload, struct pullkey_erro
 {
     cleanup_json struct json pod = { 0 };
     struct api api = make_api(FOREVER);
-    int r = pod_read(&api, workload, &pod, error);
+    int r;
 
+    machine.calls = 0;
+    r = pod_read(&api, workload, &pod, error);
     if ((r == 0) != (pod.root != NULL))
         fail_msg("%d, and %s pod", r, pod.root ? "a" : "no");
     return r;
@@ -160,16 +189,16 @@ static void false_ones(void **state)
         const char *value, *said;
     } rows[] = {
 #define FIELD(name) offsetof(struct pullkey_workload, name)
-        { FIELD(pod), "web-2", "not there" },
+        { FIELD(pod), "web-2", "another pod than it names" },
         { FIELD(pod), "", "not bound to a pod" },
         { FIELD(pod), "../secrets/one", "not bound to a pod" },
-        { FIELD(pod_uid), "p-2", "another pod with this name" },
+        { FIELD(pod_uid), "p-2", "another uid of its pod" },
         { FIELD(pod_uid), "", "not bound to a pod" },
         { FIELD(namespace_name), "", "not bound to a pod" },
         { FIELD(namespace_name), "a/b", "not bound to a pod" },
-        { FIELD(service_account), "other", "another service account than the pod" },
+        { FIELD(service_account), "other", "another service account than it names" },
         { FIELD(service_account), "", "not bound to a pod" },
-        { FIELD(service_account_uid), "s-2", "another service account with this name" },
+        { FIELD(service_account_uid), "s-2", "another uid of its service account" },
         { FIELD(service_account_uid), "", "the uid of its service account" },
         { FIELD(node), "node-b", "another node" },
     };
@@ -210,7 +239,14 @@ static void other_answers(void **state)
           "{\"metadata\":{\"name\":\"web-1\",\"namespace\":\"team\",\"uid\":\"p-1\"},\"spec\":{"
           "\"serviceAccountName\":\"web\"}}",
           "another node", PULLKEY_DENIED },
-        { 1, "{}", "another service account with this name", PULLKEY_DENIED },
+        { 0,
+          "{\"metadata\":{\"name\":\"web-1\",\"namespace\":\"team\",\"uid\":\"p-2\"},\"spec\":{"
+          "\"serviceAccountName\":\"web\",\"nodeName\":\"node-a\"}}",
+          "another pod", PULLKEY_DENIED },
+        { 0,
+          "{\"metadata\":{\"name\":\"web-1\",\"namespace\":\"team\",\"uid\":\"p-1\"},\"spec\":{"
+          "\"serviceAccountName\":\"other\",\"nodeName\":\"node-a\"}}",
+          "another service account than the pod", PULLKEY_DENIED },
     };
 
     (void)state;
@@ -257,9 +293,9 @@ static void lagging(void **state)
     assert_refused(read_pod(&true_claims, &error), PULLKEY_DENIED, "forbidden", error);
     assert_in_range(machine.now_ms - start, POD_PATIENCE_MS / 2, POD_PATIENCE_MS);
     /* What does not pass is not asked again. */
-    machine.calls = 0;
     refuse(0, 401, 1000);
     assert_refused(read_pod(&true_claims, &error), PULLKEY_DENIED, "forbidden", error);
+    assert_int_equal(machine.calls, 2);
     refuse(0, 0, 1000);
     assert_refused(read_pod(&true_claims, &error), PULLKEY_UNREACHABLE, "nobody", error);
     assert_int_equal(machine.calls, 2);
@@ -274,24 +310,26 @@ static void lagging_at_the_deadline(void **state)
     (void)state;
     refuse(0, 403, 1000);
     assert_refused(pod_read(&api, &true_claims, &pod, &error), PULLKEY_DENIED, "forbidden", error);
-    assert_int_equal(machine.calls, 2);
+    assert_int_equal(machine.calls, 3);
     assert_true(machine.now_ms < api.options.deadline_ms);
 }
 
-static void accounts(void **state)
+/* Whoever is not known to the API server gets no further. */
+static void reviews(void **state)
 {
     struct pullkey_error error;
 
     (void)state;
-    refuse(1, 403, 1000);
-    assert_fine(read_pod(&true_claims, &error), error);
-    assert_int_equal(machine.calls, 2);
-    refuse(1, 404, 1000);
-    assert_refused(read_pod(&true_claims, &error), PULLKEY_DENIED, "was deleted", error);
-    refuse(1, 401, 1000);
-    assert_refused(read_pod(&true_claims, &error), PULLKEY_DENIED, "forbidden", error);
-    refuse(1, 0, 1000);
+    machine.review = "{\"status\":{\"error\":\"invalid bearer token\"}}";
+    assert_refused(read_pod(&true_claims, &error), PULLKEY_DENIED, "invalid bearer token", error);
+    assert_int_equal(machine.calls, 1);
+    machine.review_status = 403;
+    assert_refused(read_pod(&true_claims, &error), PULLKEY_DENIED,
+                   "as the role system:node allows: it needs a ClusterRole", error);
+    assert_int_equal(machine.calls, 1);
+    machine.review_status = 0;
     assert_refused(read_pod(&true_claims, &error), PULLKEY_UNREACHABLE, "nobody", error);
+    assert_int_equal(machine.calls, 1);
 }
 
 /* "USER SCOPE" of what a pod's secrets have for a registry, or the message. */
@@ -309,6 +347,7 @@ static void expect(const char *registry, const char *expected)
     assert_fine(registry_parse(registry, strlen(registry), &reference, &error), error);
     registry_request(&reference, FOREVER, &request);
     request.request.workload = &true_claims;
+    machine.calls = 0;
     r = search_pod(&search, &api, &error);
     if (r == 0)
         r = search_take(&search, &found, &error);
@@ -333,18 +372,18 @@ static void secrets(void **state)
     expect("a.example/teams", "alice image");
     expect("b.example", "1 no secret has an entry for b.example");
     /* Without the one that has something for a path. */
-    objects[3].name = "three";
+    objects[2].name = "three";
     expect("a.example/team/app", "alice registry");
-    objects[3].name = "two";
-    refuse(2, 403, 2);
+    objects[2].name = "two";
+    refuse(1, 403, 2);
     expect("a.example", "alice image");
-    refuse(2, 403, 1000);
+    refuse(1, 403, 1000);
     expect("a.example", "forbidden");
     /* What the kubelet would not read either. */
-    refuse(2, 403, 0);
-    objects[2].text = SECRET("one", "dockerconfigjson", ".dockerconfigjson", "e30");
+    refuse(1, 403, 0);
+    objects[1].text = SECRET("one", "dockerconfigjson", ".dockerconfigjson", "e30");
     expect("a.example/team", "bob");
-    objects[2].text = SECRET("one", "dockerconfigjson", ".dockerconfigjson", "ew==");
+    objects[1].text = SECRET("one", "dockerconfigjson", ".dockerconfigjson", "ew==");
     expect("a.example/team", "secret team/one");
 }
 
@@ -423,7 +462,7 @@ int main(void)
         cmocka_unit_test_setup(a_pod_that_goes, begin),
         cmocka_unit_test_setup(lagging, begin),
         cmocka_unit_test_setup(lagging_at_the_deadline, begin),
-        cmocka_unit_test_setup(accounts, begin),
+        cmocka_unit_test_setup(reviews, begin),
         cmocka_unit_test_setup(secrets, begin),
         cmocka_unit_test_setup(certificates, begin),
         cmocka_unit_test_setup(another_node, begin),

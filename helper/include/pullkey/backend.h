@@ -114,6 +114,7 @@ struct pullkey_workload {
     const char *pod, *pod_uid;
     const char *node, *node_uid;
     const char *annotations; /* of the service account: a JSON object of strings */
+    const char *audiences;   /* of the token: a JSON array of strings */
 };
 
 /* What is asked for: a registry reference, parsed and normalised by the host. */
