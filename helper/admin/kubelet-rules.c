@@ -235,6 +235,19 @@ static void check_cache_type(struct kubelet_check *check, const struct kubelet_p
             item ? "" : " in 1.33");
 }
 
+static void check_audience(struct kubelet_check *check, const struct kubelet_provider *provider)
+{
+    static const char key[] = "serviceAccountTokenAudience";
+    const char *sent = kubelet_string(provider->file, provider->tokens, key);
+    const char *expected = check->config->kubelet.audience;
+
+    if (sent && expected && strcmp(sent, expected) != 0)
+        kubelet_find(check, provider->file, json_member(provider->tokens, key), OUTPUT_ERROR,
+                     "audience-differs",
+                     "write the same here and in \"kubelet\": {\"audience\": ...} of pullkey's",
+                     "pullkey's configuration takes only tokens for \"%s\"", expected);
+}
+
 void kubelet_check_rules(struct kubelet_check *check)
 {
     const struct kubelet_provider *ours = NULL;
@@ -259,6 +272,7 @@ void kubelet_check_rules(struct kubelet_check *check)
             continue;
         check_provider(check, &check->providers[i]);
         check_cache_type(check, &check->providers[i]);
+        check_audience(check, &check->providers[i]);
     }
     for (size_t i = 0; i < check->config->rule_count; i++)
         if (serves_kubelet(&check->config->rules[i]))

@@ -59,10 +59,19 @@ static int check_verify(const struct json *document, const cJSON *item, struct p
     return json_error(document, item, error, "expected the name of a backend");
 }
 
+static int check_audience(const struct json *document, const cJSON *item,
+                          struct pullkey_error *error)
+{
+    if (cJSON_IsString(item) && item->valuestring[0] != '\0')
+        return 0;
+    return json_error(document, item, error, "expected the audience of tokens");
+}
+
 int config_check_kubelet(const struct json *document, const cJSON *item,
                          struct pullkey_error *error)
 {
     static const struct config_key keys[] = {
+        { "audience", check_audience },
         { "cache_type", check_cache_type },
         { "empty_seconds", check_empty_seconds },
         { "verify", check_verify },

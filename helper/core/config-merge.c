@@ -206,7 +206,7 @@ static bool in_default_chain(const struct config *config, const char *name)
 static int read_kubelet(struct config *config, struct pullkey_error *error)
 {
     struct config_kubelet *kubelet = &config->kubelet;
-    const cJSON *item, *cache_type, *seconds, *verify;
+    const cJSON *item, *cache_type, *seconds, *verify, *audience;
     size_t document;
 
     item = find_scalar(config, "kubelet", &document);
@@ -214,6 +214,8 @@ static int read_kubelet(struct config *config, struct pullkey_error *error)
     kubelet->token_cache = cache_type && strcmp(cache_type->valuestring, "Token") == 0;
     seconds = json_member(item, "empty_seconds");
     kubelet->empty_seconds = seconds ? (int64_t)seconds->valuedouble : CONFIG_EMPTY_SECONDS;
+    audience = json_member(item, "audience");
+    kubelet->audience = audience ? audience->valuestring : NULL;
     verify = json_member(item, "verify");
     if (!verify)
         return 0;

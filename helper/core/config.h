@@ -79,6 +79,7 @@ struct config_kubelet {
     bool token_cache;              /* cacheType of the CredentialProviderConfig is Token */
     int64_t empty_seconds;         /* how long the kubelet keeps "no credential" */
     struct config_instance verify; /* of type kubernetes; name NULL: not configured */
+    const char *audience;          /* of the tokens; NULL: any */
 };
 
 struct config {

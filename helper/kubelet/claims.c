@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "core/config.h"
 
 #define PAYLOAD_MAX 65536
 #define ANNOTATIONS_MAX JSON_SIZE_MAX
@@ -69,19 +70,33 @@ static bool is_subject(const char *subject, const struct pullkey_workload *workl
 
 /* One audience or a list of them, as a list. A token for none in particular is no one's to hand on.
  */
-static bool read_audiences(const cJSON *root, struct buffer *ret)
+static int read_audiences(const cJSON *root, const char *expected, struct claims *ret,
+                          struct pullkey_error *error)
 {
     const cJSON *audience = json_member(root, "aud");
-    const cJSON *item = cJSON_IsArray(audience) ? audience->child : audience;
+    struct buffer *text = &ret->audiences;
+    bool is_ours = !expected;
 
-    for (; item; item = cJSON_IsArray(audience) ? item->next : NULL) {
+    for (const cJSON *item = config_first(audience); item; item = config_next(audience, item)) {
         if (!cJSON_IsString(item) || item->valuestring[0] == '\0')
-            return false;
-        buffer_append_text(ret, ret->length == 0 ? "[" : ",");
-        json_write_string(ret, item->valuestring, strlen(item->valuestring));
+            return refuse(error);
+        is_ours = is_ours || strcmp(item->valuestring, expected) == 0;
+        buffer_append_text(text, text->length == 0 ? "[" : ",");
+        json_write_string(text, item->valuestring, strlen(item->valuestring));
     }
-    buffer_append_text(ret, "]");
-    return ret->length > 1;
+    if (text->length == 0)
+        return refuse(error);
+    buffer_append_text(text, "]");
+    if (buffer_check(text, error) < 0)
+        return -(int)error->code;
+    ret->workload.audiences = text->data;
+    if (is_ours)
+        return 0;
+    return error_set(error, PULLKEY_DENIED,
+                     "the service account token that the kubelet sent is not for the audience "
+                     "\"%s\": write the same in tokenAttributes of the kubelet's configuration and "
+                     "in \"kubelet\" of pullkey's",
+                     expected);
 }
 
 static int check_time(const cJSON *root, struct pullkey_workload *ret, struct pullkey_error *error)
@@ -120,7 +135,7 @@ static void read_names(const cJSON *root, struct pullkey_workload *ret)
     ret->node_uid = text_of(node, "uid");
 }
 
-static int read_claims(const char *payload, size_t length, struct claims *ret,
+static int read_claims(const char *payload, size_t length, const char *audience, struct claims *ret,
                        struct pullkey_error *error)
 {
     struct pullkey_error cause;
@@ -129,16 +144,13 @@ static int read_claims(const char *payload, size_t length, struct claims *ret,
     if (r < 0 || !cJSON_IsObject(ret->json.root))
         return refuse(error);
     read_names(ret->json.root, &ret->workload);
-    if (!is_subject(text_of(ret->json.root, "sub"), &ret->workload) ||
-        !read_audiences(ret->json.root, &ret->audiences))
+    if (!is_subject(text_of(ret->json.root, "sub"), &ret->workload))
         return refuse(error);
-    if (buffer_check(&ret->audiences, error) < 0)
-        return -(int)error->code;
-    ret->workload.audiences = ret->audiences.data;
-    return check_time(ret->json.root, &ret->workload, error);
+    r = read_audiences(ret->json.root, audience, ret, error);
+    return r < 0 ? r : check_time(ret->json.root, &ret->workload, error);
 }
 
-int claims_read(char *token, const cJSON *annotations, struct claims *ret,
+int claims_read(char *token, const cJSON *annotations, const char *audience, struct claims *ret,
                 struct pullkey_error *error)
 {
     cleanup_buffer struct buffer payload = BUFFER_INIT(PAYLOAD_MAX);
@@ -150,7 +162,7 @@ int claims_read(char *token, const cJSON *annotations, struct claims *ret,
     ret->workload.token = (struct pullkey_secret){ .bytes = token, .length = strlen(token) };
     r = decode_payload(token, &payload, error);
     if (r == 0)
-        r = read_claims(payload.data ? payload.data : "", payload.length, ret, error);
+        r = read_claims(payload.data ? payload.data : "", payload.length, audience, ret, error);
     if (r == 0 && annotations)
         r = json_write_tree(&ret->annotations, annotations, false, error);
     if (r < 0) {

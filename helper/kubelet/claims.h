@@ -18,10 +18,11 @@ struct claims {
 };
 
 /*
- * `token` and `annotations` (NULL for none) must outlive the claims. -PULLKEY_INVALID if this is no
- * service account token or its claims contradict each other; -PULLKEY_DENIED if it has expired.
+ * `token` and `annotations` (NULL for none) must outlive the claims; `audience` is the one that the
+ * token must be for, NULL for any. -PULLKEY_INVALID if this is no service account token or its
+ * claims contradict each other; -PULLKEY_DENIED if it has expired, or is for another audience.
  */
-int claims_read(char *token, const cJSON *annotations, struct claims *ret,
+int claims_read(char *token, const cJSON *annotations, const char *audience, struct claims *ret,
                 struct pullkey_error *error);
 void claims_done(struct claims *claims);
 

@@ -115,20 +115,19 @@ static int serve_request(const struct request *request, int64_t deadline_ms, str
         .asker = { .caller = CONFIG_KUBELET },
         .deadline_ms = deadline_ms,
     };
-    int r = 0;
+    int r = depth_read(&resolve.depth, error);
 
-    if (request->token) {
-        r = claims_read(request->token, request->annotations, &claims, error);
-        resolve.workload = &claims.workload;
-        resolve.asker.namespace_name = claims.workload.namespace_name;
-        resolve.asker.service_account = claims.workload.service_account;
-    }
-    if (r == 0)
-        r = depth_read(&resolve.depth, error);
     if (r == 0)
         r = config_source_default(true, &source, error);
     if (r == 0)
         r = config_load(&source, &config, error);
+    if (r == 0 && request->token) {
+        r = claims_read(request->token, request->annotations, config.kubelet.audience, &claims,
+                        error);
+        resolve.workload = &claims.workload;
+        resolve.asker.namespace_name = claims.workload.namespace_name;
+        resolve.asker.service_account = claims.workload.service_account;
+    }
     return r < 0 ? r : ask(&resolve, request, ret, error);
 }
 

@@ -195,6 +195,18 @@ def cache_type_implied():
         equal(node.found(OURS), [], "without tokens")
 
 
+@case("the audience of the tokens is the one that pullkey takes")
+def audience():
+    with Node() as node:
+        for name, expected in ((None, []), ("registry.example.com", []), ("pullkey", [(E, "audience-differs", 9)])):
+            kubelet = {"kubelet": {"audience": name}} if name else {}
+            node.configure({"version": 1, "rules": [rule("registry.example.com")], **kubelet})
+            equal(node.found(OURS + TOKENS), expected)
+            equal(node.found(OURS), [], "without tokens")
+        report = node.report(OURS + TOKENS)
+        equal(report["findings"][0]["text"], 'pullkey\'s configuration takes only tokens for "pullkey"')
+
+
 # -- Audiences ------------------------------------------------------------------------------------
 
 PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

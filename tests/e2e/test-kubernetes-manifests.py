@@ -155,7 +155,8 @@ def as_on_node(home, data, kubeconfig):
     place = os.path.join(home.directory("state"), "keep")
     text, count = re.subn('"keep": {', f'"keep": {{ "path": {json.dumps(place)},', text)
     tap.equal(count, 1, "kept")
-    text = text.replace('"version": 1,', '"version": 1, "kubelet": { "verify": "pod" },')
+    text, count = re.subn('"kubelet": {', '"kubelet": { "verify": "pod",', text)
+    tap.equal(count, 1, "verified")
     return home.write("pullkey/config.json", text)
 
 

@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         buffer_append(&token, (const char *)data, size);
     if (buffer_check(&token, &error) < 0)
         size = 0;
-    if (claims_read(token.data ? token.data : (char[]){ "" }, NULL, &claims, &error) < 0) {
+    if (claims_read(token.data ? token.data : (char[]){ "" }, NULL, NULL, &claims, &error) < 0) {
         check_error(&claims, &error);
         return 0;
     }

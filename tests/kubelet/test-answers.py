@@ -255,6 +255,19 @@ def bad_tokens():
             plugin.answer(IMAGE, serviceAccountToken=token(**more))
 
 
+@tap.case("tokens for another audience than the configuration has (row 27)")
+def audiences():
+    with Plugin() as plugin:
+        use = [plugin.store({HOST: ("alice", PASSWORD)})]
+        plugin.configure([rule(use=use)], kubelet={"audience": "pullkey"})
+        for aud in (["pullkey"], "pullkey", ["vault", "pullkey"]):
+            tap.equal(plugin.answer(IMAGE, serviceAccountToken=token(aud=aud))["auth"], {HOST: ALICE})
+        for aud in (["vault"], "vault", ["pullkey2", "PULLKEY"]):
+            plugin.fail(IMAGE, 'is not for the audience "pullkey"', serviceAccountToken=token(aud=aud))
+        # A static pod has no token, and no rule that looks at one.
+        tap.equal(plugin.answer(IMAGE)["auth"], {HOST: ALICE})
+
+
 @tap.case("errors of the configuration and of a backend are errors of the plugin")
 def errors():
     with Plugin(text='{"version":1,\n"nonsense":1}') as plugin:

@@ -65,7 +65,7 @@ static void refused_token(const char *text, enum pullkey_error_class class, cons
     struct claims claims;
     struct pullkey_error error = { 0 };
 
-    assert_refused(claims_read(token, NULL, &claims, &error), class, part, error);
+    assert_refused(claims_read(token, NULL, NULL, &claims, &error), class, part, error);
     assert_null(claims.json.root);
     assert_null(claims.annotations.data);
     assert_null(claims.audiences.data);
@@ -86,7 +86,7 @@ static void accepted(const char *payload)
     cleanup_claims struct claims claims;
     struct pullkey_error error;
 
-    assert_fine(claims_read(token, NULL, &claims, &error), error);
+    assert_fine(claims_read(token, NULL, NULL, &claims, &error), error);
     secret_release(token);
 }
 
@@ -98,7 +98,7 @@ static void claims_of_a_pod(void **state)
     struct pullkey_error error;
 
     (void)state;
-    assert_fine(claims_read(token, NULL, &claims, &error), error);
+    assert_fine(claims_read(token, NULL, NULL, &claims, &error), error);
     assert_int_equal(workload->size, sizeof(*workload));
     assert_ptr_equal(workload->token.bytes, token);
     assert_int_equal(workload->token.length, strlen(token));
@@ -126,7 +126,7 @@ static void what_a_token_may_lack(void **state)
     struct pullkey_error error;
 
     (void)state;
-    assert_fine(claims_read(token, NULL, &claims, &error), error);
+    assert_fine(claims_read(token, NULL, NULL, &claims, &error), error);
     assert_string_equal(claims.workload.service_account_uid, "");
     assert_string_equal(claims.workload.pod, "");
     assert_string_equal(claims.workload.pod_uid, "");
@@ -147,7 +147,7 @@ static void annotations_are_passed_on(void **state)
 
     (void)state;
     assert_fine(json_parse(&json, "annotations", text, strlen(text), 0, &error), error);
-    assert_fine(claims_read(token, json.root, &claims, &error), error);
+    assert_fine(claims_read(token, json.root, NULL, &claims, &error), error);
     assert_string_equal(claims.workload.annotations,
                         "{\"example.com/role\":\"a \\\"b\\\"\",\"c\":\"\"}");
     secret_release(token);
@@ -178,7 +178,7 @@ static void times(void **state)
         int r;
 
         now = cases[i].now;
-        r = claims_read(token, NULL, &claims, &error);
+        r = claims_read(token, NULL, NULL, &claims, &error);
         if (cases[i].part)
             assert_refused(r, PULLKEY_DENIED, cases[i].part, error);
         else
@@ -253,6 +253,37 @@ static void audiences(void **state)
     }
     accepted("{\"aud\":[\"a\",\"b\"]," EXP REST NAMES SUB "}");
     accepted("{\"aud\":\"a\"," EXP REST NAMES SUB "}");
+}
+
+/* Row 27: nor is one for another audience than the configuration names. */
+static void configured_audience(void **state)
+{
+    static const struct {
+        const char *audiences, *expected;
+        bool is_fine;
+    } rows[] = {
+        { "[\"a\"]", "a", true },  { "\"a\"", "a", true },   { "[\"b\",\"a\"]", "a", true },
+        { "[\"b\"]", "a", false }, { "\"ab\"", "a", false }, { "[\"A\",\"a \"]", "a", false },
+    };
+    char payload[1024];
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        cleanup_claims struct claims claims;
+        struct pullkey_error error;
+        char *token;
+        int r;
+
+        (void)snprintf(payload, sizeof(payload), "{\"aud\":%s," EXP REST NAMES SUB "}",
+                       rows[i].audiences);
+        token = make_token(payload, strlen(payload));
+        r = claims_read(token, NULL, rows[i].expected, &claims, &error);
+        if (rows[i].is_fine)
+            assert_fine(r, error);
+        else
+            assert_refused(r, PULLKEY_DENIED, "is not for the audience \"a\"", error);
+        secret_release(token);
+    }
 }
 
 /* Of other issuers, of Kubernetes before bound tokens, and payloads that are none. */
@@ -380,7 +411,7 @@ static void sizes(void **state)
     buffer_append_text(&token, good);
     while (token.length < PULLKEY_SECRET_MAX)
         buffer_append_text(&token, "x");
-    assert_fine(claims_read(token.data, NULL, &claims, &error), error);
+    assert_fine(claims_read(token.data, NULL, NULL, &claims, &error), error);
     claims_done(&claims);
     buffer_append_text(&token, "x");
     refused_token(token.data, PULLKEY_INVALID, NO_TOKEN);
@@ -397,7 +428,7 @@ static void errors_repeat_nothing(void **state)
     struct pullkey_error error = { 0 };
 
     (void)state;
-    assert_int_equal(claims_read(token, NULL, &claims, &error), -PULLKEY_INVALID);
+    assert_int_equal(claims_read(token, NULL, NULL, &claims, &error), -PULLKEY_INVALID);
     assert_null(strstr(error.message, "MARKER"));
     assert_null(strstr(error.message, HEADER));
     secret_release(token);
@@ -412,6 +443,7 @@ int main(void)
         cmocka_unit_test_setup(times, begin),
         cmocka_unit_test_setup(subjects_that_disagree, begin),
         cmocka_unit_test_setup(audiences, begin),
+        cmocka_unit_test_setup(configured_audience, begin),
         cmocka_unit_test_setup(tokens_of_others, begin),
         cmocka_unit_test_setup(nul_in_the_payload, begin),
         cmocka_unit_test_setup(parts, begin),
