@@ -412,8 +412,8 @@ static void rules_and_callers(void **state)
           false },
         { "{\"caller\": [\"kubelet\"], \"namespace\": \"dev\", \"service_account\": [\"builder\"]}",
           false, false, false, true, false },
-        { "{\"caller\": [\"kubelet\"], \"service_account\": \"default\"}", false, false, false,
-          false, false },
+        { "{\"caller\": [\"kubelet\"], \"namespace\": \"prod\", \"service_account\": \"default\"}",
+          false, false, false, false, false },
         { "{\"caller\": [\"docker\", \"kubelet\"], \"namespace\": \"prod\"}", false, false, true,
           false, false },
     };
