@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (exec_answer_read(NAME, VERSION, NOW, &output, &token, &certificate, &key, &error) < 0) {
         require(!token.bytes && !certificate.bytes && !key.bytes);
-        require(error.code == PULLKEY_INVALID || error.code == PULLKEY_NO_IDENTITY);
+        require(error.code == PULLKEY_INVALID || error.code == PULLKEY_UNREACHABLE);
         require(strncmp(error.message, NAME, strlen(NAME)) == 0 && !strchr(error.message, '\n'));
         return 0;
     }
@@ -53,6 +53,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_part(&output, &key);
     /* At the end of time it has expired, if it ever does. */
     if (exec_answer_read(NAME, VERSION, INT64_MAX, &output, &token, &certificate, &key, &error) < 0)
-        require(error.code == PULLKEY_NO_IDENTITY && strstr(error.message, "has expired"));
+        require(error.code == PULLKEY_UNREACHABLE && strstr(error.message, "has expired"));
     return 0;
 }
