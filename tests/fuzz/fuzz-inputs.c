@@ -54,7 +54,9 @@ static void check_lines(const char *inputs, bool *ret_declared)
     while (*inputs != '\0') {
         size_t length = strcspn(inputs, "\n");
 
-        require(length == 0 || strncmp(inputs, "env ", 4) == 0 || strncmp(inputs, "file ", 5) == 0);
+        require(length == 0 || strncmp(inputs, "env ", 4) == 0 ||
+                strncmp(inputs, "file ", 5) == 0 ||
+                (length == strlen("workload") && strncmp(inputs, "workload", length) == 0));
         if (length == strlen("env " VARIABLE) && strncmp(inputs, "env " VARIABLE, length) == 0)
             *ret_declared = true;
         count += length > 0;
