@@ -5,6 +5,7 @@ connection goes to `target`, a port of the loopback.
 """
 
 import base64
+import select
 import socket
 import ssl
 import threading
@@ -55,22 +56,23 @@ class Proxy:
             connection.close()
 
     def _join(self, connection):
-        def pump(source, sink):
-            try:
-                while data := source.recv(65536):
-                    sink.sendall(data)
-            except OSError:
-                pass
-            try:
-                sink.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
-
+        """In one thread: two must not use one TLS connection at the same time."""
         with socket.create_connection(("127.0.0.1", self.target)) as server:
-            back = threading.Thread(target=pump, args=(server, connection), daemon=True)
-            back.start()
-            pump(connection, server)
-            back.join()
+            sinks = {connection: server, server: connection}
+            while sinks:
+                # What TLS has read ahead is not seen by select().
+                ready = [one for one in sinks if isinstance(one, ssl.SSLSocket) and one.pending()]
+                ready = ready or select.select(list(sinks), [], [], 30)[0]
+                if not ready:
+                    return
+                for source in ready:
+                    if data := source.recv(65536):
+                        sinks[source].sendall(data)
+                        continue
+                    sink = sinks.pop(source)
+                    if isinstance(sink, ssl.SSLSocket):
+                        return
+                    sink.shutdown(socket.SHUT_WR)
 
 
 class HttpProxy(Proxy):

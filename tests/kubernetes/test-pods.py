@@ -42,10 +42,11 @@ def answer(it, claims, image=IMAGE):
 def pod_secrets():
     with scene() as it:
         prepare(it)
-        equal(answer(it, token()), ("alice:one", "0s"))
+        same = token()
+        equal(answer(it, same), ("alice:one", "0s"))
         equal(it.asked(), ["POST tokenreviews", "GET team/pods/web-1", "GET team/secrets/pull"])
         # Again with the same token, from what was read a moment ago, and still not to be kept.
-        equal((answer(it, token()), it.asked()), (("alice:one", "0s"), []))
+        equal((answer(it, same), it.asked()), (("alice:one", "0s"), []))
         equal(answer(it, token(), "b.example.com/app")[0], None)
 
 
