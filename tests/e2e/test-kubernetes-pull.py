@@ -188,7 +188,7 @@ def rotated():
             expected[gate.address]["password"] = "second"
             wait_for(lambda: answer(ask(it.home, env, key)) == expected, "the new password")
             took = time.monotonic() - began
-            check(took < COALESCED + 2, f"it took {took:.1f} s")
+            check(took < COALESCED + 10, f"it took {took:.1f} s")
             it.containerd.forget()
             succeed(it.containerd.crictl_pull(image, f"{USER}:second"), "crictl")
 
@@ -335,7 +335,7 @@ def server_trouble():
             began = time.monotonic()
             text = failure(ask(home, env))
             took = time.monotonic() - began
-        check(took < DEADLINE + 3, f"{took:.0f} s")
+        check(took < DEADLINE + 10, f"{took:.0f} s")
         check("in time" in text, text)
         # Slow is not away.
         with ThreadPoolExecutor(1) as pool, server.paused():

@@ -42,6 +42,15 @@ rules:
 """
 
 
+def is_stopped(pid):
+    """All threads of it; a signal takes a moment to reach each (proc(5), stat)."""
+    states = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii", errors="replace") as file:
+            states.append(file.read().rpartition(")")[2].split()[0])
+    return set(states) == {"T"}
+
+
 class Server:
     """`authority` signs the server's certificate, `clients` those of its users."""
 
@@ -90,6 +99,7 @@ class Server:
         process = self._processes["kube-apiserver"]
         process.send_signal(signal.SIGSTOP)
         try:
+            wait_for(lambda: is_stopped(process.pid), "the server to stop")
             yield
         finally:
             process.send_signal(signal.SIGCONT)
