@@ -1,1 +1,0 @@
-/etc/containerd/certs.d/registry.example.com
