@@ -20,6 +20,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "base/output.h"
+#include "main.h"
 #include "pullkey-build.h"
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -334,7 +335,7 @@ static int run(int argc, char **argv, struct pullkey_error *error)
     return r < 0 ? r : run_line(&line, error);
 }
 
-int main(int argc, char **argv)
+int admin_main(int argc, char *argv[])
 {
     struct pullkey_error error = { 0 };
     int r;

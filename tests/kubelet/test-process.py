@@ -96,15 +96,22 @@ def names():
         check_served(plugin.run(REQUEST, program=copy))
 
 
-@tap.case("by another name it is docker-credential-pullkey")
+@tap.case("by another name it is docker-credential-pullkey, or pullkey")
 def other_names():
     with with_file() as plugin:
-        for name in ("docker-credential-pullkey", "kubelet", "pullkey", "x-pullkey-kubelet"):
+
+        def run(name):
             link = os.path.join(plugin.home.directory("bin"), name)
             os.symlink(plugin.program, link)
-            done = plugin.run(REQUEST, program=link)
+            return plugin.run(REQUEST, program=link)
+
+        for name in ("docker-credential-pullkey", "kubelet", "pullkey2", "x-pullkey-kubelet"):
+            done = run(name)
             tap.equal(done.returncode, 1)
             tap.check(b"Usage: docker-credential-pullkey" in done.stdout, done.stdout)
+        done = run("pullkey")
+        tap.equal((done.returncode, done.stdout), (2, b""))
+        tap.check(b'run "pullkey help"' in done.stderr, done.stderr)
 
 
 @tap.case("without a name it is that too")

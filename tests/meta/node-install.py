@@ -152,7 +152,7 @@ def closed():
             tap.equal(listed.returncode, 0, f"{path}: {listed.stderr}")
             for name in re.findall(r"=> (\S+)", listed.stdout):
                 tap.check(name.startswith(f"{TREE}/lib/"), f"{path}: {listed.stdout}")
-    tap.equal(programs, 3, "programs")
+    tap.equal(programs, 2, "programs")
 
 
 def store_and_get(bare):
