@@ -221,6 +221,21 @@ static int users_kubeconfig(char *ret, struct pullkey_error *error)
     return r < 0 ? r : file_join(ret, home, ".kube/config", error);
 }
 
+static int nothing_found(bool is_auto, struct pullkey_error *error)
+{
+    const size_t count = sizeof(kubelet_configs) / sizeof(kubelet_configs[0]);
+    char places[PULLKEY_ERROR_SIZE] = "";
+    size_t length = 0;
+
+    for (size_t i = 0; i < count && length < sizeof(places); i++)
+        length += (size_t)snprintf(places + length, sizeof(places) - length, "%s%s",
+                                   i > 0 ? ", " : "", kubelet_configs[i]);
+    return error_set(error, PULLKEY_NO_IDENTITY,
+                     "nothing on this machine leads to a Kubernetes: there is %sno kubeconfig of "
+                     "the kubelet's in one of the places %s; name one as \"kubeconfig\"",
+                     is_auto ? "" : "no pod's service account and ", places);
+}
+
 static int find(const struct pullkey_host *host, const struct access_settings *settings,
                 int64_t deadline_ms, struct access *access, struct pullkey_error *error)
 {
@@ -246,9 +261,7 @@ static int find(const struct pullkey_host *host, const struct access_settings *s
     found = access_auto();
     if (found)
         return use_kubeconfig(host, settings, found, deadline_ms, access, error);
-    return error_set(error, PULLKEY_NO_IDENTITY,
-                     "nothing on this machine leads to a Kubernetes: there is no pod's service "
-                     "account and no kubeconfig of the kubelet's; name one as \"kubeconfig\"");
+    return nothing_found(is_auto, error);
 }
 
 int access_open(const struct pullkey_host *host, const struct access_settings *settings,
