@@ -24,6 +24,7 @@ from home import Home
 from hosts import table
 from kubelet import Kubelet, provider_config, token_attributes
 from kubernetes import node_user, other_signature, shared
+from kubeserver import ISSUER
 from node import node
 from registry import Registry, wait_for
 from scenario import MARKER, PASSWORD, USER, set_up, succeed
@@ -234,6 +235,110 @@ def expect_unknown(home, env, pod):
     check(any(part in text for part in said), text)
 
 
+def reads(resource="pods"):
+    """How often the plugin has asked for this as the node; the kubelet itself does not."""
+    return len(cluster().calls(user=node_user("one"), resource=resource))
+
+
+@case("a pod's own secret stays in the kubelet's cache for that pod, if its cacheType is Token")
+def token_cache():
+    place = namespace("builder")
+    cluster().add_pull_secret(place, "pull", {HOST: PAIR})
+    having = cluster().add_pod(place, "having", "one", "builder", ["pull"])
+    lacking = cluster().add_pod(place, "lacking", "one", "builder")
+    backends = {"pod": backend(pod_secrets=True, coalesce=0)}
+    for cache_type, asked in (("ServiceAccount", [1, 2, 3, 4]), ("Token", [1, 2, 2, 2])):
+        with Home() as home:
+            settings = {"cache_type": cache_type}
+            env = configure(home, backends, [rule("**", ["pod"])], kubelet=settings)
+            env["PULLKEY_LOG"] = os.path.join(home.path, "log")
+            with kubelet(home, env, tokens=cache_type) as started:
+                lookups = ((having, [PAIR]), (lacking, [])) * 2
+                for (pod, expected), count_of in zip(lookups, asked):
+                    equal(pairs(started.look_up(f"{HOST}/app", pod)), expected, cache_type)
+                    found = home.read("log").count("asked for")
+                    equal(found, count_of, f"starts with {cache_type}")
+            for pod, kept in ((having, "300s"), (lacking, "15s")):
+                found = json.loads(ask(home, env, token=cluster().token(pod, AUDIENCE)).stdout)
+                expected = kept if cache_type == "Token" else "0s"
+                equal(found["cacheDuration"], expected, f"{pod.name} with {cache_type}")
+
+
+@case("a pod that was bound just now: what the node may not read yet is asked for again")
+def lag():
+    place = namespace("builder")
+    cluster().add_pull_secret(place, "pull", {HOST: PAIR})
+    expected = {HOST: {"username": PAIR[0], "password": PAIR[1]}}
+    with Home() as home:
+        backends = {"pod": backend(pod_secrets=True, coalesce=0)}
+        env = configure(home, backends, [rule("**", ["pod"])])
+        for number in range(3):
+            pod = cluster().add_pod(place, f"new-{number}", "one", "builder", ["pull"], wait=False)
+            equal(answer(ask(home, env, token=cluster().token(pod, AUDIENCE))), expected)
+        # None of the node's for so long that it is seen to be refused first.
+        pod = cluster().add_pod(place, "late", None, "builder", ["pull"])
+        token = cluster().token(pod, AUDIENCE)
+        cluster().clear()
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(ask, home, env, token=token)
+            refused = {"user": node_user("one"), "resource": "pods", "status": 403}
+            wait_for(lambda: cluster().calls(**refused), "the node to be refused")
+            cluster().bind(pod, "one")
+        equal(answer(asked.result()), expected)
+        # One that stays another's is given up, after a few times.
+        away = cluster().add_pod(place, "never", None, "builder", ["pull"])
+        cluster().clear()
+        text = failure(ask(home, env, token=cluster().token(away, AUDIENCE)))
+        check("may not get pods never" in text or "pods/never" in text, text)
+        check(2 <= reads() <= 6, f"{reads()} attempts")
+        equal(reads("secrets"), 0, "secrets that were read")
+
+
+@case("a token for another audience gets nothing, whatever it says that it is for")
+def other_audience():
+    place = namespace("builder")
+    cluster().add_pull_secret(place, "pull", {HOST: PAIR})
+    pod = cluster().add_pod(place, "app", "one", "builder", ["pull"])
+    with Home() as home:
+        pods, settings = {"pod": backend(pod_secrets=True)}, {"audience": AUDIENCE}
+        env = configure(home, pods, [rule("**", ["pod"])], kubelet=settings)
+        token = cluster().token(pod, "other.example")
+        cluster().clear()
+        text = failure(ask(home, env, token=token))
+        check(f'is not for the audience "{AUDIENCE}"' in text, text)
+        equal(cluster().calls(user=node_user("one")), [], "calls for a token for others")
+        text = failure(ask(home, env, token=forged(token, "other.example", AUDIENCE)))
+        check("does not know this token" in text, text)
+        equal((reads("tokenreviews"), reads("pods"), reads("secrets")), (1, 0, 0))
+        equal(list(answer(ask(home, env, token=cluster().token(pod, AUDIENCE)))), [HOST])
+
+
+@case("who may read all but may not have tokens reviewed is told which right that is")
+def no_review():
+    place = namespace("builder", "reader")
+    cluster().add_pull_secret(place, "pull", {HOST: PAIR})
+    pod = cluster().add_pod(place, "app", "one", "builder", ["pull"])
+    reader = cluster().add_pod(place, "reader", "one", "reader")
+    may_read = {"verbs": ["get"], "resources": ["pods", "secrets"]}
+    cluster().grant(place, "reader", may_read, group=f"system:serviceaccounts:{place}")
+    user = cluster().bearer(f"reader-{place}", cluster().token(reader, ISSUER))
+    token = cluster().token(pod, AUDIENCE)
+    with Home() as home:
+        pods = {**backend(pod_secrets=True, coalesce=0), "kubeconfig": user.kubeconfig()}
+        env = configure(home, {"pod": pods}, [rule("**", ["pod"])])
+        cluster().clear()
+        text = failure(ask(home, env, token=token))
+        right = 'apiGroups ["authentication.k8s.io"], resources ["tokenreviews"], verbs ["create"]'
+        for part in ("cannot be verified", f"system:serviceaccount:{place}:reader", right):
+            check(part in text, f"no {part!r} in {text!r}")
+        equal(cluster().calls(verb="get", resource="pods"), [], "what is not verified is not read")
+        account = f"--serviceaccount={place}:reader"
+        bind = ["create", "clusterrolebinding", place, "--clusterrole=system:auth-delegator"]
+        cluster().kubectl(*bind, account)
+        wait_for(lambda: ask(home, env, token=token).returncode == 0, "the right to review")
+        equal(list(answer(ask(home, env, token=token))), [HOST])
+
+
 @case("a central secret is served to the namespaces of its rule, and nothing is copied")
 def central():
     place, served, not_served = namespace(), namespace("builder"), namespace("builder")
@@ -331,12 +436,15 @@ def server_trouble():
             server.start()
         check("connect" in text.lower() or "refused" in text.lower(), text)
         equal(list(answer(ask(home, env))), [HOST])
-        with server.paused():
+        with kubelet(home, env) as started, server.paused():
             began = time.monotonic()
-            text = failure(ask(home, env))
+            equal(started.look_up(f"{HOST}/team/app"), [])
             took = time.monotonic() - began
+            text = started.log()
+        # Else the kubelet kills the plugin, after a minute, and its log has nothing of ours.
         check(took < DEADLINE + 10, f"{took:.0f} s")
-        check("in time" in text, text)
+        check("exit status 1: pullkey-kubelet: robot: " in text and "in time" in text, text)
+        check("killed" not in text and "deadline exceeded" not in text, text)
         # Slow is not away.
         with ThreadPoolExecutor(1) as pool, server.paused():
             before = server.connections()

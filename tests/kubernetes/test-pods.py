@@ -47,7 +47,9 @@ def pod_secrets():
         equal(it.asked(), ["POST tokenreviews", "GET team/pods/web-1", "GET team/secrets/pull"])
         # Again with the same token, from what was read a moment ago, and still not to be kept.
         equal((answer(it, same), it.asked()), (("alice:one", "0s"), []))
-        equal(answer(it, token(), "b.example.com/app")[0], None)
+        # That a pod has none is not to be kept for the next one either; nor that one has no token.
+        equal(answer(it, token(), "b.example.com/app"), (None, "0s"))
+        equal(answer(it, None), (None, "0s"))
 
 
 @case("a pod's secret of the type basic-auth, as Tekton and Flux have for git, is no registry's")

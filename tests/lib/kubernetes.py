@@ -206,7 +206,8 @@ class Kubernetes:
         self, namespace, name, node, service_account, pull_secrets=(), audiences=(), wait=True
     ):
         """A pod that is bound to a node, with a volume that has a token for each of `audiences`.
-        Unless `wait` is false the node authorizer knows it then, and else a moment later.
+        Unless `wait` is false the node authorizer knows it then, and else a moment later. Without a
+        node it waits for bind().
         """
         tokens = [{"serviceAccountToken": {"audience": one, "path": one}} for one in audiences]
         spec = {
@@ -219,9 +220,14 @@ class Kubernetes:
         pod = self.admin.create("pods", namespace, {"metadata": {"name": name}, "spec": spec})
         secrets = [entry["name"] for entry in pod["spec"].get("imagePullSecrets", [])]
         known = [("serviceaccounts", service_account), *(("secrets", one) for one in secrets)]
-        for resource, one in known if wait else ():
+        for resource, one in known if wait and node else ():
             self.wait_allowed(node_user(node), [NODES], "get", resource, namespace, one)
         return Pod(namespace, name, pod["metadata"]["uid"], node, service_account)
+
+    def bind(self, pod, node):
+        """As a scheduler does it; the node authorizer knows it a moment later."""
+        binding = {"metadata": {"name": pod.name}, "target": {"kind": "Node", "name": node}}
+        self.admin.create("pods", pod.namespace, binding, f"{pod.name}/binding")
 
     def add_pull_secret(self, namespace, name, auths):
         """{registry: (user, password)} as docker has it since 1.7."""
