@@ -228,8 +228,8 @@ def exchanging(cache_type, **more):
     return plugin
 
 
-def tokens(plugin, cache_type, **options):
-    attributes = token_attributes(AUDIENCE, cache_type)
+def tokens(plugin, cache_type, more=None, **options):
+    attributes = token_attributes(AUDIENCE, cache_type, **(more or {}))
     config = cluster().node_kubeconfig("one")
     return kubelet(plugin, tokenAttributes=attributes, kubeconfig=config, **options)
 
@@ -256,6 +256,41 @@ def per_pod():
         for pod in cluster().pods * 2:
             equal(pairs(it.look_up(IMAGE, pod)), [("fake", PASSWORD)])
         equal(starts(plugin), 2, "starts")
+
+
+# The key of the kubelet's cache has parts of at most so many bytes (plugin.go, addString), one of
+# which is made of the service account and its annotations, and these are parts with a length each.
+PART = 65535
+LENGTH = 2
+UID = 36
+
+
+@case("the longest annotation arrives whole; the kubelet itself has no use for a longer one")
+def long_annotation():
+    key, wanted = "example.com/role", {"requiredServiceAccountAnnotationKeys": ["example.com/role"]}
+    accounts = ("longest", "toolong", "longer-by-far")
+    # The namespace, the account, its uid, the number of annotations, and the one.
+    longest = PART - sum(map(len, ("team", accounts[0], key))) - UID - 4 - 5 * LENGTH
+    for account, length, words in zip(
+        accounts,
+        (longest, longest + 1, PART + 1),
+        (None, "failed to get cached docker config", "generating service account cache key"),
+    ):
+        value = "x" * (length - 1) + "y"
+        cluster().add_service_account("team", account, annotations={key: value})
+        pod = cluster().add_pod("team", account, "one", account)
+        with exchanging("ServiceAccount") as plugin:
+            with tokens(plugin, "ServiceAccount", wanted, behind="cat") as it:
+                script = f'#!/bin/sh\ntee "$0.asked" | {plugin.program}\n'
+                plugin.home.write(f"bin/{NAME}", script)
+                found = pairs(it.look_up(IMAGE, pod))
+                asked = plugin.home.read(f"bin/{NAME}.asked")
+                if words is None:
+                    equal(found, [("fake", PASSWORD)])
+                    check(f'"{value}"' in asked, "the annotation did not arrive")
+                else:
+                    equal((found, asked, starts(plugin)), ([], "", 0), account)
+                    check(words in it.log(), it.log())
 
 
 @case("the token itself: passed on and not kept with cacheType Token; else our error")
