@@ -104,6 +104,24 @@ void process_restore_signals(void)
     (void)signal(SIGPIPE, SIG_DFL);
 }
 
+void process_end_children(void)
+{
+    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    char text[1024];
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
+    pid_t child = 0;
+
+    for (ssize_t i = 0; i < length; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            child = child * 10 + (text[i] - '0');
+            continue;
+        }
+        if (child > 1)
+            (void)kill(-child, SIGKILL);
+        child = 0;
+    }
+}
+
 static int keep_environment(struct process_caller *caller, struct pullkey_error *error)
 {
     size_t count = 0;

@@ -44,6 +44,12 @@ void process_give_back(const struct process_caller *caller);
 /* Before another program takes the place of this one: it would inherit what was done to signals. */
 void process_restore_signals(void);
 
+/*
+ * Kills the process groups that children of this thread lead, as helpers do, a child that has ended
+ * and was not waited for included. For a handler: with system calls only.
+ */
+void process_end_children(void);
+
 /* True for a variable ("NAME=value" or "NAME") that loads code into a program or makes it leak. */
 bool process_is_hostile(const char *variable);
 

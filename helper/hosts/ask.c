@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ask.h"
 
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -16,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "core/cache.h"
 #include "core/credential.h"
 #include "core/module.h"
@@ -345,24 +345,10 @@ static int answer(const struct ask *ask, struct record *ret, struct pullkey_erro
     return 0;
 }
 
-/* Whoever has asked wants no answer any more: what was started to have one ends as well. A helper
- * leads a group of its own. In a handler, so with system calls only. */
+/* Whoever has asked wants no answer any more: what was started to have one ends as well. */
 static void end_all(int signal_number)
 {
-    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
-    char text[1024];
-    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
-    pid_t child = 0;
-
-    for (ssize_t i = 0; i < length; i++) {
-        if (text[i] >= '0' && text[i] <= '9') {
-            child = child * 10 + (text[i] - '0');
-            continue;
-        }
-        if (child > 1)
-            (void)kill(-child, SIGKILL);
-        child = 0;
-    }
+    process_end_children();
     /* Arrives when this returns, and is not handled any more. */
     (void)signal(signal_number, SIG_DFL);
     (void)raise(signal_number);

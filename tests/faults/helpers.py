@@ -279,6 +279,30 @@ for name_of_caller in CALLERS:
             tap.equal(user.get(SERVER, preexec_fn=before), None)
 
 
+@tap.case("who takes too long ends a helper that still runs, and what that has started")
+def ended():
+    with Sandbox(config={"version": 1}) as user:
+        text = f"#!/bin/sh\nsleep 600 & {CHILD}wait\n"
+        use(user, path=put(user.path("home"), "child", text))
+        process = subprocess.Popen(
+            [sandbox.program("docker-credential-pullkey"), "get"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=user.environment(),
+        )
+        process.stdin.write(SERVER.encode())
+        process.stdin.close()
+        process.stdin = None
+        path = user.path("home", "grandchild")
+        deadline = time.monotonic() + sandbox.TIMEOUT
+        while not (os.path.exists(path) and os.path.getsize(path)) and time.monotonic() < deadline:
+            os.sched_yield()
+        process.send_signal(signal.SIGALRM)  # as the kernel does when its time is up
+        output, _ = process.communicate(timeout=sandbox.TIMEOUT)
+        tap.check(b"the request took too long" in output and process.returncode == 1, output)
+        check_grandchildren([user])
+
+
 @tap.case("a caller is told when it takes too long, whatever signals it blocks or ignores")
 def told():
     with Sandbox(config={"version": 1}) as user:

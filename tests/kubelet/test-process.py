@@ -250,17 +250,35 @@ def guard():
             plugin.check_failed(plugin.finish(process), "the request took too long")
 
 
+@tap.case("it ends the helper that runs then, and what that has started")
+def guard_ends_helpers():
+    for last in ("wait", "exit 0"):
+        with Plugin() as plugin:
+            script = f"cat > /dev/null; cd {plugin.home.path}; echo $$ > leader\n"
+            script += f"sh -c 'echo $$ > child; exec sleep 600' &\n{last}\n"
+            plugin.configure([rule(use=[plugin.helper(script)])])
+            process = start_reading(plugin)
+            process.stdin.close()
+            process.stdin = None
+            leader, child = (number_in(plugin, name) for name in ("leader", "child"))
+            wait_for(lambda: last == "wait" or has_ended(leader), "its end", 30)
+            alarm(process)
+            plugin.check_failed(plugin.finish(process), "the request took too long")
+            wait_for(lambda: has_ended(leader) and has_ended(child), "the end of both", 30)
+
+
+def number_in(plugin, name):
+    wait_for(lambda: plugin.home.read(name).endswith("\n"), f"the number of {name}", 30)
+    return int(plugin.home.read(name))
+
+
 @tap.case("the alarm is set: it comes by itself, before the kubelet's minute is over")
 def guard_is_set():
     with with_file() as plugin:
-        # Beside a tracer leaks cannot be looked for.
-        plugin.sanitize("detect_leaks=0")
-        report = plugin.path("report")
-        command = [os.environ["SYSCALL_FAULT"], "--report", report, "--by-name", "count"]
-        done = plugin.run(REQUEST, program=command[0], arguments=[*command[1:], plugin.program])
-        check_served(done)
-        text = plugin.home.read("report")
-        tap.check("name alarm 1\n" in text or "name setitimer 1\n" in text, text)
+        env = {**with_clock(plugin), "CLOCK_ALARM": plugin.path("alarms")}
+        check_served(plugin.run(REQUEST, env=env))
+        seconds = plugin.home.read("alarms").split()
+        tap.check(len(seconds) == 1 and DEADLINE < int(seconds[0]) < 60, seconds)
 
 
 @tap.case("a grandchild that lives on does not keep the kubelet waiting (a kubelet waits for EOF)")
@@ -274,9 +292,7 @@ def grandchild():
         # finish() reads until all that could write have closed their ends.
         check_served(plugin.run(REQUEST))
         seconds = time.monotonic() - begin
-        wait_for(lambda: plugin.home.read("number").endswith("\n"), "the orphan", 30)
-        orphan = int(plugin.home.read("number"))
-        os.kill(orphan, signal.SIGKILL)
+        os.kill(number_in(plugin, "number"), signal.SIGKILL)
         tap.check(seconds < 20, f"{seconds} s")
 
 

@@ -2,19 +2,22 @@
 
 /*
  * A library for LD_PRELOAD that lets a program see a wall clock that somebody has set, or time that
- * has not passed. A test tool.
+ * has not passed, and tells what it has set alarm(2) to. A test tool.
  *
  *   CLOCK_SHIFT   a file of 16 bytes that is mapped and shared: seconds, as two numbers of 64 bits
  *                 in the machine's order, that are added to CLOCK_REALTIME and CLOCK_MONOTONIC.
  *                 Other clocks stay right, and so does the kernel when the program waits.
+ *   CLOCK_ALARM   a file: the seconds of each alarm are added to it, one a line.
  */
 
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +27,7 @@ struct shift {
 
 static struct shift none;
 static struct shift *shift = &none;
+static const char *alarms;
 
 __attribute__((constructor)) static void map_shift(void)
 {
@@ -35,6 +39,21 @@ __attribute__((constructor)) static void map_shift(void)
         shift = memory;
     if (fd >= 0)
         close(fd);
+    alarms = getenv("CLOCK_ALARM");
+}
+
+__attribute__((visibility("default"))) unsigned alarm(unsigned seconds)
+{
+    const struct itimerval new = {.it_value.tv_sec = seconds};
+    struct itimerval old = {0};
+    FILE *file = alarms ? fopen(alarms, "ae") : NULL;
+
+    if (file) {
+        fprintf(file, "%u\n", seconds);
+        fclose(file);
+    }
+    setitimer(ITIMER_REAL, &new, &old);
+    return (unsigned)old.it_value.tv_sec;
 }
 
 __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *ret)
