@@ -159,9 +159,13 @@ static int use_user(const struct pullkey_host *host, const struct access_setting
         return secret_set(&access->password, config->password ? config->password : "",
                           config->password ? strlen(config->password) : 0, error);
     }
-    if (config->exec)
-        return exec_credential_get(host, config, settings->depth, deadline_ms, &access->token,
-                                   &access->certificate, &access->key, error);
+    if (!config->exec)
+        return 0;
+    r = exec_credential_get(host, config, settings->depth, deadline_ms, &access->token,
+                            &access->certificate, &access->key, error);
+    if (r != -PULLKEY_UNREACHABLE || !settings->plugin_may_fail)
+        return r;
+    access->plugin_failure = *error;
     return 0;
 }
 
@@ -269,7 +273,7 @@ int access_open(const struct pullkey_host *host, const struct access_settings *s
 {
     int r;
 
-    *ret = (struct access){ 0 };
+    *ret = (struct access){ .token_file = settings->token_file };
     r = find(host, settings, deadline_ms, ret, error);
     /* A file that is missing is not a credential that is missing; and what somebody mends must not
      * be remembered, as it is that there is no identity. */
@@ -308,5 +312,21 @@ void access_fill_request(const struct access *access, struct http_request *reque
         request->scheme = HTTP_BASIC;
         request->username = access->username;
         request->secret = &access->password;
+    }
+}
+
+void access_describe(const struct access *access, struct buffer *ret)
+{
+    const struct kubeconfig *config = &access->config;
+    const char *const reader[] = { access->origin, config->context, config->user,
+                                   access->token_file };
+    char server[URL_AUTHORITY_SIZE];
+
+    url_authority(&access->url, server);
+    buffer_printf(ret, "%s://%s%s", access->url.https ? "https" : "http", server,
+                  access->url.target);
+    for (size_t i = 0; i < sizeof(reader) / sizeof(reader[0]); i++) {
+        buffer_append_text(ret, " ");
+        json_write_name(ret, reader[i] ? reader[i] : "");
     }
 }

@@ -20,8 +20,9 @@ struct access_settings {
     const char *ca_file;
     const char *token_file;
     const struct pullkey_secret *bearer; /* sent in place of whatever the others have */
-    bool insecure; /* "insecure_skip_tls_verify": allows a kubeconfig to say it */
-    bool system;   /* no kubeconfig of a user */
+    bool insecure;        /* "insecure_skip_tls_verify": allows a kubeconfig to say it */
+    bool system;          /* no kubeconfig of a user */
+    bool plugin_may_fail; /* an exec plugin of a kubeconfig: see plugin_failure */
     uint32_t depth;
 };
 
@@ -34,7 +35,9 @@ struct access {
     struct pullkey_secret token; /* sent as Bearer, if it is not empty */
     const char *username;        /* sent as Basic with the next, if there is no token */
     struct pullkey_secret password;
-    char ca_file[FILE_PATH_MAX]; /* "" for none */
+    char ca_file[FILE_PATH_MAX];         /* "" for none */
+    const char *token_file;              /* of the settings */
+    struct pullkey_error plugin_failure; /* if it has a code: nobody is known to ask as */
     bool insecure;
 };
 
@@ -50,6 +53,12 @@ void access_done(struct access *access);
 /* For the HTTP client; points into the access. */
 void access_fill_options(const struct access *access, struct http_options *options);
 void access_fill_request(const struct access *access, struct http_request *request);
+
+/*
+ * Which server, and who asks it, for what is kept: where the identity comes from, and nothing of it
+ * that is rotated.
+ */
+void access_describe(const struct access *access, struct buffer *ret);
 
 /* The kubeconfig that "auto" finds, or NULL. */
 const char *access_auto(void);

@@ -9,7 +9,7 @@
 #include "keep.h"
 #include "status.h"
 
-#define SERVER_SIZE (URL_AUTHORITY_SIZE + URL_TARGET_MAX + 8) /* its URL */
+#define READER_MAX 65536
 
 bool api_is_name(const char *text)
 {
@@ -21,31 +21,11 @@ bool api_is_name(const char *text)
     return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") == length;
 }
 
-int api_open(const struct pullkey_host *host, const struct access_settings *settings,
-             int64_t deadline_ms, struct api *ret, struct pullkey_error *error)
-{
-    int r;
-
-    *ret = (struct api){ .host = host };
-    r = access_open(host, settings, deadline_ms, &ret->access, error);
-    if (r < 0)
-        return r;
-    ret->options = (struct http_options){
-        .source = API_SOURCE,
-        .body_max = API_BODY_MAX,
-        .deadline_ms = deadline_ms,
-    };
-    access_fill_options(&ret->access, &ret->options);
-    r = http_open(host, &ret->options, &ret->http, error);
-    if (r < 0)
-        access_done(&ret->access);
-    return r;
-}
-
 void api_close(struct api *api)
 {
     http_close(api->http);
     access_done(&api->access);
+    buffer_done(&api->reader);
     *api = (struct api){ 0 };
 }
 
@@ -69,6 +49,11 @@ static int set_url(const struct api *api, const struct api_object *object, bool 
     return 0;
 }
 
+/* What everybody may ask for. */
+static const struct api_object readiness = { .verb = "get",
+                                             .resource = "readyz",
+                                             .path = "/readyz" };
+
 static int call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
                 struct json *ret, struct pullkey_error *error)
 {
@@ -90,6 +75,10 @@ static int call(struct api *api, const struct api_object *object, const struct p
 
     if (r < 0)
         return r;
+    if (api->access.plugin_failure.code != PULLKEY_OK && object != &readiness) {
+        *error = api->access.plugin_failure;
+        return -(int)error->code;
+    }
     access_fill_request(&api->access, &request);
     r = http_send(api->http, &request, &response, error);
     api->status = response.status;
@@ -108,23 +97,6 @@ static int call(struct api *api, const struct api_object *object, const struct p
     return r < 0 ? error_wrap(error, "the answer of the API server %s", server) : 0;
 }
 
-static void write_server(const struct api *api, char ret[SERVER_SIZE])
-{
-    char authority[URL_AUTHORITY_SIZE];
-
-    url_authority(&api->access.url, authority);
-    (void)snprintf(ret, SERVER_SIZE, "%s://%s%s", api->access.url.https ? "https" : "http",
-                   authority, api->access.url.target);
-}
-
-void api_forget(const struct api *api, const struct keep *keep, const struct api_object *object)
-{
-    char server[SERVER_SIZE];
-
-    write_server(api, server);
-    keep_drop(keep, server, object);
-}
-
 /* The server, or what stands before it, has not got as far as an answer. That it is asked too often
  * is one: it will say more to whoever comes later. */
 static bool is_away(const struct api *api, int r)
@@ -132,23 +104,64 @@ static bool is_away(const struct api *api, int r)
     return r == -(int)PULLKEY_UNREACHABLE && api->status != 429;
 }
 
+/* Its answer is that there is none for this reader. */
+static bool is_refused(const struct api *api, int r)
+{
+    return r == -(int)PULLKEY_NOT_FOUND || (r == -(int)PULLKEY_DENIED && api->status != 0);
+}
+
+/* Whether it is, where an exec plugin has failed; else that is the error. */
+static int check_away(struct api *api, struct pullkey_error *error)
+{
+    cleanup_json struct json ignored = { 0 };
+
+    if (is_away(api, call(api, &readiness, NULL, &ignored, error)))
+        return 0;
+    *error = api->access.plugin_failure;
+    return -(int)error->code;
+}
+
+int api_open(const struct pullkey_host *host, const struct access_settings *settings,
+             int64_t deadline_ms, struct api *ret, struct pullkey_error *error)
+{
+    int r;
+
+    *ret = (struct api){ .host = host, .reader = BUFFER_INIT(READER_MAX) };
+    r = access_open(host, settings, deadline_ms, &ret->access, error);
+    if (r < 0)
+        return r;
+    ret->options = (struct http_options){
+        .source = API_SOURCE,
+        .body_max = API_BODY_MAX,
+        .deadline_ms = deadline_ms,
+    };
+    access_fill_options(&ret->access, &ret->options);
+    access_describe(&ret->access, &ret->reader);
+    r = buffer_check(&ret->reader, error);
+    if (r == 0)
+        r = http_open(host, &ret->options, &ret->http, error);
+    if (r == 0 && ret->access.plugin_failure.code != PULLKEY_OK)
+        r = check_away(ret, error);
+    if (r < 0)
+        api_close(ret);
+    return r;
+}
+
 int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
              struct json *ret, struct pullkey_error *error)
 {
-    char server[SERVER_SIZE];
     struct pullkey_error ignored;
     int r = call(api, object, body, ret, error);
 
     if (!api->keep || body || !object->name)
         return r;
-    write_server(api, server);
     if (r == 0)
-        keep_save(api->keep, server, object, ret);
-    else if (r == -(int)PULLKEY_NOT_FOUND)
-        keep_drop(api->keep, server, object);
+        keep_save(api->keep, api->reader.data, object, ret);
+    else if (is_refused(api, r))
+        keep_drop(api->keep, api->reader.data, object);
     else if (is_away(api, r)) {
         api->host->log(API_SOURCE, "%s", error->message);
-        r = keep_load(api->keep, server, object, ret, &ignored) == 0 ? 0 : r;
+        r = keep_load(api->keep, api->reader.data, object, ret, &ignored) == 0 ? 0 : r;
     }
     return r;
 }

@@ -20,6 +20,7 @@ struct keep;
 struct api {
     const struct pullkey_host *host;
     struct access access;
+    struct buffer reader; /* access_describe, for what is kept */
     struct http_options options;
     struct http *http;
     long status;             /* of the last answer, 0 if there was none */
@@ -36,7 +37,12 @@ struct api_object {
     const char *path;           /* of what is in no namespace, whole; the two names are NULL then */
 };
 
-/* `ret` must stay where it is until api_close. */
+/*
+ * `ret` must stay where it is until api_close. An exec plugin that may fail, and does, may need the
+ * network as well, or have nobody who is logged in; it does not say which. So the API server
+ * counts: if that is not reached either, each call ends as if it was not, else the failure is
+ * returned.
+ */
 int api_open(const struct pullkey_host *host, const struct access_settings *settings,
              int64_t deadline_ms, struct api *ret, struct pullkey_error *error);
 void api_close(struct api *api);
@@ -47,15 +53,13 @@ bool api_is_name(const char *text);
  * GET, or PUT or POST with a body of JSON. 0 with the object for 200 and 201.
  * -PULLKEY_NOT_FOUND for 404; -PULLKEY_DENIED for 401 and 403, with what to do;
  * What is kept of a named object (keep.h) stands in where the server cannot be reached, or answers
- * that it, or one behind it, is out of order: 408, 500, 502, 503, 504.
+ * that it, or one behind it, is out of order: 408, 500, 502, 503, 504. After 401, 403 and 404 it is
+ * kept no more.
  * API_CONFLICT for 409 to a body: somebody else was faster. The rest as http_send has it.
  */
 #define API_CONFLICT 1
 int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
              struct json *ret, struct pullkey_error *error);
-
-/* What is kept of a named object goes, as it was changed. */
-void api_forget(const struct api *api, const struct keep *keep, const struct api_object *object);
 
 #define cleanup_api __attribute__((cleanup(api_close)))
 

@@ -89,13 +89,13 @@ static uint64_t add_to_hash(uint64_t hash, const char *text)
     return hash;
 }
 
-static int find_file(const struct keep *keep, const char *server, const struct api_object *object,
+static int find_file(const struct keep *keep, const char *reader, const struct api_object *object,
                      char ret[FILE_PATH_MAX], struct pullkey_error *error)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     char name[NAME_SIZE];
 
-    hash = add_to_hash(hash, server);
+    hash = add_to_hash(hash, reader);
     hash = add_to_hash(hash, object->resource);
     hash = add_to_hash(hash, object->namespace_name);
     hash = add_to_hash(hash, object->name);
@@ -117,9 +117,10 @@ static bool is_text(const cJSON *object, const char *key, const char *expected)
     return cJSON_IsString(item) && strcmp(item->valuestring, expected) == 0;
 }
 
-/* Out of the text that was sealed; another object's, or another format, is not found. */
+/* Out of the text that was sealed; another object's or reader's, or another format, is not found.
+ */
 static int parse(const struct keep *keep, const char *path, const struct pullkey_secret *plain,
-                 const char *server, const struct api_object *object, struct kept *ret,
+                 const char *reader, const struct api_object *object, struct kept *ret,
                  struct pullkey_error *error)
 {
     const cJSON *root, *version, *time, *answer;
@@ -132,17 +133,17 @@ static int parse(const struct keep *keep, const char *path, const struct pullkey
     time = json_member(root, "read");
     answer = json_member(root, "answer");
     if (!cJSON_IsNumber(version) || version->valuedouble != FORMAT_VERSION ||
-        !is_text(root, "server", server) || !is_text(root, "resource", object->resource) ||
+        !is_text(root, "reader", reader) || !is_text(root, "resource", object->resource) ||
         !is_text(root, "namespace", object->namespace_name) ||
         !is_text(root, "name", object->name) || !cJSON_IsNumber(time) ||
         !(time->valuedouble >= 0 && time->valuedouble <= TIME_MAX) || !cJSON_IsString(answer))
-        return error_set(error, PULLKEY_NOT_FOUND, "%s is of another object", path);
+        return error_set(error, PULLKEY_NOT_FOUND, "%s is of another object or reader", path);
     ret->answer = answer->valuestring;
     ret->age = keep->host->wall_seconds() - (int64_t)time->valuedouble;
     return 0;
 }
 
-static int read_kept(const struct keep *keep, const char *server, const struct api_object *object,
+static int read_kept(const struct keep *keep, const char *reader, const struct api_object *object,
                      struct kept *ret, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer sealed = BUFFER_INIT(SIZE_MAX_KEPT + 4096);
@@ -150,7 +151,7 @@ static int read_kept(const struct keep *keep, const char *server, const struct a
     struct pullkey_secret plain;
     const struct pullkey_codec *codec;
     char path[FILE_PATH_MAX], key_path[FILE_PATH_MAX];
-    int r = find_file(keep, server, object, path, error);
+    int r = find_file(keep, reader, object, path, error);
 
     if (r == 0)
         r = find_key(keep, key_path, error);
@@ -165,7 +166,7 @@ static int read_kept(const struct keep *keep, const char *server, const struct a
                           &plain, error);
     if (r < 0)
         return r;
-    r = parse(keep, path, &plain, server, object, ret, error);
+    r = parse(keep, path, &plain, reader, object, ret, error);
     keep->host->release(plain.bytes);
     return r;
 }
@@ -177,7 +178,7 @@ static void add_member(struct buffer *text, const char *key, const char *value)
     buffer_append_text(text, ",");
 }
 
-static int write_kept(const struct keep *keep, const char *server, const struct api_object *object,
+static int write_kept(const struct keep *keep, const char *reader, const struct api_object *object,
                       const struct json *answer, struct pullkey_error *error)
 {
     const int64_t wait = keep->host->monotonic_ms() + LOCK_MS;
@@ -187,10 +188,10 @@ static int write_kept(const struct keep *keep, const char *server, const struct 
     struct pullkey_secret sealed;
     const struct pullkey_codec *codec;
     char path[FILE_PATH_MAX], key_path[FILE_PATH_MAX], lock_path[FILE_PATH_MAX];
-    int r = find_file(keep, server, object, path, error);
+    int r = find_file(keep, reader, object, path, error);
 
     buffer_printf(&text, "{\"version\":%d,", FORMAT_VERSION);
-    add_member(&text, "server", server);
+    add_member(&text, "reader", reader);
     add_member(&text, "resource", object->resource);
     add_member(&text, "namespace", object->namespace_name);
     add_member(&text, "name", object->name);
@@ -223,42 +224,44 @@ static int write_kept(const struct keep *keep, const char *server, const struct 
     return r;
 }
 
-void keep_save(const struct keep *keep, const char *server, const struct api_object *object,
+void keep_save(const struct keep *keep, const char *reader, const struct api_object *object,
                const struct json *answer)
 {
     cleanup_kept struct kept kept = { 0 };
     struct pullkey_error error;
-    bool is_known = read_kept(keep, server, object, &kept, &error) == 0;
+    bool is_known = read_kept(keep, reader, object, &kept, &error) == 0;
 
     if (is_known && kept.age >= 0 && kept.age <= keep->max_age / 4 &&
         strlen(kept.answer) == answer->length &&
         memcmp(kept.answer, answer->text, answer->length) == 0)
         return;
-    if (write_kept(keep, server, object, answer, &error) < 0)
+    if (write_kept(keep, reader, object, answer, &error) < 0)
         keep->host->log(API_SOURCE, "%s %s/%s is not kept: %s", object->resource,
                         object->namespace_name, object->name, error.message);
 }
 
-void keep_drop(const struct keep *keep, const char *server, const struct api_object *object)
+void keep_drop(const struct keep *keep, const char *reader, const struct api_object *object)
 {
     struct pullkey_error ignored;
     char path[FILE_PATH_MAX];
 
-    if (find_file(keep, server, object, path, &ignored) == 0)
+    if (find_file(keep, reader, object, path, &ignored) == 0)
         (void)unlink(path);
 }
 
-int keep_load(const struct keep *keep, const char *server, const struct api_object *object,
+int keep_load(const struct keep *keep, const char *reader, const struct api_object *object,
               struct json *ret, struct pullkey_error *error)
 {
     cleanup_kept struct kept kept = { 0 };
-    int r = read_kept(keep, server, object, &kept, error);
+    int r = read_kept(keep, reader, object, &kept, error);
 
     if (r == 0 && kept.age < 0)
         r = error_set(error, PULLKEY_NOT_FOUND, "it was read later than now: is the clock right?");
-    if (r == 0 && kept.age > keep->max_age)
+    if (r == 0 && kept.age > keep->max_age) {
+        keep_drop(keep, reader, object);
         r = error_set(error, PULLKEY_NOT_FOUND, "it is %lld s old, and may be %lld s",
                       (long long)kept.age, (long long)keep->max_age);
+    }
     if (r == 0)
         r = json_parse(ret, object->resource, kept.answer, strlen(kept.answer), JSON_LARGE, error);
     if (r < 0) {

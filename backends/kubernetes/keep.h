@@ -3,12 +3,13 @@
  * The last good answers of an API server, for a boot at which it cannot be reached. One file for
  * each object, sealed by the codec cms, with what it is the answer to and when it was read:
  *
- *   DIRECTORY/HASH.cms      what was read; HASH of the server and the object
+ *   DIRECTORY/HASH.cms      what was read; HASH of who read it and the object
  *   DIRECTORY-key/key       the key, away from it, so that a copy of DIRECTORY is of no use
  *
  * The key is another one than the store's: a store that has lost its key must not get a new one.
- * What is older than it may be, was read in the future (so the clock was set back), or is of
- * another object is as if it were not there.
+ * Who read it is part of what it is: an identity never gets what another one could read. What is of
+ * another reader or object, or was read in the future (so the clock was set back), is as if it were
+ * not there; what is older than it may be is removed when it is met.
  */
 #ifndef PULLKEY_KUBERNETES_KEEP_H
 #define PULLKEY_KUBERNETES_KEEP_H
@@ -29,15 +30,15 @@ int keep_read_option(const cJSON *option, bool system, struct keep *ret,
                      struct pullkey_error *error);
 
 /* Keeps an answer, if it is another one or what is kept has become old. That it cannot be kept is
- * logged, and nothing else comes of it. `server` is a URL. */
-void keep_save(const struct keep *keep, const char *server, const struct api_object *object,
+ * logged, and nothing else comes of it. `reader` is what access_describe says. */
+void keep_save(const struct keep *keep, const char *reader, const struct api_object *object,
                const struct json *answer);
 
-/* It is gone from the server too, or is another one now. */
-void keep_drop(const struct keep *keep, const char *server, const struct api_object *object);
+/* It is gone from the server too, is another one now, or its reader may not read it any more. */
+void keep_drop(const struct keep *keep, const char *reader, const struct api_object *object);
 
 /* -PULLKEY_NOT_FOUND if nothing of use is kept. */
-int keep_load(const struct keep *keep, const char *server, const struct api_object *object,
+int keep_load(const struct keep *keep, const char *reader, const struct api_object *object,
               struct json *ret, struct pullkey_error *error);
 
 #endif

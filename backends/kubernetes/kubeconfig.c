@@ -162,6 +162,7 @@ static int find_context(struct kubeconfig *config, const char *name, struct pull
         return -(int)error->code;
     if (!cluster_name || !user_name)
         return json_error(json, context, error, "has no \"%s\"", cluster_name ? "user" : "cluster");
+    config->user = user_name;
     r = find_named(json, "clusters", "cluster", cluster_name, &cluster, error);
     if (r == 0)
         r = find_named(json, "users", "user", user_name, &user, error);

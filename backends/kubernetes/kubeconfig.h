@@ -26,6 +26,7 @@ struct kubeconfig {
     struct json json; /* what the pointers below point into */
     char path[FILE_PATH_MAX];
     const char *context; /* its name */
+    const char *user;    /* the name of the context's */
 
     const char *server; /* URL */
     const char *server_name;

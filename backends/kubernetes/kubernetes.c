@@ -77,11 +77,13 @@ static int judge(int r, struct pullkey_error *error)
     return r;
 }
 
-/* As whom the options say; the workload's token is the request's. */
+/* As whom the options say; the workload's token is the request's. `keep` is NULL where what is kept
+ * must not stand in. */
 static int open_api(const struct kubernetes *kubernetes, const struct pullkey_request *request,
-                    struct api *ret, struct pullkey_error *error)
+                    const struct keep *keep, struct api *ret, struct pullkey_error *error)
 {
     struct access_settings settings = kubernetes->options.access;
+    int r;
 
     if (kubernetes->options.as_workload) {
         if (!request->workload)
@@ -90,7 +92,12 @@ static int open_api(const struct kubernetes *kubernetes, const struct pullkey_re
                              "has one, with tokenAttributes in its configuration");
         settings.bearer = &request->workload->token;
     }
-    return api_open(kubernetes->host, &settings, request->deadline_ms, ret, error);
+    settings.plugin_may_fail = keep;
+    r = api_open(kubernetes->host, &settings, request->deadline_ms - (keep ? KEEP_RESERVE_MS : 0),
+                 ret, error);
+    if (r == 0)
+        ret->keep = keep;
+    return r;
 }
 
 static int run_search(const struct kubernetes *kubernetes, struct api *api, struct search *search,
@@ -127,15 +134,11 @@ static int kubernetes_get(void *state, const struct pullkey_request *request,
         return error_set(error, PULLKEY_NOT_FOUND,
                          "nobody says for which pod: that is for the kubelet, with tokenAttributes "
                          "in its configuration");
-    r = open_api(kubernetes, request, &api, error);
-    if (r < 0)
-        return r;
     /* Only here: neither a change nor a proof may rest on what was true once. */
     keep.host = kubernetes->host;
-    if (keep.max_age > 0) {
-        api.keep = &keep;
-        api.options.deadline_ms -= KEEP_RESERVE_MS;
-    }
+    r = open_api(kubernetes, request, keep.max_age > 0 ? &keep : NULL, &api, error);
+    if (r < 0)
+        return r;
     r = run_search(kubernetes, &api, &search, error);
     api_close(&api);
     return r < 0 ? r : search_take(&search, ret, error);
@@ -146,7 +149,7 @@ static int kubernetes_verify(void *state, const struct pullkey_request *request,
 {
     cleanup_json struct json pod = { 0 };
     struct api api;
-    int r = open_api(state, request, &api, error);
+    int r = open_api(state, request, NULL, &api, error);
 
     if (r < 0)
         return r;
@@ -197,9 +200,8 @@ static int open_named(const struct kubernetes *kubernetes, int64_t deadline_ms, 
 static int change(const struct kubernetes *kubernetes, const struct pullkey_request *request,
                   const struct pullkey_credential *credential, struct pullkey_error *error)
 {
-    const char *name = kubernetes->options.name;
+    const struct keep *keep = &kubernetes->options.keep;
     char namespace_name[NAMESPACE_SIZE];
-    const struct api_object object = { "get", "secrets", namespace_name, name, NULL };
     struct api api;
     int r = check_writable(kubernetes, error);
 
@@ -207,11 +209,8 @@ static int change(const struct kubernetes *kubernetes, const struct pullkey_requ
         r = open_named(kubernetes, request->deadline_ms, &api, namespace_name, error);
     if (r < 0)
         return r;
-    r = credential ? write_store(&api, namespace_name, name, request, credential, error)
-                   : write_erase(&api, namespace_name, name, request, error);
-    /* Who is logged out must not come back when the server is down. */
-    if (r == 0 && kubernetes->options.keep.max_age > 0)
-        api_forget(&api, &kubernetes->options.keep, &object);
+    r = write_change(&api, keep->max_age > 0 ? keep : NULL, namespace_name,
+                     kubernetes->options.name, request, credential, error);
     api_close(&api);
     return r;
 }
@@ -262,9 +261,17 @@ static int kubernetes_review(void *state, const char *verb, const char *resource
 {
     const struct kubernetes *kubernetes = state;
     cleanup_api struct api api;
+    cleanup_json struct json answer = { 0 };
     int r = api_open(kubernetes->host, &kubernetes->options.access, deadline_ms, &api, error);
 
-    return r < 0 ? r : review_ask(&api, verb, resource, error);
+    if (r == 0)
+        r = review_ask(&api, verb, resource, &answer, error);
+    /* Who is refused before, or cannot read what identifies it, was not told about the right. */
+    if (r == -PULLKEY_DENIED) {
+        error->code = PULLKEY_NO_IDENTITY;
+        r = -(int)error->code;
+    }
+    return r < 0 ? r : review_read(&answer, verb, resource, error);
 }
 
 /* What access_open looks at besides the options; kubernetes.inputs is the same text. */

@@ -9,13 +9,13 @@
 int review_write(const char *verb, const char *resource, struct pullkey_secret *ret,
                  struct pullkey_error *error);
 
+/* Sends it; -PULLKEY_DENIED says nothing about what was asked. */
+int review_ask(struct api *api, const char *verb, const char *resource, struct json *ret,
+               struct pullkey_error *error);
+
 /* 0 if the answer allows it, -PULLKEY_DENIED with its reason if not, -PULLKEY_INVALID where it says
  * neither. */
 int review_read(const struct json *answer, const char *verb, const char *resource,
                 struct pullkey_error *error);
-
-/* All of it. */
-int review_ask(struct api *api, const char *verb, const char *resource,
-               struct pullkey_error *error);
 
 #endif

@@ -6,6 +6,7 @@
 #include "auths/auths.h"
 #include "base/error.h"
 #include "base/secret.h"
+#include "keep.h"
 #include "secret.h"
 
 #define ATTEMPTS 5
@@ -13,6 +14,7 @@
 /* What is to be done with the secret; `credential` NULL: the entry goes. */
 struct change {
     struct api *api;
+    const struct keep *keep; /* NULL: nothing is kept */
     const char *namespace_name, *name;
     const struct pullkey_request *request;
     const struct pullkey_credential *credential;
@@ -89,6 +91,13 @@ static int make_object(const struct change *change, struct json *ret, struct pul
     return r < 0 ? r : json_parse(ret, "secret", text.data, text.length, 0, error);
 }
 
+/* Who is logged out must not come back when the server is down. */
+static void forget(const struct change *change, const struct api_object *object)
+{
+    if (change->keep)
+        keep_drop(change->keep, change->api->reader.data, object);
+}
+
 /* One round: 0, API_CONFLICT where somebody else was faster, or an error. */
 static int attempt(const struct change *change, struct pullkey_error *error)
 {
@@ -99,6 +108,9 @@ static int attempt(const struct change *change, struct pullkey_error *error)
     int r = api_call(change->api, &object, NULL, &json, error);
     bool is_new = r == -(int)PULLKEY_NOT_FOUND && change->credential;
 
+    /* Whatever comes of it: the answer to a change may be lost. */
+    if (r == 0 || r == -(int)PULLKEY_NOT_FOUND)
+        forget(change, &object);
     if (is_new)
         r = make_object(change, &json, error);
     /* Counters in what others have written there may have more digits than a double. */
@@ -122,37 +134,26 @@ static int attempt(const struct change *change, struct pullkey_error *error)
     if (r < 0)
         return r;
     object.verb = is_new ? "create" : "update";
-    return api_call(change->api, &object,
-                    &(struct pullkey_secret){ .bytes = body.data, .length = body.length }, &answer,
-                    error);
-}
-
-static int apply(const struct change *change, struct pullkey_error *error)
-{
-    int r = API_CONFLICT;
-
-    for (int i = 0; i < ATTEMPTS && r == API_CONFLICT; i++)
-        r = attempt(change, error);
-    if (r == API_CONFLICT)
-        return error_set(error, PULLKEY_UNREACHABLE,
-                         "the secret %s/%s is changed by somebody else all the time: try again",
-                         change->namespace_name, change->name);
+    r = api_call(change->api, &object,
+                 &(struct pullkey_secret){ .bytes = body.data, .length = body.length }, &answer,
+                 error);
+    /* Somebody may have read what was there before. */
+    forget(change, &object);
     return r;
 }
 
-int write_store(struct api *api, const char *namespace_name, const char *name,
-                const struct pullkey_request *request, const struct pullkey_credential *credential,
-                struct pullkey_error *error)
+int write_change(struct api *api, const struct keep *keep, const char *namespace_name,
+                 const char *name, const struct pullkey_request *request,
+                 const struct pullkey_credential *credential, struct pullkey_error *error)
 {
-    const struct change change = { api, namespace_name, name, request, credential };
+    const struct change change = { api, keep, namespace_name, name, request, credential };
+    int r = API_CONFLICT;
 
-    return apply(&change, error);
-}
-
-int write_erase(struct api *api, const char *namespace_name, const char *name,
-                const struct pullkey_request *request, struct pullkey_error *error)
-{
-    const struct change change = { api, namespace_name, name, request, NULL };
-
-    return apply(&change, error);
+    for (int i = 0; i < ATTEMPTS && r == API_CONFLICT; i++)
+        r = attempt(&change, error);
+    if (r == API_CONFLICT)
+        return error_set(error, PULLKEY_UNREACHABLE,
+                         "the secret %s/%s is changed by somebody else all the time: try again",
+                         namespace_name, name);
+    return r;
 }

@@ -9,14 +9,14 @@
 
 #include "api.h"
 
-/* Puts an entry in place of its aliases. A secret that is not there is made, of the type
- * kubernetes.io/dockerconfigjson. */
-int write_store(struct api *api, const char *namespace_name, const char *name,
-                const struct pullkey_request *request, const struct pullkey_credential *credential,
-                struct pullkey_error *error);
-
-/* Removes an entry and its aliases. -PULLKEY_NOT_FOUND if there is none. */
-int write_erase(struct api *api, const char *namespace_name, const char *name,
-                const struct pullkey_request *request, struct pullkey_error *error);
+/*
+ * Puts an entry in place of its aliases; a secret that is not there is made, of the type
+ * kubernetes.io/dockerconfigjson. Without a credential removes the entry and its aliases;
+ * -PULLKEY_NOT_FOUND if there is none. `keep` (NULL: none) has nothing of the secret from then on,
+ * unless the server was not reached.
+ */
+int write_change(struct api *api, const struct keep *keep, const char *namespace_name,
+                 const char *name, const struct pullkey_request *request,
+                 const struct pullkey_credential *credential, struct pullkey_error *error);
 
 #endif

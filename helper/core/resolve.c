@@ -313,6 +313,15 @@ static void judge_scope(const struct resolve *resolve, const struct registry_ref
         credential->scope = PULLKEY_SCOPE_IMAGE;
 }
 
+/* Static pods have no token, and an instance that asks as them has nothing for them. */
+static bool has_no_asker(const struct resolve *resolve, const struct config_instance *instance)
+{
+    const cJSON *identity = json_member(instance->options, "identity");
+
+    return resolve->asker.caller == CONFIG_KUBELET && !resolve->workload &&
+           cJSON_IsString(identity) && strcmp(identity->valuestring, "workload") == 0;
+}
+
 int resolve_get(const struct resolve *resolve, const struct registry_reference *reference,
                 struct pullkey_credential *ret, char ret_source[RESOLVE_SOURCE_MAX],
                 struct pullkey_error *error)
@@ -332,6 +341,11 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
         };
         int r;
 
+        /* The last one is asked all the same, and says what is missing. */
+        if (i + 1 < chain.count && has_no_asker(resolve, chain.items[i])) {
+            log_line(chain.items[i]->name, "not asked: the kubelet sent no service account token");
+            continue;
+        }
         request.request.deadline_ms = deadline_of(resolve, &chain, i);
         r = ask_instance(&question, reference, ret, error);
         r = resolve_judge(chain.items[i], r, error);

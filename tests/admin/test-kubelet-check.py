@@ -284,6 +284,15 @@ def audiences():
         for api.status in (401, 403, 404, 409, 422):
             equal(node.found(WITH_TOKENS, *words), [(W, "audience-not-checked", None)], f"{api.status}")
         api.status = 201
+        # Nothing is asked where the identity cannot be read: that is no answer about the right.
+        text = node.write("wide", MARKER)
+        os.chmod(text, 0o666)
+        path = node.write("unreadable", KUBECONFIG.format(server="http://127.0.0.1:1", token="x").replace(
+            "token: x", f"tokenFile: {text}"))
+        os.chmod(path, 0o600)
+        (found,) = node.report(WITH_TOKENS, "--kubeconfig", path)["findings"]
+        equal(found["id"], "audience-not-checked")
+        check("is not known" in found["text"] and text in found["text"], found["text"])
         two = WITH_TOKENS + PROVIDER.replace("provider", "other", 1) + TOKENS.replace("registry.example.com", "b")
         equal(node.found(two, *words), [(W, "audience-denied", 17)])
 

@@ -77,17 +77,23 @@ def nothing_kept():
         check("127.0.0.1" in it.error(A), "without the option")
 
 
-@case("what the server says counts: 401, 403 and 404 are errors, and what is deleted is kept no more")
+@case("what the server says counts: after 401, 403 and 404 it is kept no more, after what a proxy says it is")
 def refused():
     with scene() as it:
         directory = keeping(it)
-        equal(it.get(A), SECRET)
+        equal((it.get(A), len(files(directory))), (SECRET, 1))
+        it.api.replies = [Reply(403, body="<html>blocked</html>")]
+        check("not as an API server" in it.error(A) and files(directory), "a proxy's 403")
         it.api.denied.add(("get", "secrets", "robot"))
         check("may not get" in it.error(A), "403")
+        equal(files(directory), [], "403")
         it.api.denied.clear()
+        equal((it.get(A), len(files(directory))), (SECRET, 1))
         it.api.token = "another"
         check("does not know who asks" in it.error(A), "401")
+        equal(files(directory), [], "401")
         it.home.write("token", "another")
+        equal((it.get(A), len(files(directory))), (SECRET, 1))
         del it.api.objects["", "secrets", "registry", "robot"]
         check("there is no" in it.error(A), "404")
         equal(files(directory), [])
@@ -126,7 +132,7 @@ def hanging():
         equal(len(it.asked()), 1, "requests")
 
 
-@case("what is stored or erased is kept no more: nothing of it is served when the server is down")
+@case("what is stored or erased is kept no more, not even if nobody hears of the change")
 def changed():
     with scene() as it:
         directory = keeping(it)
@@ -139,14 +145,30 @@ def changed():
         equal((it.get(A), len(files(directory))), ("bob:two", 1))
         it.api.denied.add(("update", "secrets", "robot"))
         equal(it.home.run([it.home.helper, "erase"], A).returncode, 1)
-        equal(len(files(directory)), 1, "what was not changed")
+        equal(files(directory), [], "what may have changed")
         it.api.denied.clear()
-        it.home.succeed([it.home.helper, "erase"], A)
+        equal((it.get(A), len(files(directory))), ("bob:two", 1))
+        answer = it.api.server.handle
+
+        def lose(request):
+            """The change is made, and its answer does not arrive."""
+            reply = answer(request)
+            return Reply(502, [("Retry-After", "0")]) if request.method == "PUT" else reply
+
+        it.api.server.handle = lose
+        equal(it.home.run([it.home.helper, "erase"], A).returncode, 1)
+        equal((json.loads(it.api.secret("registry", "robot")[".dockerconfigjson"])["auths"], files(directory)), ({}, []))
+        it.api.server.handle = answer
+        it.api.put_config("registry", "robot", **{A: SECRET})
+        equal((it.get(A), len(files(directory))), (SECRET, 1))
+        it.api.put_config("registry", "robot", **{"b.example.com": SECRET})
+        it.home.run([it.home.helper, "erase"], A)
+        equal(files(directory), [], "what somebody else has erased before")
         down(it)
         check("127.0.0.1" in it.error(A), "it is erased")
 
 
-@case("not longer than max_age, and not after the clock was set back; what gets old is written again")
+@case("not longer than max_age, then it goes; not after the clock was set back; what gets old is written again")
 def ages():
     with scene() as it:
         clock = Clock(it.home)
@@ -165,12 +187,15 @@ def ages():
         equal(it.get(A), "alice:new")
         check(os.stat(path).st_ino != number, "it has changed")
         down(it)
-        for seconds, fine in ((AGE // 4 + AGE, True), (AGE // 4 + AGE + 30, False), (0, False), (-5000, False)):
+        last = AGE // 4 + AGE
+        for seconds, fine in ((last, True), (0, False), (-5000, False), (last, True), (last + 30, False)):
             clock.set(seconds)
+            equal(files(directory), [name])
             if fine:
                 equal(it.get(A), "alice:new")
             else:
                 check("127.0.0.1" in it.error(A), f"{seconds} s")
+        equal(files(directory), [])
 
 
 @case("a value of another secret, server or namespace is not taken, nor one that others may read or have changed")
@@ -200,6 +225,120 @@ def bound():
         equal(it.get(A), "bob:other")
         os.rename(directory + "-key/key", directory + "-key/away")
         check("127.0.0.1" in it.error(A), "the key is missing")
+
+
+def kubeconfig(it, **users):
+    """With a context of each user's name, of which the first is the current one; USER={...}."""
+    cluster = {"name": "c", "cluster": {"server": it.api.url}}
+    contexts = [{"name": name, "context": {"cluster": "c", "user": name}} for name in users]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": next(iter(users)),
+        "clusters": [cluster],
+        "contexts": contexts,
+        "users": [{"name": name, "user": user} for name, user in users.items()],
+    }
+    return it.home.write("kubeconfig", json.dumps(config))
+
+
+@case("a value is for the identity that has read it, whatever that has for a token by now, and for no other")
+def readers():
+    with scene() as it:
+        keep = {"max_age": AGE, "path": it.home.directory("kept")}
+        user = {"token": it.api.token}
+        path = kubeconfig(it, alice=user, bob=user)
+        it.api.put_config("registry", "robot", **{A: SECRET})
+        common = {"type": "kubernetes", "secret": "registry/robot", "keep": keep, "coalesce": 0}
+        server = {**common, "server": it.api.url}
+        readers = (
+            {**server, "token_file": it.token_file},
+            {**server, "token_file": it.home.write("other", it.api.token)},
+            {**common, "kubeconfig": path},  # alice's
+            {**common, "kubeconfig": path, "context": "bob"},
+        )
+        sealed = {}
+        for number, reader in enumerate(readers):
+            it.configure(reader)
+            equal(it.get(A), SECRET)
+            (name,) = set(files(keep["path"])) - set(sealed)
+            with open(os.path.join(keep["path"], name), "rb") as file:
+                sealed[name] = file.read()
+            equal(len(sealed), number + 1)
+        it.configure({**common, "kubeconfig": path, "context": "alice"})
+        equal((it.get(A), sorted(sealed)), (SECRET, files(keep["path"])), "the same by name")
+        down(it)
+        for file in (it.token_file, it.home.path + "/other"):
+            with open(file, "w", encoding="ascii") as text:
+                text.write("rotated")
+        kubeconfig(it, alice={"token": "rotated"}, bob=user)
+        names = list(sealed)
+        for number, reader in enumerate(readers):
+            it.configure(reader)
+            equal(it.get(A), SECRET)
+            # The file of another reader, under the name of this one's.
+            with open(os.path.join(keep["path"], names[number]), "wb") as file:
+                file.write(sealed[names[number - 1]])
+            check("127.0.0.1" in it.error(A), number)
+            os.unlink(os.path.join(keep["path"], names[number]))
+            check("127.0.0.1" in it.error(A), number)
+        kubeconfig(it, bob=user, alice=user)  # is the current one
+        with open(os.path.join(keep["path"], names[2]), "wb") as file:
+            file.write(sealed[names[2]])
+        it.configure(readers[2])
+        check("127.0.0.1" in it.error(A), "another current context")
+
+
+@case("an exec plugin that fails or hangs: what is kept serves if the API server cannot be reached, and only then")
+def plugins():
+    with scene() as it:
+        keep = {"max_age": AGE, "path": it.home.directory("kept")}
+        version = "client.authentication.k8s.io/v1"
+        answer = {"kind": "ExecCredential", "apiVersion": version, "status": {"token": it.api.token}}
+        expired = {**answer, "status": {**answer["status"], "expirationTimestamp": "2001-01-01T00:00:00Z"}}
+        plugin = it.home.write("plugin", "")
+
+        def script(text):
+            with open(plugin, "w", encoding="ascii") as file:
+                file.write(f"#!/bin/sh\n{text}\n")
+            os.chmod(plugin, 0o700)
+
+        path = kubeconfig(it, node={"exec": {"apiVersion": version, "command": plugin}})
+        instance = {"type": "kubernetes", "secret": "registry/robot", "kubeconfig": path, "coalesce": 0}
+        it.configure({**instance, "keep": keep})
+        it.api.put_config("registry", "robot", **{A: SECRET})
+        ready = it.api.server.handle
+        it.api.server.handle = lambda request: Reply(200, body="ok") if request.path == "/readyz" else ready(request)
+        says = ((f"echo '{json.dumps(expired)}'", "has expired"), ("exit 7", "ends with status 7"))
+        script(f"echo '{json.dumps(answer)}'")
+        equal((it.get(A), len(it.asked())), (SECRET, 1))
+        for text, said in says:
+            script(text)
+            check(said in it.error(A), said)
+            equal(it.asked(), ["GET /readyz"])
+            equal(it.api.requests[-1].header("authorization"), None)
+        equal(len(files(keep["path"])), 1, "no answer about the secret")
+        # Whoever waits for it has no time left to ask another.
+        script("exec tail -f /dev/null")
+        equal((it.get(A), it.asked()), (SECRET, []))
+        for code, served in ((503, True), (429, False), (401, False)):
+            script("exit 7")
+            it.api.server.handle = lambda _, code=code: Reply(code, [("Retry-After", "0")])
+            if served:
+                equal(it.get(A), SECRET)
+            else:
+                check("ends with status 7" in it.error(A), code)
+        down(it)
+        for text, said in says:
+            script(text)
+            equal(it.get(A), SECRET)
+            it.configure(instance)
+            check(said in it.error(A), "without the option")
+            it.configure({**instance, "keep": keep})
+        script("echo nonsense")
+        check("plugin" in it.error(A), "an answer that is none")
+        os.unlink(plugin)
+        check("is not there" in it.error(A), "no plugin")
 
 
 @case("a service account and its secrets; a change is never made from what is kept")

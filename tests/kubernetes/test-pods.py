@@ -203,6 +203,30 @@ def workload():
         check(status == 1 and "does not know who asks" in said, said)
 
 
+@case("a static pod has no token to ask with: the next backend is asked, and the last one says what is missing")
+def static_workload():
+    with scene() as it:
+        prepare(it)
+        it.api.put_config("registry", "robot", **{"a.example.com": "robot:central"})
+        as_pod = it.instance(secret="team/pull", identity="workload", coalesce=0)
+        del as_pod["token_file"]
+        robot = it.instance(secret="registry/robot", coalesce=0)
+        it.configure(as_pod, robot, when=KUBELET)
+        equal(answer(it, None)[0], "robot:central")
+        check("not asked: the kubelet sent no service account token" in it.home.read("log"), "the cause")
+        status, said = it.kubelet(IMAGE, token())
+        check(status == 1 and "does not know who asks" in said, "one with a token that is refused")
+        for chain in ([as_pod], [it.instance(pod_secrets=True), as_pod]):
+            it.configure(*chain, when=KUBELET)
+            status, said = it.kubelet(IMAGE, None)
+            check(status == 1 and "tokenAttributes" in said, said)
+        it.configure({**as_pod, "on_error": "next"}, when=KUBELET)
+        equal(answer(it, None)[0], None)
+        # Nobody but the kubelet has one, so elsewhere it is a mistake.
+        it.configure(as_pod, robot)
+        check("no workload" in it.error("a.example.com"), "docker")
+
+
 @case("a secret that the node may not read is asked for again, then explained")
 def forbidden():
     with scene() as it:
