@@ -56,7 +56,7 @@ static int run(void)
             tests[count++] = (struct CMUnitTest){ behaviours[i].name, behaviours[i].function,
                                                   fixture_begin, fixture_end, NULL };
     /* The macro of cmocka wants an array whose size it can see. */
-    failed = _cmocka_run_group_tests(fixture_setup->name, tests, count, NULL, NULL);
+    failed = _cmocka_run_group_tests(fixture_setup->name, tests, count, NULL, fixture_end_all);
     free(tests);
     return failed > 0;
 }

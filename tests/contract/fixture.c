@@ -353,6 +353,24 @@ static void store_seed(struct fixture *fixture, const struct seed *seed)
     free(username);
 }
 
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *position)
+{
+    (void)status;
+    (void)type;
+    (void)position;
+    return remove(path);
+}
+
+static void discard(struct fixture *fixture)
+{
+    close_if_open(fixture);
+    if (fixture->block_fd >= 0)
+        (void)close(fixture->block_fd);
+    (void)nftw(fixture->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    current = NULL;
+    free(fixture);
+}
+
 int fixture_begin(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
@@ -384,23 +402,16 @@ int fixture_begin(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *position)
-{
-    (void)status;
-    (void)type;
-    (void)position;
-    return remove(path);
-}
-
 int fixture_end(void **state)
 {
-    struct fixture *fixture = *state;
+    discard(*state);
+    return 0;
+}
 
-    close_if_open(fixture);
-    if (fixture->block_fd >= 0)
-        (void)close(fixture->block_fd);
-    (void)nftw(fixture->root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    current = NULL;
-    free(fixture);
+int fixture_end_all(void **state)
+{
+    (void)state;
+    if (current)
+        discard(current);
     return 0;
 }

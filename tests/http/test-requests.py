@@ -105,7 +105,7 @@ def _():
             send(url(server), body_max=limit).failed("invalid", "too large", "3072 KiB")
 
 
-@case("chunks without end, and a body that drips, end at a limit")
+@case("chunks without end end at a limit")
 def _():
     def endless(request, connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ del sys.argv[1:2]
 
 PACKAGING = os.path.join(ROOT, "packaging", "kubernetes")
 TREE = "/opt/pullkey"
+MARK = ".made-by-install"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 SERVICE = "pullkey-hosts.service"
 PROVIDERS = "/etc/pullkey/credential-provider.yaml"
@@ -233,7 +235,12 @@ class Node(Bare):
         os.makedirs(os.path.dirname(place), exist_ok=True)
         shutil.copy(os.path.join(SCRATCH.name, f"kubelet-{release}"), place)
         words = ["/usr/local/bin/kubelet", *(f"--image-credential-provider{flag}" for flag in flags)]
-        self.write("proc/7/cmdline", "\0".join([*words, "-v=2"]) + "\0")
+        self.start_process(*words, "-v=2")
+
+    def start_process(self, *words, uid=0):
+        self.write("proc/7/cmdline", "\0".join(words) + "\0")
+        ids = "\t".join([str(uid)] * 4)
+        self.write("proc/7/status", f"Name:\tx\nUid:\t{ids}\nGid:\t{ids}\n")
 
     def install(self, *words):
         """The exit status and what was said, and what was asked of systemd."""
@@ -317,6 +324,9 @@ def installs():
         generator = node.path("etc/systemd/system-generators/pullkey-hosts-generator")
         tap.check(os.access(generator, os.X_OK), "the generator cannot be run")
         tap.equal(node.read("etc/pullkey/config.json"), '{ "version": 1 }\n')
+        # Whoever pulls reads it, and nobody else writes it.
+        mode = os.stat(node.path("etc/pullkey/config.json")).st_mode
+        tap.equal(stat.S_IMODE(mode), 0o644)
 
         before = node.state()
         text, calls = node.set_up()
@@ -437,6 +447,7 @@ def mended():
         os.remove(node.path(f"opt/{name}/bin/pullkey"))
         os.remove(node.path(f"etc/systemd/system/{SERVICE}"))
         node.write(f"opt/.{name}.new/bin/half", "")
+        node.write(f"opt/.pullkey-000000000000.old/{MARK}", "")
         node.write("etc/systemd/system/.run-pullkey-hosts.mount.pullkey-new", "half")
         os.remove(node.path("etc/systemd/system/run-pullkey-hosts.mount"))
         text, _ = node.set_up()
@@ -444,6 +455,62 @@ def mended():
         tap.check(os.path.isfile(node.path(f"etc/systemd/system/{SERVICE}")), text)
         left = [path for path in node.state() if "new" in path or "half" in path or ".old" in path]
         tap.equal([], left)
+        shutil.rmtree(node.path(f"opt/{name}"))
+        text, _ = node.set_up()
+        tap.equal(node.run("bin/pullkey", "version").returncode, 0, text)
+
+
+@tap.case("what is called like its own and is not stays, and what is in its place is refused")
+def foreign_programs():
+    digits = "0123456789ab"
+    for target in ("/srv/pullkey", f"/opt/pullkey-{digits}", f"pullkey-{digits}", "pullkey-own", "."):
+        with Node() as node:
+            node.write(f"opt/pullkey-{digits}/own", "")
+            os.symlink(target, node.path(TREE))
+            before = {path for path in node.state() if path.startswith("/opt")}
+            for words in (["--config", node.path("config")], ["uninstall"], ["uninstall"]):
+                status, text, _ = node.install(*words)
+                expected = (0, "") if words == ["uninstall"] else (1, "/opt/pullkey is there, and not")
+                tap.check(status == expected[0] and expected[1] in text, text)
+                tap.check(status == 0 or (text.count("\n"), "move it away" in text) == (1, True), text)
+                tap.equal({path for path in node.state() if path.startswith("/opt")}, before, text)
+                tap.equal(os.readlink(node.path(TREE)), target)
+    names = [f"pullkey-{digits}", "pullkey-own", ".pullkey-own", f".pullkey-{digits}.old", "pullkey-x.new"]
+    with Node() as node:
+        for name in names:
+            node.write(f"opt/{name}/own", "")
+        node.write(f"opt/pullkey-own/{MARK}", "")
+        text, _ = node.set_up()
+        (ours,) = set(os.listdir(node.path("opt"))) - {"pullkey", *names}
+        node.write(f"opt/{ours}/bin/pullkey", "damaged")
+        node.set_up()
+        tap.equal(set(os.listdir(node.path("opt"))), {"pullkey", ours, *names})
+        status, text, _ = node.install("uninstall")
+        tap.equal((status, set(os.listdir(node.path("opt")))), (0, set(names)), text)
+        # A directory in the place of what would be made.
+        node.write(f"opt/{ours}/own", "")
+        status, text, _ = node.install("--config", node.path("config"))
+        tap.check(status == 1 and f"/opt/{ours} is there, and not from here" in text, text)
+
+
+@tap.case("a process of somebody else with a kubelet's flags is none; k3s and RKE2 run one within them")
+def other_processes():
+    flag = f"--image-credential-provider-config={PROVIDERS}"
+    for uid, words, counts in (
+        (1000, ["/usr/bin/kubelet", flag], False),
+        (0, ["/usr/bin/grep", flag], False),
+        (0, ["/usr/bin/kubelet-wrapper", flag], False),
+        (0, ["sh", "kubelet", flag], False),
+        (0, ["/usr/bin/kubelet", flag], True),
+        (0, ["kubelet", *flag.split("=")], True),
+        (0, ["/usr/local/bin/k3s", "server", f"--kubelet-arg={flag[2:]}"], True),
+        (0, ["/usr/local/bin/rke2", "agent", "--kubelet-arg", flag[2:]], True),
+    ):
+        with Node() as node:
+            node.set_up()
+            node.start_process(*words, uid=uid)
+            status, text, _ = node.install("uninstall")
+            tap.equal((status, "was started with" in text), (int(counts), counts), f"{words}: {text}")
 
 
 @tap.case("a file of somebody else is left alone")
@@ -534,7 +601,7 @@ def uninstall():
         tap.check(f"systemctl disable --now {SERVICE}" in calls, calls)
         tap.equal(calls[-1], "systemctl daemon-reload")
         left = {path for path in set(node.state()) - before if os.path.isfile(node.path(path))}
-        ours = {"/proc/7/cmdline", "/usr/local/bin/kubelet", "/etc/eks/config.json", "/etc/providers.d/config.yaml"}
+        ours = {"/proc/7/cmdline", "/proc/7/status", "/usr/local/bin/kubelet", "/etc/eks/config.json", "/etc/providers.d/config.yaml"}
         tap.equal(left, ours, text)
         status, text, calls = node.install("uninstall")
         tap.equal((status, calls), (0, []), text)
