@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 #include "base/secret.h"
 
 #define SYSTEM_PLACE "/run/pullkey/cache"
-#define SWEEP_LOOK_MAX 512  /* names */
+#define SWEEP_LOOK_MAX 512  /* names, about */
 #define SWEEP_REMOVE_MAX 32 /* outcomes */
 #define IDLE_SECONDS                                                                               \
     (24 * 3600) /* a lock without an outcome, or a count of drops, is kept for so long */
@@ -202,6 +203,14 @@ int cache_drop(struct cache *cache, const char *registry, struct pullkey_error *
     return r;
 }
 
+/* Half an outcome, of a process that was killed or is still writing, with the lock held. */
+static bool has_half(const struct cache *cache, const char *temporary)
+{
+    struct stat status;
+
+    return fstatat(cache->fd, temporary, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* True if the outcome of this lock is past its end, or if there is none and the lock was made long
  * ago. */
 static bool is_idle(const struct cache *cache, const char *entry, const char *lock_name)
@@ -226,12 +235,14 @@ static bool sweep_one(const struct cache *cache, const char *lock_name)
 
     (void)snprintf(entry, sizeof(entry), "%s", lock_name);
     (void)snprintf(temporary, sizeof(temporary), "%s.tmp", entry);
-    if (!is_idle(cache, entry, lock_name) ||
+    if ((!has_half(cache, temporary) && !is_idle(cache, entry, lock_name)) ||
         file_join(lock_path, cache->path, lock_name, &ignored) < 0 ||
-        lock_take(lock_path, INT64_MIN, &lock, &ignored) < 0 || !is_idle(cache, entry, lock_name))
+        lock_take(lock_path, INT64_MIN, &lock, &ignored) < 0)
+        return false;
+    (void)unlinkat(cache->fd, temporary, 0);
+    if (!is_idle(cache, entry, lock_name))
         return false;
     (void)unlinkat(cache->fd, entry, 0);
-    (void)unlinkat(cache->fd, temporary, 0);
     (void)unlinkat(cache->fd, lock_name, 0);
     return true;
 }
@@ -245,21 +256,69 @@ static bool sweep_drops(const struct cache *cache, const char *name)
            unlinkat(cache->fd, name, 0) == 0;
 }
 
+/* Of a name as the directory has it: any number will do, so long as names spread over it. */
+static unsigned int part_of(const char *name, unsigned int parts)
+{
+    unsigned int sum = 0;
+
+    for (; *name != '\0' && *name != '.'; name++)
+        sum = sum * 31 + (unsigned char)*name;
+    return sum % parts;
+}
+
+static unsigned int count_names(DIR *list)
+{
+    unsigned int count = 0;
+
+    while (readdir(list))
+        count++;
+    rewinddir(list);
+    return count;
+}
+
+/* No clock makes such a fraction of a second by chance. */
+#define UNWRITTEN_NANOSECONDS 123456789
+
+void cache_mark_unwritten(const struct cache_slot *slot)
+{
+    const struct timespec now = { clock_wall_seconds(), UNWRITTEN_NANOSECONDS };
+    const struct timespec times[2] = { now, now };
+
+    if (utimensat(AT_FDCWD, slot->lock_path, times, AT_SYMLINK_NOFOLLOW) < 0)
+        log_line("cache", "cannot set the time of %s", slot->lock_path);
+}
+
+bool cache_is_unwritten(const struct cache_slot *slot, int64_t since)
+{
+    struct stat status;
+
+    return lstat(slot->lock_path, &status) == 0 &&
+           status.st_mtim.tv_nsec == UNWRITTEN_NANOSECONDS && status.st_mtim.tv_sec >= since;
+}
+
 bool cache_sweep(const struct cache *cache)
 {
-    unsigned int looked = 0, removed = 0;
+    unsigned int removed = 0, parts, part;
+    unsigned char random = 0;
     struct dirent *item;
     DIR *list = open_list(cache);
 
-    while (list && looked++ < SWEEP_LOOK_MAX && removed < SWEEP_REMOVE_MAX &&
-           (item = readdir(list))) {
+    if (!list)
+        return true;
+    /* Of many a part, by chance: always the same ones would hide the others for ever. */
+    parts = count_names(list) / SWEEP_LOOK_MAX + 1;
+    if (parts > 1 && getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+        random = (unsigned char)clock_wall_seconds();
+    part = random % parts;
+    while (removed < SWEEP_REMOVE_MAX && (item = readdir(list))) {
+        if (part_of(item->d_name, parts) != part)
+            continue;
         if (strlen(item->d_name) == CACHE_NAME_SIZE - 1 + 5 && ends_in(item->d_name, ".lock"))
             removed += sweep_one(cache, item->d_name);
         else if (strlen(item->d_name) == HASH_TEXT_SIZE - 1 + 6 && ends_in(item->d_name, ".drops"))
             removed += sweep_drops(cache, item->d_name);
     }
-    if (list)
-        (void)closedir(list);
+    (void)closedir(list);
     return removed < SWEEP_REMOVE_MAX;
 }
 

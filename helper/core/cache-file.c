@@ -91,10 +91,15 @@ static bool read_failure(const cJSON *failure, struct cache_entry *ret)
  * make a miss. */
 static bool has_sane_times(const cJSON *root, struct cache_entry *ret)
 {
-    return read_integer(root, "fetched", &ret->fetched) && read_integer(root, "end", &ret->end) &&
-           read_integer(root, "refresh", &ret->refresh) &&
-           ret->fetched <= clock_wall_seconds() + CACHE_LEEWAY_SECONDS &&
-           ret->end <= ret->fetched + CACHE_LONGEST_SECONDS;
+    const int64_t now = clock_wall_seconds();
+
+    if (!read_integer(root, "fetched", &ret->fetched) || !read_integer(root, "end", &ret->end) ||
+        !read_integer(root, "refresh", &ret->refresh) ||
+        ret->end > ret->fetched + CACHE_LONGEST_SECONDS)
+        return false;
+    /* What is good for seconds would be good for a minute more. */
+    return ret->fetched <= now || (ret->fetched <= now + CACHE_LEEWAY_SECONDS &&
+                                   ret->end > ret->fetched + CACHE_COALESCE_MAX);
 }
 
 bool cache_entry_parse(const char *text, size_t length, const struct cache_slot *slot,

@@ -79,8 +79,15 @@ void cache_entry_done(struct cache_entry *entry);
 /* How often cache_drop was called for the slot's registry. */
 int64_t cache_drops(const struct cache *cache, const struct cache_slot *slot);
 
-/* Removes outcomes that are of no use any more, of whatever key; looks at a limited number of
- * files. True unless there may be more of them. No lock may be held. */
+/* That an outcome could not be written, for those who wait for it: a mark that needs no room on the
+ * disk. The lock of the slot must be held. */
+void cache_mark_unwritten(const struct cache_slot *slot);
+/* Whether that was so at `since` (wall seconds) or later. */
+bool cache_is_unwritten(const struct cache_slot *slot, int64_t since);
+
+/* Removes outcomes that are of no use any more, of whatever key, and halves that a killed process
+ * has left. Of a large directory it looks at a part, another one each time. False if there was too
+ * much to remove for one time. No lock may be held. */
 bool cache_sweep(const struct cache *cache);
 
 /* The same after a hit, once in CACHE_COALESCE_MAX seconds: a password that was merely coalesced

@@ -61,8 +61,10 @@ static void keep(const struct flight *flight, const struct cache_entry *entry, i
 {
     struct pullkey_error error;
 
-    if (cache_entry_write(flight->cache, flight->slot, entry, &error) < 0)
+    if (cache_entry_write(flight->cache, flight->slot, entry, &error) < 0) {
         log_line("cache", "not kept: %s", error.message);
+        cache_mark_unwritten(flight->slot);
+    }
     /* The registry was logged out from meanwhile: what was fetched before must not come back. */
     if (cache_drops(flight->cache, flight->slot) != drops)
         cache_entry_remove(flight->cache, flight->slot);
@@ -166,13 +168,13 @@ static int take_turn(const struct flight *flight, struct cache_entry *entry, int
     cache_entry_read(flight->cache, flight->slot, entry);
     if (is_fresh(entry))
         return hand_out(entry, ret, error);
-    if (waited && entry->fetched >= flight->started) {
-        if (is_shared(entry))
-            return hand_out(entry, ret, error);
-        if (entry->outcome == CACHE_UNKEPT) {
-            lock_drop(&lock);
-            return ask(flight, ret, error);
-        }
+    if (waited && entry->fetched >= flight->started && is_shared(entry))
+        return hand_out(entry, ret, error);
+    /* In turn, each would wait for all before it. */
+    if (waited && ((entry->fetched >= flight->started && entry->outcome == CACHE_UNKEPT) ||
+                   cache_is_unwritten(flight->slot, flight->started))) {
+        lock_drop(&lock);
+        return ask(flight, ret, error);
     }
     r = fetch_and_keep(flight, entry, ret, error);
     lock_drop(&lock);

@@ -348,6 +348,8 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
         }
         request.request.deadline_ms = deadline_of(resolve, &chain, i);
         r = ask_instance(&question, reference, ret, error);
+        if (r == -PULLKEY_DENIED && resolve->refused)
+            *resolve->refused = true;
         r = resolve_judge(chain.items[i], r, error);
         if (r == 0) {
             log_line(chain.items[i]->name, "answers");

@@ -19,6 +19,9 @@ struct resolve {
     /* NULL unless the kubelet sent a token. Its names are in `asker` too; a rule that looks at them
      * is asked only once they are verified. */
     const struct pullkey_workload *workload;
+    /* Set where an instance was refused (PULLKEY_DENIED) and "on_error": "next" forgave it: what
+     * follows is about this asker, whoever else it looks like. NULL: nobody wants to know. */
+    bool *refused;
 };
 
 #define RESOLVE_SOURCE_MAX 256

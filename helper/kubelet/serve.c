@@ -77,22 +77,27 @@ static int answer(const struct manner *manner, const struct request *request,
     return response_write(request, &response, ret, error);
 }
 
+/* Who is refused is not to be taken for the others of his service account. */
 static int answer_nothing(const struct manner *manner, const struct request *request,
-                          struct buffer *ret, struct pullkey_error *error)
+                          bool is_refused, struct buffer *ret, struct pullkey_error *error)
 {
     const struct response response = {
-        .cache_seconds = manner->is_uncached ? 0 : manner->kubelet->empty_seconds,
+        .cache_seconds = manner->is_uncached || is_refused ? 0 : manner->kubelet->empty_seconds,
     };
 
     return response_write(request, &response, ret, error);
 }
 
-static int ask(const struct resolve *resolve, const struct request *request, struct buffer *ret,
+static int ask(struct resolve *resolve, const struct request *request, struct buffer *ret,
                struct pullkey_error *error)
 {
     cleanup_credential struct pullkey_credential credential = { 0 };
     const struct manner manner = find_manner(resolve, request);
-    int r = resolve_get(resolve, &request->reference, &credential, NULL, error);
+    bool is_refused = false;
+    int r;
+
+    resolve->refused = &is_refused;
+    r = resolve_get(resolve, &request->reference, &credential, NULL, error);
 
     if (r == 0)
         return answer(&manner, request, &credential, ret, error);
@@ -100,7 +105,7 @@ static int ask(const struct resolve *resolve, const struct request *request, str
         return error_set(error, PULLKEY_NOT_FOUND,
                          "no credential for %.*s, and its rule says \"fail_closed\"",
                          (int)request->image_length, request->image);
-    return r == -PULLKEY_NOT_FOUND ? answer_nothing(&manner, request, ret, error) : r;
+    return r == -PULLKEY_NOT_FOUND ? answer_nothing(&manner, request, is_refused, ret, error) : r;
 }
 
 static int serve_request(const struct request *request, int64_t deadline_ms, struct buffer *ret,

@@ -114,6 +114,87 @@ static void many_get_what_is_not_kept(void **state)
     assert_int_equal(run_crowd(&crowd), 20);
 }
 
+struct looker {
+    struct cache_slot slot;
+    struct backend backend;
+    bool was_free; /* the lock, while the backend was asked */
+};
+
+static int ask_and_look(void *context, struct pullkey_credential *ret, int64_t *ret_seconds,
+                        struct pullkey_error *error)
+{
+    struct looker *looker = context;
+    int fd = open(looker->slot.lock_path, O_RDWR | O_CLOEXEC);
+
+    looker->was_free = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    (void)close(fd);
+    return ask(&looker->backend, ret, ret_seconds, error);
+}
+
+static int wait_and_look(const struct cache_slot *slot, const struct cache_key *key)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct looker looker = { .slot = *slot, .backend = { .life = 3600, .secret = "x" } };
+    cleanup_credential struct pullkey_credential credential = { 0 };
+    struct pullkey_error error;
+
+    is_waiting = false;
+    if (cache_get(cache, key, LONG_DEADLINE, ask_and_look, &looker, &credential, &error) < 0)
+        return 9;
+    return looker.was_free;
+}
+
+/* On a full disk each would wait for all before it; after a process that was killed they do. */
+static void waiting_for_what_cannot_be_written(void **state)
+{
+    (void)state;
+    for (int is_marked = 0; is_marked < 2; is_marked++) {
+        cleanup_cache struct cache *cache = open_cache();
+        struct cache_key key = make_key();
+        struct pullkey_error error;
+        struct cache_slot slot;
+        pid_t child;
+        int fd;
+
+        key.path = is_marked ? "marked" : "plain";
+        shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                      0);
+        assert_true(shared != MAP_FAILED);
+        assert_fine(cache_slot_make(cache, &key, &slot, &error), error);
+        fd = open(slot.lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_int_equal(flock(fd, LOCK_EX), 0);
+        child = fork();
+        if (child == 0) {
+            (void)close(fd);
+            _exit(wait_and_look(&slot, &key));
+        }
+        while (shared->waiting < 1)
+            (void)poll(NULL, 0, 1);
+        if (is_marked)
+            cache_mark_unwritten(&slot);
+        close(fd);
+        assert_int_equal(unit_wait(child), is_marked);
+        munmap(shared, sizeof(*shared));
+        shared = NULL;
+    }
+}
+
+/* As waiting_for_what_cannot_be_written has it, the mark made by the cache itself. */
+static void what_cannot_be_written_is_marked(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    struct backend backend = { .life = 3600, .secret = "\xff" };
+    struct pullkey_error error;
+    struct cache_slot slot;
+
+    (void)state;
+    assert_fine(cache_slot_make(cache, &key, &slot, &error), error);
+    assert_string_equal(get(cache, &key, &backend, NULL), "\xff");
+    assert_true(cache_is_unwritten(&slot, START));
+    assert_false(cache_is_unwritten(&slot, START + 1));
+}
+
 static void others_are_served_during_renewal(void **state)
 {
     cleanup_cache struct cache *cache = open_cache();
@@ -200,6 +281,8 @@ int main(void)
         CASE(many_share_a_failure),
         CASE(own_failures_are_not_shared),
         CASE(many_get_what_is_not_kept),
+        CASE(waiting_for_what_cannot_be_written),
+        CASE(what_cannot_be_written_is_marked),
         CASE(others_are_served_during_renewal),
         CASE(waiting_ends_at_the_deadline),
         CASE(killed_leader_is_followed),

@@ -136,6 +136,26 @@ static void coalesced_for_seconds(void **state)
     }
 }
 
+/* Set back by less than the leeway that a token of hours has. */
+static void coalesced_before_the_clock_was_set_back(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    struct backend backend = { .seconds = 5, .secret = "first" };
+
+    (void)state;
+    assert_string_equal(get(cache, &key, &backend, NULL), "first");
+    now -= 1;
+    backend.secret = "second";
+    assert_string_equal(get(cache, &key, &backend, NULL), "second");
+    backend = (struct backend){ .life = 3600, .secret = "third" };
+    key.path = "long";
+    assert_string_equal(get(cache, &key, &backend, NULL), "third");
+    now -= CACHE_LEEWAY_SECONDS;
+    backend.secret = "fourth";
+    assert_string_equal(get(cache, &key, &backend, NULL), "third");
+}
+
 /* The old one is not served when asking for the next one fails: it may have been taken away. */
 static void coalesced_and_no_longer(void **state)
 {
@@ -520,6 +540,52 @@ static void sweeping_is_bounded(void **state)
     assert_int_equal(count_files(""), 0);
 }
 
+/* Those that live must not hide those that do not. */
+static void sweeping_comes_to_all_of_many(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    struct backend backend = { .secret = "x" };
+    unsigned int sweeps = 0;
+
+    (void)state;
+    for (unsigned int i = 0; i < 600; i++) {
+        char path[16];
+
+        (void)snprintf(path, sizeof(path), "p%u", i);
+        key.path = path;
+        backend.life = i % 20 == 0 ? 3600 : DAY;
+        assert_string_equal(get(cache, &key, &backend, NULL), "x");
+    }
+    now = START + 7200;
+    while (count_files(".lock") > 570 && sweeps < 200) {
+        (void)cache_sweep(cache);
+        sweeps++;
+    }
+    assert_int_equal(count_files(".lock"), 570);
+}
+
+static void sweeping_takes_halves(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    struct pullkey_error error;
+    struct cache_slot slot;
+    char half[CACHE_NAME_SIZE + 4];
+    int fd;
+
+    (void)state;
+    assert_true(misses(cache, &key));
+    assert_fine(cache_slot_make(cache, &key, &slot, &error), error);
+    (void)snprintf(half, sizeof(half), "%s.tmp", slot.name);
+    fd = openat(cache->fd, half, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    (void)cache_sweep(cache);
+    assert_int_equal(count_files(".tmp"), 0);
+    assert_int_equal(count_files(""), 2);
+}
+
 static void sweeping_takes_old_locks_and_counts(void **state)
 {
     cleanup_cache struct cache *cache = open_cache();
@@ -551,6 +617,7 @@ int main(void)
         CASE(kind_survives),
         CASE(without_inputs_nothing_is_cached),
         CASE(coalesced_for_seconds),
+        CASE(coalesced_before_the_clock_was_set_back),
         CASE(coalesced_and_no_longer),
         CASE(without_a_cache_every_get_asks),
         CASE(served_until_a_minute_before_expiry),
@@ -568,6 +635,8 @@ int main(void)
         CASE(sweeping_takes_what_has_expired),
         CASE(hits_sweep_sometimes),
         CASE(sweeping_is_bounded),
+        CASE(sweeping_comes_to_all_of_many),
+        CASE(sweeping_takes_halves),
         CASE(sweeping_takes_old_locks_and_counts),
     };
 
