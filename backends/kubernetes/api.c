@@ -150,18 +150,22 @@ int api_open(const struct pullkey_host *host, const struct access_settings *sett
 int api_call(struct api *api, const struct api_object *object, const struct pullkey_secret *body,
              struct json *ret, struct pullkey_error *error)
 {
+    const int64_t forgotten = api->keep ? keep_forgotten(api->keep) : 0;
     struct pullkey_error ignored;
     int r = call(api, object, body, ret, error);
 
     if (!api->keep || body || !object->name)
         return r;
     if (r == 0)
-        keep_save(api->keep, api->reader.data, object, ret);
+        keep_save(api->keep, api->reader.data, object, ret, forgotten);
     else if (is_refused(api, r))
         keep_drop(api->keep, api->reader.data, object);
     else if (is_away(api, r)) {
         api->host->log(API_SOURCE, "%s", error->message);
-        r = keep_load(api->keep, api->reader.data, object, ret, &ignored) == 0 ? 0 : r;
+        if (keep_load(api->keep, api->reader.data, object, ret, &ignored) == 0) {
+            api->is_stale = true;
+            r = 0;
+        }
     }
     return r;
 }

@@ -24,6 +24,7 @@ struct api {
     struct http_options options;
     struct http *http;
     long status;             /* of the last answer, 0 if there was none */
+    bool is_stale;           /* some answer was what is kept */
     const struct keep *keep; /* for what is read; NULL: nothing is kept */
 };
 

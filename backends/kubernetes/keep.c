@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keep.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -15,6 +18,7 @@
 #define FORMAT_VERSION 1
 #define SIZE_MAX_KEPT (1024 * 1024) /* what the codec takes */
 #define LOCK_MS 1000
+#define LEEWAY_SECONDS 60 /* of a clock that was set back a little */
 #define NAME_SIZE sizeof("0123456789abcdef.cms")
 #define TIME_MAX 9007199254740992.0 /* 2^53 */
 
@@ -178,8 +182,53 @@ static void add_member(struct buffer *text, const char *key, const char *value)
     buffer_append_text(text, ",");
 }
 
+static bool find_count(const struct keep *keep, char ret[FILE_PATH_MAX])
+{
+    struct pullkey_error ignored;
+
+    return file_join(ret, keep->directory, "forgotten", &ignored) == 0;
+}
+
+int64_t keep_forgotten(const struct keep *keep)
+{
+    char path[FILE_PATH_MAX];
+    struct stat status;
+
+    return find_count(keep, path) && lstat(path, &status) == 0 ? status.st_size : 0;
+}
+
+/* The time of a file is when it is too old, as the directory may be that of several instances. */
+static void sweep(const struct keep *keep)
+{
+    const int64_t now = keep->host->wall_seconds();
+    DIR *list = opendir(keep->directory);
+    struct dirent *item;
+    struct stat status;
+
+    while (list && (item = readdir(list))) {
+        const size_t length = strlen(item->d_name);
+
+        if (length == NAME_SIZE - 1 && strcmp(item->d_name + length - 4, ".cms") == 0 &&
+            fstatat(dirfd(list), item->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            status.st_mtim.tv_sec < now)
+            (void)unlinkat(dirfd(list), item->d_name, 0);
+    }
+    if (list)
+        (void)closedir(list);
+}
+
+static bool set_end(const struct keep *keep, const char *path)
+{
+    const struct timespec times[2] = {
+        { .tv_nsec = UTIME_OMIT },
+        { .tv_sec = keep->host->wall_seconds() + keep->max_age },
+    };
+
+    return utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int write_kept(const struct keep *keep, const char *reader, const struct api_object *object,
-                      const struct json *answer, struct pullkey_error *error)
+                      const struct json *answer, int64_t forgotten, struct pullkey_error *error)
 {
     const int64_t wait = keep->host->monotonic_ms() + LOCK_MS;
     cleanup_buffer struct buffer text = BUFFER_INIT(SIZE_MAX_KEPT);
@@ -221,23 +270,48 @@ static int write_kept(const struct keep *keep, const char *reader, const struct 
         return r;
     r = file_replace(path, sealed.bytes, sealed.length, 0600, error);
     keep->host->release(sealed.bytes);
-    return r;
+    if (r < 0)
+        return r;
+    /* Whoever forgets counts first and removes then: one of the two sees the other's. */
+    if (!set_end(keep, path) || keep_forgotten(keep) != forgotten)
+        (void)unlink(path);
+    sweep(keep);
+    return 0;
 }
 
 void keep_save(const struct keep *keep, const char *reader, const struct api_object *object,
-               const struct json *answer)
+               const struct json *answer, int64_t forgotten)
 {
     cleanup_kept struct kept kept = { 0 };
     struct pullkey_error error;
     bool is_known = read_kept(keep, reader, object, &kept, &error) == 0;
+    bool is_same = is_known && strlen(kept.answer) == answer->length &&
+                   memcmp(kept.answer, answer->text, answer->length) == 0;
 
-    if (is_known && kept.age >= 0 && kept.age <= keep->max_age / 4 &&
-        strlen(kept.answer) == answer->length &&
-        memcmp(kept.answer, answer->text, answer->length) == 0)
+    if (is_same && kept.age >= 0 && kept.age <= keep->max_age / 4)
         return;
-    if (write_kept(keep, reader, object, answer, &error) < 0)
-        keep->host->log(API_SOURCE, "%s %s/%s is not kept: %s", object->resource,
-                        object->namespace_name, object->name, error.message);
+    if (write_kept(keep, reader, object, answer, forgotten, &error) == 0)
+        return;
+    keep->host->log(API_SOURCE, "%s %s/%s is not kept: %s", object->resource,
+                    object->namespace_name, object->name, error.message);
+    if (!is_same)
+        keep_drop(keep, reader, object);
+}
+
+void keep_forget(const struct keep *keep, const char *reader, const struct api_object *object)
+{
+    struct pullkey_error ignored;
+    char path[FILE_PATH_MAX];
+    int fd = -1;
+
+    if (find_count(keep, path))
+        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        if (file_write_all(fd, ".", 1, &ignored) < 0)
+            keep->host->log(API_SOURCE, "what is being read now may be kept: %s", ignored.message);
+        (void)close(fd);
+    }
+    keep_drop(keep, reader, object);
 }
 
 void keep_drop(const struct keep *keep, const char *reader, const struct api_object *object)
@@ -255,7 +329,7 @@ int keep_load(const struct keep *keep, const char *reader, const struct api_obje
     cleanup_kept struct kept kept = { 0 };
     int r = read_kept(keep, reader, object, &kept, error);
 
-    if (r == 0 && kept.age < 0)
+    if (r == 0 && kept.age < -LEEWAY_SECONDS)
         r = error_set(error, PULLKEY_NOT_FOUND, "it was read later than now: is the clock right?");
     if (r == 0 && kept.age > keep->max_age) {
         keep_drop(keep, reader, object);

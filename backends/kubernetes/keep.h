@@ -29,13 +29,24 @@ struct keep {
 int keep_read_option(const cJSON *option, bool system, struct keep *ret,
                      struct pullkey_error *error);
 
-/* Keeps an answer, if it is another one or what is kept has become old. That it cannot be kept is
- * logged, and nothing else comes of it. `reader` is what access_describe says. */
-void keep_save(const struct keep *keep, const char *reader, const struct api_object *object,
-               const struct json *answer);
+/* How often keep_forget was called in this directory. */
+int64_t keep_forgotten(const struct keep *keep);
 
-/* It is gone from the server too, is another one now, or its reader may not read it any more. */
+/*
+ * Keeps an answer, if it is another one or what is kept has become old. `forgotten` is what
+ * keep_forgotten said before it was asked for: if it says another number now, the answer is from
+ * before a change, and is not kept. Nor is one that cannot be written, which is logged; then what
+ * differs from it goes too. `reader` is what access_describe says. Removes what is too old to be of
+ * use, whoever has kept it.
+ */
+void keep_save(const struct keep *keep, const char *reader, const struct api_object *object,
+               const struct json *answer, int64_t forgotten);
+
+/* It is gone from the server too, or its reader may not read it any more. */
 void keep_drop(const struct keep *keep, const char *reader, const struct api_object *object);
+
+/* We have changed it: also what others are being answered now is not to be kept. */
+void keep_forget(const struct keep *keep, const char *reader, const struct api_object *object);
 
 /* -PULLKEY_NOT_FOUND if nothing of use is kept. */
 int keep_load(const struct keep *keep, const char *reader, const struct api_object *object,

@@ -140,6 +140,7 @@ static int kubernetes_get(void *state, const struct pullkey_request *request,
     if (r < 0)
         return r;
     r = run_search(kubernetes, &api, &search, error);
+    search.found.stale = api.is_stale;
     api_close(&api);
     return r < 0 ? r : search_take(&search, ret, error);
 }

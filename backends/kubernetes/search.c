@@ -40,12 +40,29 @@ static int take_better(struct search *search, struct secret *secret, struct pull
     return 0;
 }
 
-/* One that is found, and not named, must say itself which registry it is for. */
-static int look_into(struct search *search, const cJSON *object, bool is_named,
-                     struct pullkey_error *error)
+static bool is_text(const cJSON *object, const char *key, const char *expected)
 {
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsString(item) && strcmp(item->valuestring, expected) == 0;
+}
+
+/*
+ * One that is found, and not named, must say itself which registry it is for. What was asked for is
+ * what must come back: a cache in between may mix things up.
+ */
+static int look_into(struct search *search, const struct api_object *asked, const cJSON *object,
+                     bool is_named, struct pullkey_error *error)
+{
+    const cJSON *metadata = json_member(object, "metadata");
     struct secret secret;
     int r;
+
+    if (!is_text(metadata, "namespace", asked->namespace_name) ||
+        (asked->name && !is_text(metadata, "name", asked->name)))
+        return error_set(error, PULLKEY_INVALID,
+                         "the API server answers with something else than the secret %s/%s",
+                         asked->namespace_name, asked->name ? asked->name : "...");
 
     if (!is_named && secret_is_for_any(object)) {
         search->host->log(API_SOURCE, "a secret of the type kubernetes.io/basic-auth is passed "
@@ -74,7 +91,7 @@ int search_secret(struct search *search, struct api *api, const char *namespace_
     cleanup_json struct json json = { 0 };
     int r = api_call(api, &object, NULL, &json, error);
 
-    return r < 0 ? r : look_into(search, json.root, true, error);
+    return r < 0 ? r : look_into(search, &object, json.root, true, error);
 }
 
 static bool is_named_before(const cJSON *list, const cJSON *item, const char *name)
@@ -118,7 +135,7 @@ static int search_pull_secrets(struct search *search, struct api *api, const cha
         object.name = name->valuestring;
         r = call(api, &object, &json, error);
         if (r == 0)
-            r = look_into(search, json.root, false, error);
+            r = look_into(search, &object, json.root, false, error);
         if (r == -PULLKEY_NOT_FOUND)
             search->host->log(API_SOURCE, "%s", error->message);
         else if (r < 0)
@@ -162,7 +179,7 @@ int search_label(struct search *search, struct api *api, const char *namespace_n
     if (r < 0)
         return r;
     cJSON_ArrayForEach(item, json_member(json.root, "items")) {
-        r = look_into(search, item, false, error);
+        r = look_into(search, &object, item, false, error);
         if (r < 0)
             return r;
     }

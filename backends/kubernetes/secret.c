@@ -222,7 +222,10 @@ int secret_read(const struct pullkey_host *host, const cJSON *object, struct sec
     const char *namespace_name = string_of(metadata, "namespace");
     int r = 0;
 
-    *ret = (struct secret){ .resource_version = string_of(metadata, "resourceVersion") };
+    *ret = (struct secret){
+        .resource_version = string_of(metadata, "resourceVersion"),
+        .is_immutable = cJSON_IsTrue(json_member(object, "immutable")),
+    };
     if (!name || !namespace_name || !type)
         return error_set(error, PULLKEY_INVALID,
                          "the API server answers with something else than "

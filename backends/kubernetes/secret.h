@@ -31,6 +31,7 @@ struct secret {
     struct json document;                 /* of the first two types: {"auths": ...} */
     const char *resource_version;         /* points into the object that it was read from */
     struct pullkey_credential credential; /* of the third */
+    bool is_immutable;
     bool any_scheme; /* http:// before a key means nothing; false until somebody sets it */
 };
 

@@ -2,6 +2,7 @@
 #include "write.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 #include "auths/auths.h"
 #include "base/error.h"
@@ -9,7 +10,9 @@
 #include "keep.h"
 #include "secret.h"
 
-#define ATTEMPTS 5
+#define PAUSE_MS 20 /* times the attempts so far */
+#define PAUSES_MAX 25
+#define LAST_ATTEMPT_MS 1000 /* of the deadline, for the last one */
 
 /* What is to be done with the secret; `credential` NULL: the entry goes. */
 struct change {
@@ -64,6 +67,8 @@ static int change_secret(const struct change *change, struct secret *secret,
     cJSON *map;
     int r;
 
+    if (secret->is_immutable)
+        return refuse(secret, "is immutable: delete it, and make one that is not", error);
     if (secret->type == SECRET_OTHER)
         return refuse(secret, "has another type than those of registries", error);
     if (secret->type == SECRET_BASIC_AUTH)
@@ -95,7 +100,7 @@ static int make_object(const struct change *change, struct json *ret, struct pul
 static void forget(const struct change *change, const struct api_object *object)
 {
     if (change->keep)
-        keep_drop(change->keep, change->api->reader.data, object);
+        keep_forget(change->keep, change->api->reader.data, object);
 }
 
 /* One round: 0, API_CONFLICT where somebody else was faster, or an error. */
@@ -147,10 +152,20 @@ int write_change(struct api *api, const struct keep *keep, const char *namespace
                  const struct pullkey_credential *credential, struct pullkey_error *error)
 {
     const struct change change = { api, keep, namespace_name, name, request, credential };
+    const int64_t end = api->options.deadline_ms - LAST_ATTEMPT_MS;
     int r = API_CONFLICT;
 
-    for (int i = 0; i < ATTEMPTS && r == API_CONFLICT; i++)
+    for (int64_t i = 0;; i++) {
+        unsigned short random = 0;
+
         r = attempt(&change, error);
+        if (r != API_CONFLICT || api->host->monotonic_ms() >= end)
+            break;
+        /* The more there are who write, the further they have to stay apart. */
+        if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
+            random = 0;
+        http_wait(api->http, random % (PAUSE_MS * (i < PAUSES_MAX ? i + 1 : PAUSES_MAX)));
+    }
     if (r == API_CONFLICT)
         return error_set(error, PULLKEY_UNREACHABLE,
                          "the secret %s/%s is changed by somebody else all the time: try again",

@@ -185,7 +185,7 @@ static int ask_backend(void *context, struct pullkey_credential *ret, int64_t *r
         r = credential_check(&credential, error);
     if (r < 0)
         return r;
-    *ret_seconds = coalesce_seconds(question, &opened.backend->module);
+    *ret_seconds = credential.stale ? 0 : coalesce_seconds(question, &opened.backend->module);
     *ret = credential;
     credential = (struct pullkey_credential){ 0 };
     return 0;

@@ -46,6 +46,9 @@ static int64_t cache_seconds(const struct manner *manner,
 {
     int64_t seconds = manner->rule.cache_seconds, left;
 
+    if (credential->stale && seconds > manner->kubelet->empty_seconds)
+        seconds = manner->kubelet->empty_seconds;
+
     if (manner->is_uncached || is_token(credential, token) ||
         (credential->per_pod && !manner->kubelet->token_cache))
         return 0;

@@ -142,6 +142,19 @@ def with_extra(key, *values):
     return lambda status: with_user("extra", {**status["user"]["extra"], key: list(values)})(status)
 
 
+@case("who is refused, and forgiven, has nothing for himself alone")
+def refused_alone():
+    with scene() as it:
+        prepare(it, on_error="next")
+        equal(answer(it, token(uid="p-2")), (None, "0s"))
+        it.configure(
+            it.instance(secret="team/pull", on_error="next"), when={**KUBELET, "namespace": "team"}
+        )
+        equal(answer(it, token(uid="p-2")), (None, "0s"))
+        equal(answer(it, token())[0], "alice:one")
+        equal(answer(it, token(), "b.example.com/app"), (None, "15s"))
+
+
 @case("a review that says anything else than the claims: nothing is read")
 def disagreeing():
     with scene() as it:

@@ -19,6 +19,7 @@ from wire import Reply
 
 A = "a.example.com"
 CROWD = 30
+WRITERS = 24
 
 
 @case("a secret by name: each type, keys with a star, one GET, and a token that is rotated")
@@ -191,6 +192,44 @@ def refusals():
         it.api.replies = []
         it.api.server.__exit__()
         check("127.0.0.1" in it.error(A), "down")
+
+
+@case("another secret than the one that was asked for is none")
+def another():
+    with scene() as it:
+        it.use(secret="registry/robot")
+        it.api.put_config("registry", "robot", **{A: "alice:one"})
+        for key, value in (("name", "admin"), ("namespace", "kube-system")):
+            it.api.put_config("registry", "robot", **{A: "alice:one"})
+            it.api.objects["", "secrets", "registry", "robot"]["metadata"][key] = value
+            check("something else than the secret registry/robot" in it.error(A), key)
+
+
+@case("a secret that is immutable is read, and why it cannot be written is said")
+def immutable():
+    with scene() as it:
+        it.configure(
+            backends={"k": it.instance(secret="registry/robot", coalesce=0)}, default=["k"], store="k", rules=[]
+        )
+        it.api.put_config("registry", "robot", **{A: "alice:one"})
+        it.api.objects["", "secrets", "registry", "robot"]["immutable"] = True
+        equal(it.get(A), "alice:one")
+        done = it.home.run([it.home.helper, "erase"], A)
+        check(done.returncode == 1 and "registry/robot is immutable" in done.stdout, done.stdout)
+
+
+@case("many who write to one secret: each entry is there in the end")
+def writers():
+    with scene() as it:
+        it.configure(
+            backends={"k": it.instance(secret="registry/robot", coalesce=0)}, default=["k"], store="k", rules=[]
+        )
+        names = [f"r{number}.example.com" for number in range(WRITERS)]
+        pairs = [json.dumps({"ServerURL": name, "Username": "u", "Secret": name}) for name in names]
+        for code, out, err in crowd.run(it.home.helper, "store", it.home.env, pairs):
+            equal((code, out, err), (0, "", ""))
+        for name in names:
+            equal(it.get(name), f"u:{name}")
 
 
 if __name__ == "__main__":

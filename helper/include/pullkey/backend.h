@@ -97,6 +97,7 @@ struct pullkey_credential {
     int64_t expiry;           /* seconds since 1970, 0 where it is not known */
     enum pullkey_scope scope; /* since minor 2 */
     bool per_pod; /* since minor 2: only the pod of the request's workload is to have it */
+    bool stale; /* since minor 3: its source cannot be asked whether it is right; nobody keeps it */
 };
 
 /*
