@@ -104,8 +104,7 @@ char *seed_secret(const struct seed *seed);
 /* Finds the module and makes fixture_setup one for what it can do. */
 int fixture_use_module(const struct stranger *stranger, struct pullkey_error *error);
 
-/* Before and after each behaviour, and after all: of one whose beginning has failed, cmocka calls no
- * end. */
+/* Before and after each behaviour, and after all: cmocka ends none whose beginning has failed. */
 int fixture_begin(void **state);
 int fixture_end(void **state);
 int fixture_end_all(void **state);

@@ -371,12 +371,22 @@ static void discard(struct fixture *fixture)
     free(fixture);
 }
 
+int fixture_end_all(void **state)
+{
+    (void)state;
+    if (current)
+        discard(current);
+    return 0;
+}
+
 int fixture_begin(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
+    const char *place = getenv("TMPDIR");
     struct pullkey_error error;
 
     assert_non_null(fixture);
+    (void)fixture_end_all(NULL);
     current = fixture;
     fixture->setup = fixture_setup;
     fixture->block_fd = -1;
@@ -388,7 +398,8 @@ int fixture_begin(void **state)
 #endif
     if (module_find_backend(fixture_setup->type, &fixture->backend, &error) < 0)
         fail_msg("%s", error.message);
-    (void)snprintf(fixture->root, sizeof(fixture->root), "/tmp/contract-XXXXXX");
+    (void)snprintf(fixture->root, sizeof(fixture->root), "%s/contract-XXXXXX",
+                   place ? place : "/tmp");
     assert_non_null(mkdtemp(fixture->root));
     assert_int_equal(setenv("HOME", fixture->root, 1), 0);
     assert_int_equal(unsetenv("XDG_CONFIG_HOME"), 0);
@@ -405,13 +416,5 @@ int fixture_begin(void **state)
 int fixture_end(void **state)
 {
     discard(*state);
-    return 0;
-}
-
-int fixture_end_all(void **state)
-{
-    (void)state;
-    if (current)
-        discard(current);
     return 0;
 }

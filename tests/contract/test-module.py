@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap
@@ -20,14 +21,17 @@ TOKEN = ("fake-token", "--options", '{"secret":"m4rk3r","calls":"@ROOT@/calls"}'
 
 
 def judge(*words):
-    return subprocess.run(
-        [CONTRACT, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP"},
-    )
+    with tempfile.TemporaryDirectory() as place:
+        done = subprocess.run(
+            [CONTRACT, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", "TMPDIR": place},
+        )
+        tap.equal(os.listdir(place), [], "left behind")
+    return done
 
 
 def module(*words):
