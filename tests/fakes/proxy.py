@@ -8,41 +8,21 @@ import base64
 import select
 import socket
 import ssl
-import threading
+
+from wire import Listener
 
 
-class Proxy:
+class Proxy(Listener):
     """`pair` is (user, password), or None where nobody is asked."""
 
     def __init__(self, target, certificate=None, pair=None):
         self.target, self.pair = target, pair
-        self.asked, self.objections, self.connections = [], [], 0
+        self.asked, self.objections = [], []
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, connection):
         connection.settimeout(30)

@@ -59,7 +59,36 @@ def shake_hands(connection):
         raise
 
 
-class Server:
+class Listener:
+    """A port of the loopback, until the end of `with`: one thread a connection, which is _serve()."""
+
+    def __init__(self):
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+
+class Server(Listener):
     """Serves handle(request) -> Reply; with takes_socket, handle(request, socket) -> None.
 
     `certificate` (certificate, key) makes it TLS; None is plain HTTP.
@@ -68,37 +97,14 @@ class Server:
 
     def __init__(self, handle, certificate=None, tls=None, takes_socket=False):
         self.handle, self.takes_socket = handle, takes_socket
-        self.requests, self.objections, self.connections = [], [], 0
+        self.requests, self.objections = [], []
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
             if tls:
                 tls(self.context)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.closed = threading.Event()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.closed.set()
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
-
-    def _accept(self):
-        while not self.closed.is_set():
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, connection):
         connection.settimeout(30)
