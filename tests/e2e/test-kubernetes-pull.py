@@ -23,6 +23,17 @@ from certs import Authority
 from home import Home
 from hosts import table
 from kubelet import Kubelet, provider_config, token_attributes
+from kubenode import (
+    HOST,
+    LIBEXEC,
+    answer,
+    ask,
+    configure,
+    failure,
+    kubectl_secret,
+    may,
+    rule,
+)
 from kubernetes import node_user, other_signature, shared
 from kubeserver import ISSUER
 from node import node
@@ -32,15 +43,11 @@ from service import Gate
 from tap import case, check, equal, run
 
 AUDIENCE = "registry.example"
-HOST = "registry.example"
 PAIR = ("robot", "secret-of-the-robot")
 COALESCED = 5  # seconds
 STARTS = 100
 DEADLINE = 25  # seconds, of one start
 NUMBERS = count(1)
-LIBEXEC = os.environ["PULLKEY_LIBEXECDIR"]
-PLUGIN = os.path.join(LIBEXEC, "pullkey-kubelet")
-VERSION = "credentialprovider.kubelet.k8s.io/v1"
 
 
 @cache
@@ -61,32 +68,14 @@ def namespace(*accounts):
     return name
 
 
-def may_get(place, name):
-    rule = {"verbs": ["get"], "resources": ["secrets"], "resourceNames": [name]}
-    cluster().grant(place, f"get-{name}", rule)
-
-
-def kubectl_secret(place, name, server, pair, *options):
-    user, password = pair
-    cluster().kubectl(
-        *["create", "secret", "docker-registry", name, f"--namespace={place}"],
-        *[f"--docker-server={server}", f"--docker-username={user}"],
-        *[f"--docker-password={password}", *options],
-    )
+def robot_secret(place, server, pair=PAIR):
+    """Made with kubectl, and nodes may read it."""
+    kubectl_secret(cluster(), place, "robot", server, pair)
+    may(cluster(), place, "robot", "get")
 
 
 def backend(node_name="one", **options):
     return {"type": "kubernetes", "kubeconfig": cluster().node_kubeconfig(node_name), **options}
-
-
-def rule(match, use, callers="kubelet", **more):
-    return {"match": match, "use": use, "when": {"caller": callers, **more}}
-
-
-def configure(home, backends, rules, **more):
-    text = json.dumps({"version": 1, "backends": backends, "rules": rules, **more})
-    path = home.write(".config/pullkey/node.json", text)
-    return {"PULLKEY_CONFIG": path, "PULLKEY_CACHE_DIR": home.directory("cache")}
 
 
 @contextmanager
@@ -110,34 +99,11 @@ def pairs(credentials):
     return [(entry["username"], entry["password"]) for entry in credentials]
 
 
-def ask(home, env, image=f"{HOST}/team/app", token=None):
-    """The plugin by itself."""
-    request = {"apiVersion": VERSION, "kind": "CredentialProviderRequest", "image": image}
-    if token:
-        request["serviceAccountToken"] = token
-    return home.run([PLUGIN], json.dumps(request), env=env)
-
-
-def answer(result):
-    equal((result.returncode, result.stderr), (0, ""), "the plugin")
-    return json.loads(result.stdout)["auth"]
-
-
-def failure(result):
-    check(result.returncode == 1, f"exit status {result.returncode}")
-    equal(result.stdout, "", "stdout")
-    check(result.stderr.startswith("pullkey-kubelet: "), result.stderr)
-    equal(result.stderr.count("\n"), 1, "lines")
-    check(PAIR[1] not in result.stderr, "the secret is in the error")
-    return result.stderr
-
-
 @case("a secret that kubectl makes is pulled with by all three")
 def golden():
     place = namespace()
     with Registry({USER: PASSWORD}) as registry, node("2.3", registry) as it:
-        kubectl_secret(place, "robot", it.address, (USER, PASSWORD))
-        may_get(place, "robot")
+        robot_secret(place, it.address, (USER, PASSWORD))
         robot = backend(secret=f"{place}/robot", coalesce=0)
         everybody = ["docker", "hosts", "kubelet"]
         rules = [rule(it.address, ["robot"], everybody)]
@@ -174,8 +140,7 @@ def rotated():
     place = namespace()
     with Registry({USER: PASSWORD}) as registry, Gate(registry, (USER, "first")) as gate:
         with node("2.3", registry) as it:
-            kubectl_secret(place, "robot", gate.address, (USER, "first"))
-            may_get(place, "robot")
+            robot_secret(place, gate.address, (USER, "first"))
             robot = backend(secret=f"{place}/robot")
             env = configure(it.home, {"robot": robot}, [rule(gate.address, ["robot"])])
             image = it.reference(gate.address)
@@ -184,7 +149,7 @@ def rotated():
             equal(answer(ask(it.home, env, key)), expected)
             gate.accepted = [(USER, "second")]
             cluster().kubectl("delete", "secret", "robot", f"--namespace={place}")
-            kubectl_secret(place, "robot", gate.address, (USER, "second"))
+            kubectl_secret(cluster(), place, "robot", gate.address, (USER, "second"))
             began = time.monotonic()
             expected[gate.address]["password"] = "second"
             wait_for(lambda: answer(ask(it.home, env, key)) == expected, "the new password")
@@ -212,7 +177,7 @@ def own_secrets():
                 equal(pairs(started.look_up(image, lacking)), [])
                 equal(pairs(started.look_up(image, foreign)), [(other, f"secret-of-{other}")])
         token = cluster().token(away, AUDIENCE, user=cluster().node("two"))
-        text = failure(ask(home, env, token=token))
+        text = failure(ask(home, env, token=token), PAIR[1])
         check("away" in text and "one" in text, text)
         expect_unknown(home, env, having)
         token = cluster().token(having, AUDIENCE)
@@ -224,12 +189,12 @@ def expect_unknown(home, env, pod):
     that was deleted.
     """
     token = cluster().token(pod, AUDIENCE)
-    text = failure(ask(home, env, token=other_signature(token)))
+    text = failure(ask(home, env, token=other_signature(token)), PAIR[1])
     check("does not know this token" in text, text)
     gone = cluster().add_pod(pod.namespace, "gone", pod.node, pod.service_account, ["pull"], wait=False)
     token = cluster().token(gone, AUDIENCE)
     cluster().admin.delete("pods", gone.namespace, gone.name)
-    text = failure(ask(home, env, token=token))
+    text = failure(ask(home, env, token=token), PAIR[1])
     # A review may still be of what was there a moment ago; the pod is read anew.
     said = ("does not know this token", "is of a pod that is not there", "may not get pods gone")
     check(any(part in text for part in said), text)
@@ -288,7 +253,7 @@ def lag():
         # One that stays another's is given up, after a few times.
         away = cluster().add_pod(place, "never", None, "builder", ["pull"])
         cluster().clear()
-        text = failure(ask(home, env, token=cluster().token(away, AUDIENCE)))
+        text = failure(ask(home, env, token=cluster().token(away, AUDIENCE)), PAIR[1])
         check("may not get pods never" in text or "pods/never" in text, text)
         check(2 <= reads() <= 6, f"{reads()} attempts")
         equal(reads("secrets"), 0, "secrets that were read")
@@ -304,10 +269,10 @@ def other_audience():
         env = configure(home, pods, [rule("**", ["pod"])], kubelet=settings)
         token = cluster().token(pod, "other.example")
         cluster().clear()
-        text = failure(ask(home, env, token=token))
+        text = failure(ask(home, env, token=token), PAIR[1])
         check(f'is not for the audience "{AUDIENCE}"' in text, text)
         equal(cluster().calls(user=node_user("one")), [], "calls for a token for others")
-        text = failure(ask(home, env, token=forged(token, "other.example", AUDIENCE)))
+        text = failure(ask(home, env, token=forged(token, "other.example", AUDIENCE)), PAIR[1])
         check("does not know this token" in text, text)
         equal((reads("tokenreviews"), reads("pods"), reads("secrets")), (1, 0, 0))
         equal(list(answer(ask(home, env, token=cluster().token(pod, AUDIENCE)))), [HOST])
@@ -327,7 +292,7 @@ def no_review():
         pods = {**backend(pod_secrets=True, coalesce=0), "kubeconfig": user.kubeconfig()}
         env = configure(home, {"pod": pods}, [rule("**", ["pod"])])
         cluster().clear()
-        text = failure(ask(home, env, token=token))
+        text = failure(ask(home, env, token=token), PAIR[1])
         right = 'apiGroups ["authentication.k8s.io"], resources ["tokenreviews"], verbs ["create"]'
         for part in ("cannot be verified", f"system:serviceaccount:{place}:reader", right):
             check(part in text, f"no {part!r} in {text!r}")
@@ -342,8 +307,7 @@ def no_review():
 @case("a central secret is served to the namespaces of its rule, and nothing is copied")
 def central():
     place, served, not_served = namespace(), namespace("builder"), namespace("builder")
-    kubectl_secret(place, "robot", HOST, PAIR)
-    may_get(place, "robot")
+    robot_secret(place, HOST)
     inside = cluster().add_pod(served, "app", "one", "builder")
     outside = cluster().add_pod(not_served, "app", "one", "builder")
     with Home() as home:
@@ -355,7 +319,7 @@ def central():
             equal(pairs(started.look_up(f"{HOST}/app", outside)), [])
         # Claims that were changed are those of no pod.
         token = cluster().token(outside, AUDIENCE)
-        text = failure(ask(home, env, token=forged(token, not_served, served)))
+        text = failure(ask(home, env, token=forged(token, not_served, served)), PAIR[1])
         check("not verified" in text, text)
         expect_unknown(home, env, inside)
 
@@ -372,8 +336,7 @@ def forged(token, old, new):
 @case("a credential for hosts.toml alone never leaves through the plugin")
 def hosts_only():
     place = namespace()
-    kubectl_secret(place, "robot", HOST, PAIR)
-    may_get(place, "robot")
+    robot_secret(place, HOST)
     with Home() as home:
         robot = {"robot": backend(secret=f"{place}/robot")}
         for callers in (["hosts"], ["docker"], ["docker", "hosts"]):
@@ -386,8 +349,7 @@ def hosts_only():
 @case(f"{STARTS} starts for one image and token ask once")
 def starts():
     place = namespace("builder")
-    kubectl_secret(place, "robot", HOST, PAIR)
-    may_get(place, "robot")
+    robot_secret(place, HOST)
     cluster().add_pull_secret(place, "pull", {HOST: PAIR})
     pod = cluster().add_pod(place, "app", "one", "builder", ["pull"])
     token = cluster().token(pod, AUDIENCE)
@@ -409,21 +371,20 @@ def starts():
 @case("what is refused says which right is missing")
 def forbidden():
     place = namespace()
-    kubectl_secret(place, "robot", HOST, PAIR)
+    kubectl_secret(cluster(), place, "robot", HOST, PAIR)
     with Home() as home:
         env = configure(home, {"robot": backend(secret=f"{place}/robot")}, [rule(HOST, ["robot"])])
-        text = failure(ask(home, env))
+        text = failure(ask(home, env), PAIR[1])
         for part in (f"in the namespace {place}", 'verbs ["get"]', "system:nodes", '["robot"]'):
             check(part in text, f"no {part!r} in {text!r}")
-        may_get(place, "robot")
+        may(cluster(), place, "robot", "get")
         equal(list(answer(ask(home, env))), [HOST])
 
 
 @case("an API server that is away, slow, back again, and with another certificate")
 def server_trouble():
     place = namespace()
-    kubectl_secret(place, "robot", HOST, PAIR)
-    may_get(place, "robot")
+    robot_secret(place, HOST)
     server = cluster().server
     with Home() as home:
         robot = backend(secret=f"{place}/robot", coalesce=0)
@@ -431,7 +392,7 @@ def server_trouble():
         equal(list(answer(ask(home, env))), [HOST])
         server.stop()
         try:
-            text = failure(ask(home, env))
+            text = failure(ask(home, env), PAIR[1])
         finally:
             server.start()
         check("connect" in text.lower() or "refused" in text.lower(), text)
@@ -456,7 +417,7 @@ def server_trouble():
         server.rotate()
         equal(list(answer(ask(home, env))), [HOST])
         server.rotate(Authority(server.directory, "another"))
-        text = failure(ask(home, env))
+        text = failure(ask(home, env), PAIR[1])
         check("certificate" in text, text)
         robot["kubeconfig"] = cluster().node_kubeconfig("one")
         env = configure(home, {"robot": robot}, [rule(HOST, ["robot"])])
