@@ -304,7 +304,7 @@ void keep_forget(const struct keep *keep, const char *reader, const struct api_o
     char path[FILE_PATH_MAX];
     int fd = -1;
 
-    if (find_count(keep, path))
+    if (find_count(keep, path) && file_make_parents(path, &ignored) == 0)
         fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (fd >= 0) {
         if (file_write_all(fd, ".", 1, &ignored) < 0)

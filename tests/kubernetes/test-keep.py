@@ -416,9 +416,10 @@ def swept():
 @case("a kept value is asked for again at once, and the kubelet has it for as long as nothing")
 def stale():
     with scene() as it:
-        keeping(it)
+        path = os.path.join(it.home.path, "kept")
+        keeping(it, path=path)
         equal(it.get(A), SECRET)
-        more = {"secret": "registry/robot", "keep": {"max_age": AGE}}
+        more = {"secret": "registry/robot", "keep": {"max_age": AGE, "path": path}}
         it.configure(it.instance(**more, coalesce=60), when={"caller": ["kubelet", "docker"]})
         it.api.replies = [Reply(503, [("Retry-After", "0")])] * ATTEMPTS
         equal(it.get(A), SECRET)
@@ -429,7 +430,7 @@ def stale():
         it.api.put_config("registry", "robot", **{A: "alice:two"})
         equal(it.get(A), "alice:two")
         status, said = it.kubelet(A + "/app", None)
-        equal((status, said["cacheDuration"]), (0, "5m0s"))
+        equal((status, said["cacheDuration"]), (0, "300s"))
 
 
 class Faults:

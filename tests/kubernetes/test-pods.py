@@ -148,7 +148,10 @@ def refused_alone():
         prepare(it, on_error="next")
         equal(answer(it, token(uid="p-2")), (None, "0s"))
         it.configure(
-            it.instance(secret="team/pull", on_error="next"), when={**KUBELET, "namespace": "team"}
+            it.instance(secret="team/pull", on_error="next"),
+            when={**KUBELET, "namespace": "team"},
+            backends={"node": it.instance(pod_secrets=True)},
+            kubelet={"verify": "node"},
         )
         equal(answer(it, token(uid="p-2")), (None, "0s"))
         equal(answer(it, token())[0], "alice:one")

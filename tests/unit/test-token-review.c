@@ -6,8 +6,10 @@
 #include "base/secret.h"
 #include "kubernetes/token-review.h"
 
+#define TOKEN "eyJh.eyJiIjoiYyJ9.c2lnbmF0dXJlLW9mLWl0"
+
 static const struct pullkey_workload workload = {
-    .token = { (char[]){ "eyJh.eyJi.c2ln" }, 14 },
+    .token = { (char[]){ TOKEN }, sizeof(TOKEN) - 1 },
     .audiences = "[\"pullkey\",\"other\"]",
     .pod = "web-1",
     .pod_uid = "p-1",
@@ -27,7 +29,7 @@ static void request(void **state)
     assert_string_equal(text.bytes,
                         "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\","
                         "\"spec\":{\"audiences\":[\"pullkey\",\"other\"],"
-                        "\"token\":\"eyJh.eyJi.c2ln\"}}");
+                        "\"token\":\"" TOKEN "\"}}");
     secret_done(&text);
 }
 
@@ -104,17 +106,30 @@ static void answers(void **state)
     }
 }
 
-/* Whoever verifies tokens may say which one it was. */
+/* Whoever verifies tokens may say which one it was, or a part of it. */
 static void reasons_with_a_token(void **state)
 {
-    static const char text[] = STATUS("\"error\":\"no such token: eyJh.eyJi.c2ln\"");
-    cleanup_json struct json json = { 0 };
-    struct pullkey_error error = { 0 };
+    static const struct {
+        const char *text;
+        bool is_shown;
+    } rows[] = {
+        { STATUS("\"error\":\"no such token: " TOKEN "\""), false },
+        { STATUS("\"error\":\"bad signature c2lnbmF0dXJlLW9m\""), false },
+        { STATUS("\"error\":\"bad: iIjoiYyJ9.c2lnbm\""), false },
+        { STATUS("\"error\":\"bad signature c2lnbmF0\""), true },
+        { STATUS("\"error\":\"it has expired\""), true },
+    };
 
     (void)state;
-    assert_fine(json_parse(&json, "a", text, strlen(text), 0, &error), error);
-    assert_int_equal(token_review_read(&json, &workload, &error), -PULLKEY_DENIED);
-    assert_string_equal(error.message, "the API server does not know this token");
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        cleanup_json struct json json = { 0 };
+        struct pullkey_error error = { 0 };
+
+        assert_fine(json_parse(&json, "a", rows[i].text, strlen(rows[i].text), 0, &error), error);
+        assert_int_equal(token_review_read(&json, &workload, &error), -PULLKEY_DENIED);
+        assert_int_equal(strcmp(error.message, "the API server does not know this token") != 0,
+                         rows[i].is_shown);
+    }
 }
 
 int main(void)
