@@ -20,7 +20,7 @@ from registry import find_program
 HOST = "registry.example"
 RUNS = 60
 RATIO = 1.3  # of curl's time, a goal
-RATIO_MOST = 2.0  # asserted
+RATIO_MOST = 1.5  # asserted: other tests run beside it
 RSS_KIB = 14 * 1024  # with libcurl and libcrypto
 
 
