@@ -18,6 +18,7 @@ import hashlib
 import hmac
 import json
 import re
+import threading
 import time
 import uuid
 
@@ -84,6 +85,7 @@ class Kubernetes:
         self.replies = []  # sent in place of answers, the first first
         self.change_review = lambda status: status
         self.conflicts = 0  # writes that somebody else is faster than
+        self.writing = threading.Lock()
         self.server = Server(self._handle, certificate, tls)
         scheme = "https" if certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self.server.port}"
@@ -258,6 +260,10 @@ class Kubernetes:
         return {"kind": "SecretList", "apiVersion": "v1", "metadata": {}, "items": items}
 
     def _write(self, request, key):
+        with self.writing:  # what is compared is what is replaced
+            return self._compare_and_write(request, key)
+
+    def _compare_and_write(self, request, key):
         cluster, resource, namespace, name = key
         if request.header("content-type") != "application/json":
             raise Refusal(415, "the body of the request was in an unknown format")
