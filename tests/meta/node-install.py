@@ -460,6 +460,31 @@ def mended():
         tap.equal(node.run("bin/pullkey", "version").returncode, 0, text)
 
 
+@tap.case("what a run that did not come to its end had still to do is done by the next one")
+def unfinished():
+    with Node() as node:
+        words = ["--config", node.path("config")]
+        program = node.path("usr/bin/systemd-sysusers")
+        os.rename(program, program + ".away")
+        status, text, calls = node.install(*words)
+        tap.check(status != 0 and "systemctl daemon-reload" not in calls, (status, calls))
+        os.rename(program + ".away", program)
+        status, text, calls = node.install(*words)
+        tap.equal((status, calls), (0, FIRST), text)
+        status, text, calls = node.install(*words)
+        tap.equal((status, calls), (0, []), text)
+        tap.check("nothing to change" in text, text)
+
+        node.write(f"opt/{os.readlink(node.path(TREE))}/bin/pullkey", "damaged")
+        node.write("config/credential-provider.yaml", "kind: nothing\n")
+        status, text, calls = node.install(*words)
+        tap.equal((status, calls), (1, []), text)
+        node.write("config/credential-provider.yaml", PROVIDER)
+        status, text, calls = node.install(*words)
+        tap.equal((status, calls[-1]), (0, f"systemctl restart {SERVICE}"), text)
+        tap.check("did not come to its end" in text, text)
+
+
 @tap.case("what is called like its own and is not stays, and what is in its place is refused")
 def foreign_programs():
     digits = "0123456789ab"
