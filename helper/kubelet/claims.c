@@ -5,10 +5,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/text.h"
+#include "base/jwt.h"
 #include "core/config.h"
 
-#define PAYLOAD_MAX 65536
 #define ANNOTATIONS_MAX JSON_SIZE_MAX
 #define AUDIENCES_MAX JSON_SIZE_MAX
 #define SUBJECT "system:serviceaccount:"
@@ -17,35 +16,6 @@ static int refuse(struct pullkey_error *error)
 {
     return error_set(error, PULLKEY_INVALID,
                      "what the kubelet sent as serviceAccountToken is no service account token");
-}
-
-/* Base64url without padding (RFC 7515 section 2), and the dots between. */
-static bool is_compact(const char *token)
-{
-    static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                     "0123456789-_.";
-    const size_t length = strlen(token);
-
-    return length <= PULLKEY_SECRET_MAX && strspn(token, characters) == length;
-}
-
-/* The second of the three parts. */
-static int decode_payload(const char *token, struct buffer *ret, struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer text = BUFFER_INIT(PAYLOAD_MAX);
-    const char *begin = strchr(token, '.'), *end = begin ? strchr(begin + 1, '.') : NULL;
-
-    if (!is_compact(token) || !end || strchr(end + 1, '.') || end[1] == '\0' || begin == token)
-        return refuse(error);
-    buffer_append(&text, begin + 1, (size_t)(end - begin - 1));
-    if (buffer_check(&text, error) < 0 || text.length == 0)
-        return refuse(error);
-    for (size_t i = 0; i < text.length; i++) {
-        char c = text.data[i];
-
-        text.data[i] = (char)(c == '-' ? '+' : c == '_' ? '/' : c);
-    }
-    return text_base64_decode(text.data, text.length, ret, error) < 0 ? refuse(error) : 0;
 }
 
 static const char *text_of(const cJSON *object, const char *key)
@@ -135,13 +105,11 @@ static void read_names(const cJSON *root, struct pullkey_workload *ret)
     ret->node_uid = text_of(node, "uid");
 }
 
-static int read_claims(const char *payload, size_t length, const char *audience, struct claims *ret,
-                       struct pullkey_error *error)
+static int read_claims(const char *audience, struct claims *ret, struct pullkey_error *error)
 {
-    struct pullkey_error cause;
-    int r = json_parse(&ret->json, "claims", payload, length, 0, &cause);
+    int r = jwt_claims(&ret->workload.token, &ret->json, error);
 
-    if (r < 0 || !cJSON_IsObject(ret->json.root))
+    if (r < 0)
         return refuse(error);
     read_names(ret->json.root, &ret->workload);
     if (!is_subject(text_of(ret->json.root, "sub"), &ret->workload))
@@ -153,16 +121,13 @@ static int read_claims(const char *payload, size_t length, const char *audience,
 int claims_read(char *token, const cJSON *annotations, const char *audience, struct claims *ret,
                 struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer payload = BUFFER_INIT(PAYLOAD_MAX);
     int r;
 
     *ret = (struct claims){ .annotations = BUFFER_INIT(ANNOTATIONS_MAX),
                             .audiences = BUFFER_INIT(AUDIENCES_MAX) };
     ret->workload.size = sizeof(ret->workload);
     ret->workload.token = (struct pullkey_secret){ .bytes = token, .length = strlen(token) };
-    r = decode_payload(token, &payload, error);
-    if (r == 0)
-        r = read_claims(payload.data ? payload.data : "", payload.length, audience, ret, error);
+    r = read_claims(audience, ret, error);
     if (r == 0 && annotations)
         r = json_write_tree(&ret->annotations, annotations, false, error);
     if (r < 0) {
