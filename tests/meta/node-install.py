@@ -484,6 +484,30 @@ def unfinished():
         tap.equal((status, calls[-1]), (0, f"systemctl restart {SERVICE}"), text)
         tap.check("did not come to its end" in text, text)
 
+        # What cannot be removed ends an uninstall that has removed the units.
+        place = node.path("etc/sysusers.d/pullkey.conf")
+        os.remove(place)
+        os.mkdir(place)
+        status, text, calls = node.install("uninstall")
+        tap.check(status != 0 and "systemctl daemon-reload" not in calls, (status, calls, text))
+        tap.check(not os.path.exists(node.path(f"etc/systemd/system/{SERVICE}")), text)
+        os.rmdir(place)
+        status, text, calls = node.install("uninstall")
+        tap.equal((status, calls), (0, ["systemctl daemon-reload"]), text)
+        tap.check(not os.path.exists(node.path("etc/pullkey")), "it is not empty")
+    with Node() as node:
+        shutil.rmtree(node.path("run/systemd"))
+        os.remove(node.path("usr/bin/systemctl"))
+        node.write("config/credential-provider.yaml", "kind: nothing\n")
+        words = ["--no-hosts", "--config", node.path("config")]
+        status, text, _ = node.install(*words)
+        tap.equal(status, 1, text)
+        node.write("config/credential-provider.yaml", PROVIDER)
+        status, text, _ = node.install(*words)
+        tap.equal(status, 0, text)
+        text, _ = node.set_up("--no-hosts")
+        tap.check("nothing to change" in text, text)
+
 
 @tap.case("what is called like its own and is not stays, and what is in its place is refused")
 def foreign_programs():
