@@ -14,6 +14,13 @@ static bool is_rest(const char *text, size_t begin, size_t end)
     return begin == end || text[begin] == '#';
 }
 
+static bool is_indent(const char *text, size_t begin, size_t end)
+{
+    while (begin < end && text[begin] == ' ')
+        begin++;
+    return begin == end;
+}
+
 int yaml_text_remove(const char *text, size_t length, const struct pullkey_place *const *places,
                      size_t count, struct buffer *ret, struct pullkey_error *error)
 {
@@ -26,7 +33,7 @@ int yaml_text_remove(const char *text, size_t length, const struct pullkey_place
             return error_set(error, PULLKEY_INTERNAL, "a place lies outside of its text");
         begin = edit_line_begin(text, places[i]->key_begin);
         end = edit_line_end(text, length, places[i]->end > 0 ? places[i]->end - 1 : 0);
-        if (begin < at || strspn(text + begin, " ") < places[i]->key_begin - begin ||
+        if (begin < at || !is_indent(text, begin, places[i]->key_begin) ||
             !is_rest(text, places[i]->end, end))
             return error_set(
                 error, PULLKEY_INVALID,
