@@ -117,6 +117,15 @@ def places():
         equal(call.user, node_user("two"), "the first place")
 
 
+@contextmanager
+def stopped(server):
+    server.stop()
+    try:
+        yield
+    finally:
+        server.start()
+
+
 def boot(it):
     """The node goes down, with all that it has in memory, and comes up."""
     it.hosts.stop()
@@ -147,8 +156,7 @@ def cold_boot():
             it.wait_published(gate.address, basic(USER, "first"))
             it.expect_pulled(reference)
 
-            server.stop()
-            try:
+            with stopped(server):
                 boot(it)
                 it.wait_published(gate.address, basic(USER, "first"))
                 for client in ("crictl", "ctr"):
@@ -158,8 +166,6 @@ def cold_boot():
                 equal(found[gate.address]["password"], "first", "for the kubelet")
                 gate.accepted = [(USER, "second")]
                 it.expect_refused(reference)
-            finally:
-                server.start()
 
             auths = {gate.address: {"username": USER, "password": "second"}}
             data = {".dockerconfigjson": json.dumps({"auths": auths})}
@@ -168,13 +174,10 @@ def cold_boot():
             it.wait_published(gate.address, basic(USER, "second"))
             it.expect_pulled(reference)
             # What is kept is the new one, too.
-            server.stop()
-            try:
+            with stopped(server):
                 boot(it)
                 it.wait_published(gate.address, basic(USER, "second"))
                 it.expect_pulled(reference)
-            finally:
-                server.start()
 
 
 sys.exit(run())

@@ -20,6 +20,7 @@ from wire import Reply
 A = "a.example.com"
 CROWD = 30
 WRITERS = 24
+CONFLICTS = 10
 
 
 @case("a secret by name: each type, keys with a star, one GET, and a token that is rotated")
@@ -230,6 +231,10 @@ def writers():
             equal((code, out, err), (0, "", ""))
         for name in names:
             equal(it.get(name), f"u:{name}")
+        # Somebody else is faster, again and again.
+        it.api.conflicts = CONFLICTS
+        it.home.succeed([it.home.helper, "store"], pairs[0])
+        equal((it.api.conflicts, it.get(names[0])), (0, f"u:{names[0]}"))
 
 
 if __name__ == "__main__":
