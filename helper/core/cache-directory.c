@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +17,6 @@
 #include "base/secret.h"
 
 #define SYSTEM_PLACE "/run/pullkey/cache"
-#define SWEEP_LOOK_MAX 512  /* names, about */
 #define SWEEP_REMOVE_MAX 32 /* outcomes */
 #define IDLE_SECONDS                                                                               \
     (24 * 3600) /* a lock without an outcome, or a count of drops, is kept for so long */
@@ -256,26 +254,6 @@ static bool sweep_drops(const struct cache *cache, const char *name)
            unlinkat(cache->fd, name, 0) == 0;
 }
 
-/* Of a name as the directory has it: any number will do, so long as names spread over it. */
-static unsigned int part_of(const char *name, unsigned int parts)
-{
-    unsigned int sum = 0;
-
-    for (; *name != '\0' && *name != '.'; name++)
-        sum = sum * 31 + (unsigned char)*name;
-    return sum % parts;
-}
-
-static unsigned int count_names(DIR *list)
-{
-    unsigned int count = 0;
-
-    while (readdir(list))
-        count++;
-    rewinddir(list);
-    return count;
-}
-
 /* No clock makes such a fraction of a second by chance. */
 #define UNWRITTEN_NANOSECONDS 123456789
 
@@ -298,27 +276,18 @@ bool cache_is_unwritten(const struct cache_slot *slot, int64_t since)
 
 bool cache_sweep(const struct cache *cache)
 {
-    unsigned int removed = 0, parts, part;
-    unsigned char random = 0;
+    unsigned int removed = 0;
     struct dirent *item;
     DIR *list = open_list(cache);
 
-    if (!list)
-        return true;
-    /* Of many a part, by chance: always the same ones would hide the others for ever. */
-    parts = count_names(list) / SWEEP_LOOK_MAX + 1;
-    if (parts > 1 && getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-        random = (unsigned char)clock_wall_seconds();
-    part = random % parts;
-    while (removed < SWEEP_REMOVE_MAX && (item = readdir(list))) {
-        if (part_of(item->d_name, parts) != part)
-            continue;
+    while (list && removed < SWEEP_REMOVE_MAX && (item = readdir(list))) {
         if (strlen(item->d_name) == CACHE_NAME_SIZE - 1 + 5 && ends_in(item->d_name, ".lock"))
             removed += sweep_one(cache, item->d_name);
         else if (strlen(item->d_name) == HASH_TEXT_SIZE - 1 + 6 && ends_in(item->d_name, ".drops"))
             removed += sweep_drops(cache, item->d_name);
     }
-    (void)closedir(list);
+    if (list)
+        (void)closedir(list);
     return removed < SWEEP_REMOVE_MAX;
 }
 

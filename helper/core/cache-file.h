@@ -86,8 +86,7 @@ void cache_mark_unwritten(const struct cache_slot *slot);
 bool cache_is_unwritten(const struct cache_slot *slot, int64_t since);
 
 /* Removes outcomes that are of no use any more, of whatever key, and halves that a killed process
- * has left. Of a large directory it looks at a part, another one each time. False if there was too
- * much to remove for one time. No lock may be held. */
+ * has left. False if there was too much to remove for one time. No lock may be held. */
 bool cache_sweep(const struct cache *cache);
 
 /* The same after a hit, once in CACHE_COALESCE_MAX seconds: a password that was merely coalesced

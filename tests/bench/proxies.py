@@ -16,11 +16,12 @@ import tap
 
 # Recorded, with room for another compiler or C library; a change that needs more is looked at.
 # Instructions are those of the program less those of an empty one; a tenth of them are for looking
-# up what only `pullkey` calls, which is the same file.
+# up what only `pullkey` calls, which is the same file. One imported name more or less moves them by
+# 5,000, as the table of names is laid out anew.
 LIMITS = {
-    "plain": {"calls": 80, "rss_kib": 3 * 1024, "instructions": 330_000},
+    "plain": {"calls": 80, "rss_kib": 3 * 1024, "instructions": 340_000},
     "encrypted": {"calls": 150, "rss_kib": 6 * 1024, "instructions": 8_000_000},
-    "kubelet": {"calls": 80, "rss_kib": 3 * 1024, "instructions": 610_000},
+    "kubelet": {"calls": 80, "rss_kib": 3 * 1024, "instructions": 620_000},
 }
 CALLS_FOR_EACH_FURTHER_FILE = 6
 
