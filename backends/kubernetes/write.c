@@ -12,7 +12,7 @@
 
 #define PAUSE_MS 20 /* times the attempts so far */
 #define PAUSES_MAX 25
-#define LAST_ATTEMPT_MS 1000 /* of the deadline, for the last one */
+#define ATTEMPT_MS 2000 /* of the deadline, without which none is begun */
 
 /* What is to be done with the secret; `credential` NULL: the entry goes. */
 struct change {
@@ -152,19 +152,23 @@ int write_change(struct api *api, const struct keep *keep, const char *namespace
                  const struct pullkey_credential *credential, struct pullkey_error *error)
 {
     const struct change change = { api, keep, namespace_name, name, request, credential };
-    const int64_t end = api->options.deadline_ms - LAST_ATTEMPT_MS;
+    const int64_t end = api->options.deadline_ms - ATTEMPT_MS;
     int r = API_CONFLICT;
 
     for (int64_t i = 0;; i++) {
         unsigned short random = 0;
+        int64_t pause;
 
         r = attempt(&change, error);
-        if (r != API_CONFLICT || api->host->monotonic_ms() >= end)
+        if (r != API_CONFLICT)
             break;
         /* The more there are who write, the further they have to stay apart. */
         if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
             random = 0;
-        http_wait(api->http, random % (PAUSE_MS * (i < PAUSES_MAX ? i + 1 : PAUSES_MAX)));
+        pause = random % (PAUSE_MS * (i < PAUSES_MAX ? i + 1 : PAUSES_MAX));
+        if (api->host->monotonic_ms() + pause >= end)
+            break;
+        http_wait(api->http, pause);
     }
     if (r == API_CONFLICT)
         return error_set(error, PULLKEY_UNREACHABLE,
