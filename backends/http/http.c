@@ -94,18 +94,22 @@ static int find_server(struct http *http, const struct http_request *request, st
     return 0;
 }
 
-static bool set_transfer(CURL *easy, struct transfer *transfer, char *detail, int64_t left_ms)
+static bool set_transfer(CURL *easy, struct transfer *transfer, char *detail, int64_t attempt_ms,
+                         int64_t left_ms)
 {
+    const long connect = attempt_ms > 0 ? (long)attempt_ms : (long)HTTP_CONNECT_MS;
     long total = left_ms > 3600 * 1000 ? 3600 * 1000L : (long)left_ms;
 
+    if (attempt_ms > 0 && total > attempt_ms)
+        total = (long)attempt_ms;
     return curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, detail) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, total) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
-                            total < HTTP_CONNECT_MS ? total : (long)HTTP_CONNECT_MS) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, total < connect ? total : connect) ==
+               CURLE_OK;
 }
 
 static void forget_transfer(const struct server *server)
@@ -200,7 +204,7 @@ static int perform(struct http *http, struct server *server, const struct http_r
     if (r < 0)
         return r;
     server->forbidden = false;
-    if (!set_transfer(server->easy, &transfer, detail, left)) {
+    if (!set_transfer(server->easy, &transfer, detail, request->attempt_ms, left)) {
         r = error_memory(error);
     } else {
         code = curl_easy_perform(server->easy);
@@ -291,6 +295,9 @@ int http_send(struct http *http, const struct http_request *request, struct http
 {
     cleanup_response struct http_response response = { 0 };
     struct server *server;
+    const unsigned int attempts = request->attempts > 0 && request->attempts < RETRY_ATTEMPTS
+                                      ? request->attempts
+                                      : RETRY_ATTEMPTS;
     int64_t wait = -1;
     bool again;
     int r;
@@ -311,7 +318,7 @@ int http_send(struct http *http, const struct http_request *request, struct http
             again = retry_status(response.status) ||
                     (response.status >= 400 && response.status < 500 && retry_body(&response.body));
         }
-        if (!again || attempt + 1 == RETRY_ATTEMPTS || !wait_for_next(http, attempt, wait))
+        if (!again || attempt + 1 == attempts || !wait_for_next(http, attempt, wait))
             break;
     }
     if (r < 0)

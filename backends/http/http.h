@@ -59,10 +59,18 @@ struct http_request {
     const char *username;                /* for HTTP_BASIC: without a colon */
     const struct pullkey_secret *secret; /* the password, or the token */
     enum http_method method;
-    const struct pullkey_secret *body; /* NULL with HTTP_GET */
+    /* "Name: value" lines beside Accept, Content-Type and Authorization, which they may replace;
+     * ends with NULL; may hold secrets. A line without "Name: " or with a control character is
+     * refused. NULL: none */
+    const char *const *headers;
+    const struct pullkey_secret *body; /* NULL with HTTP_GET, and where there is none */
     const char *content_type;          /* of the body; a form is made by http_query_add */
-    bool allow_http;                   /* plain http, to the loopback */
-    bool allow_metadata;               /* plain http, where url_is_metadata */
+    unsigned int attempts; /* at most; 0: as retry.h says. A metadata service that is not there is
+                              asked once */
+    int64_t attempt_ms;    /* of one attempt, connecting included; 0: HTTP_CONNECT_MS to connect,
+                              the deadline for the rest */
+    bool allow_http;       /* plain http, to the loopback */
+    bool allow_metadata;   /* plain http, where url_is_metadata */
     bool public_only; /* refuse addresses that are not public (address.h); a proxy hides them */
 };
 

@@ -3,6 +3,7 @@
 #include "server.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -75,21 +76,67 @@ static int append_authorization(struct curl_slist **list, const struct http_requ
     return append_header(list, line.data) < 0 ? error_memory(error) : 0;
 }
 
+static bool is_same_name(const char *line, const char *name, size_t length)
+{
+    return strncasecmp(line, name, length) == 0 && line[length] == ':';
+}
+
+/* Whether the caller has a line of that name, as "Accept". */
+static bool has_own(const struct http_request *request, const char *name)
+{
+    for (const char *const *line = request->headers; line && *line; line++)
+        if (is_same_name(*line, name, strlen(name)))
+            return true;
+    return false;
+}
+
+/* libcurl would end a line at its CR or LF and begin another, and take "Name:" for "leave it out".
+ */
+static bool is_header_line(const char *line)
+{
+    const size_t name = strcspn(line, ":");
+
+    if (name == 0 || line[name] == '\0' || line[name + 1] != ' ' || line[name + 2] == '\0')
+        return false;
+    for (const char *c = line; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f ||
+            (c < line + name && (*c == ' ' || *c == '"')))
+            return false;
+    return true;
+}
+
+static int append_own(struct curl_slist **list, const struct http_request *request,
+                      struct pullkey_error *error)
+{
+    for (const char *const *line = request->headers; line && *line; line++) {
+        if (!is_header_line(*line))
+            return error_set(error, PULLKEY_INVALID,
+                             "a header line of the request holds bytes that none may have");
+        if (append_header(list, *line) < 0)
+            return error_memory(error);
+    }
+    return 0;
+}
+
 /* Everything here is in memory that is wiped on release, libcurl's lists included. */
 static int make_headers(const struct server *server, const struct http_options *options,
                         const struct http_request *request, struct curl_slist **ret,
                         struct pullkey_error *error)
 {
     struct curl_slist *list = NULL;
-    int r = append_line(&list, "Accept", "application/json", error);
+    int r = append_own(&list, request, error);
 
+    if (r == 0 && !has_own(request, "Accept"))
+        r = append_line(&list, "Accept", "application/json", error);
     if (r == 0)
         r = append_header(&list, "Expect:") < 0 ? error_memory(error) : 0;
     /* The URL has another name then. */
     if (r == 0 && options->server_name)
         r = append_line(&list, "Host", server->authority, error);
-    if (r == 0 && request->body)
+    if (r == 0 && request->body && !has_own(request, "Content-Type"))
         r = append_line(&list, "Content-Type", request->content_type, error);
+    if (r == 0 && !request->body)
+        r = append_header(&list, "Content-Type:") < 0 ? error_memory(error) : 0;
     if (r == 0 && request->scheme != HTTP_NO_AUTH)
         r = append_authorization(&list, request, error);
     if (r < 0)
@@ -121,7 +168,9 @@ static int set_url(const struct server *server, const struct http_options *optio
 
 static bool set_method(CURL *easy, const struct http_request *request)
 {
-    const struct pullkey_secret *body = request->body;
+    static char nothing[] = "";
+    const struct pullkey_secret *body =
+        request->body ? request->body : &(const struct pullkey_secret){ .bytes = nothing };
 
     if (request->method == HTTP_GET)
         return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;

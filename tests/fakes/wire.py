@@ -95,8 +95,9 @@ class Server(Listener):
     `objections` collects what should not have arrived; `connections` counts what did.
     """
 
-    def __init__(self, handle, certificate=None, tls=None, takes_socket=False):
+    def __init__(self, handle, certificate=None, tls=None, takes_socket=False, headers=()):
         self.handle, self.takes_socket = handle, takes_socket
+        self.expected = EXPECTED_HEADERS | set(headers)
         self.requests, self.objections = [], []
         self.context = None
         if certificate:
@@ -127,7 +128,7 @@ class Server(Listener):
             return False
         self.requests.append(request)
         for name, value in request.headers:
-            if name not in EXPECTED_HEADERS:
+            if name not in self.expected:
                 self.objections.append(f"unexpected header {name}: {value}")
         if len({name for name, _ in request.headers}) != len(request.headers):
             self.objections.append(f"a header is there twice: {request}")

@@ -82,11 +82,27 @@ static void print_error(int r, const struct pullkey_error *error, struct buffer 
     json_write_string(out, error->message, strlen(error->message));
 }
 
+#define LINES_MAX 8
+
+static const char *const *lines_of(const cJSON *list, const char *lines[LINES_MAX + 1])
+{
+    const cJSON *item;
+    size_t count = 0;
+
+    cJSON_ArrayForEach(item, list) {
+        if (count < LINES_MAX)
+            lines[count++] = item->valuestring;
+    }
+    lines[count] = NULL;
+    return lines;
+}
+
 static int ask(struct http *http, const cJSON *item, struct buffer *out)
 {
     static const char *const methods[] = { "GET", "POST", "PUT" };
     static const char *const schemes[] = { "none", "Basic", "Bearer" };
     cleanup_response struct http_response response = { 0 };
+    const char *lines[LINES_MAX + 1];
     struct pullkey_secret secret, body;
     struct pullkey_error error = { 0 };
     struct url url;
@@ -97,7 +113,10 @@ static int ask(struct http *http, const cJSON *item, struct buffer *out)
         .username = text_of(item, "username"),
         .secret = view(item, "secret", &secret),
         .method = (enum http_method)choose(text_of(item, "method"), methods, 3),
+        .headers = lines_of(json_member(item, "headers"), lines),
         .body = view(item, "body", &body),
+        .attempts = (unsigned int)number_of(item, "attempts", 0),
+        .attempt_ms = (int64_t)number_of(item, "attempt_ms", 0),
         .content_type = text_of(item, "content_type"),
         .allow_http = cJSON_IsTrue(json_member(item, "allow_http")),
         .allow_metadata = cJSON_IsTrue(json_member(item, "allow_metadata")),

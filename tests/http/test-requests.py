@@ -17,10 +17,11 @@ PUT = {**BEARER, "method": "PUT", "body": BODY, "content_type": "application/jso
 POST = {**BEARER, "method": "POST", "body": BODY, "content_type": "application/json"}
 
 
-def in_turn(*replies):
+def in_turn(*replies, headers=()):
     """A server that answers with each of these, and with the last one from then on."""
     left = list(replies)
-    return Server(lambda request: left.pop(0) if len(left) > 1 else left[0], LOCALHOST)
+    answer = lambda request: left.pop(0) if len(left) > 1 else left[0]
+    return Server(answer, LOCALHOST, headers=headers)
 
 
 def url(server, path="/x"):
@@ -62,6 +63,67 @@ def _():
         send(url(server), [server], {**PUT, "body": body}).fine()
         check(time.monotonic() - start < 10, "it took too long")
         equal(server.requests[0].body.decode(), body)
+
+
+@case("headers of a caller: beside ours, or in place of ours, and never in the log")
+def _():
+    own = ["X-Amz-Target: A.B", "X-Amz-Security-Token: MARKER-session", "accept: text/plain"]
+    with in_turn(Reply(200), headers=("x-amz-target", "x-amz-security-token")) as server:
+        result = send(url(server), [server], {**POST, "headers": own}).fine()
+        request = server.requests[0]
+        equal(request.header("x-amz-target"), "A.B")
+        equal(request.header("x-amz-security-token"), "MARKER-session")
+        equal(request.header("accept"), "text/plain")
+        equal(request.header("content-type"), "application/json")
+        check("x-amz" not in result.log.lower(), result.log)
+        own = ["Content-Type: application/x-amz-json-1.1"]
+        send(url(server), [server], {**POST, "headers": own}).fine()
+        equal(server.requests[1].header("content-type"), "application/x-amz-json-1.1")
+        send(url(server), [server]).fine()
+        equal(server.requests[2].header("x-amz-target"), None)
+
+
+@case("a header that would be two, or none, is not sent")
+def _():
+    with in_turn(Reply(200)) as server:
+        for line in ("X: a\r\nY: MARKER", "X: a\nY: b", "X:", "X: ", ": b", "X", "X Y: z", "X:é"):
+            send(url(server), [server], {"headers": [line]}).failed("invalid", "header line")
+        untouched(server)
+
+
+@case("a PUT without a body has the length 0")
+def _():
+    with in_turn(Reply(200)) as server:
+        send(url(server), [server], {"method": "PUT"}).fine()
+        equal(server.requests[0].header("content-length"), "0")
+        equal(server.requests[0].header("content-type"), None)
+
+
+@case("as many attempts as the caller wants, at most the table's")
+def _():
+    soon = [("Retry-After", "0")]
+    for attempts, sent in ((0, 3), (1, 1), (2, 2), (9, 3)):
+        with in_turn(Reply(503, soon)) as server:
+            send(url(server), [server], {"attempts": attempts}).failed("unreachable")
+            equal(len(server.requests), sent)
+
+
+@case("an attempt ends when its time is over, also while connecting")
+def _():
+    start = time.monotonic()
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        there = f"http://127.0.0.1:{full.getsockname()[1]}/"
+        limited = {"allow_http": True, "attempts": 1, "attempt_ms": 300}
+        send(there, (), limited).failed("unreachable")
+        for one in waiting:
+            one.close()
+    check(time.monotonic() - start < 4, "it took longer than asked")
 
 
 @case("a PUT is sent again with the same body, as the table says")
