@@ -17,6 +17,9 @@ extern const struct pullkey_backend kubernetes_backend;
 #ifdef PULLKEY_WITH_PROBE
 extern const struct pullkey_probe probe_module;
 #endif
+#ifdef PULLKEY_WITH_TOKEN
+extern const struct pullkey_backend token_backend;
+#endif
 #ifdef PULLKEY_WITH_YAML
 extern const struct pullkey_reader yaml_reader;
 #endif
@@ -34,6 +37,9 @@ const struct pullkey_module *const module_builtin_table[] = {
 #endif
 #ifdef PULLKEY_WITH_PROBE
     &probe_module.module,
+#endif
+#ifdef PULLKEY_WITH_TOKEN
+    &token_backend.module,
 #endif
 #ifdef PULLKEY_WITH_YAML
     &yaml_reader.module,

@@ -112,6 +112,9 @@ size_t http_body_max(const struct http_options *options);
 bool http_header(const struct http_response *response, const char *name, size_t *at,
                  const char **ret_value, size_t *ret_length);
 
+/* Adds a value as it stands in a query or form: everything but RFC 3986's unreserved is encoded. */
+void http_query_value(struct buffer *query, const char *value, size_t length);
+
 /* Adds "name=value" to a query or form, '&' before it if it is not the first; encodes the value. */
 void http_query_add(struct buffer *query, const char *name, const char *value, size_t length);
 

@@ -32,7 +32,7 @@ void api_close(struct api *api)
 static int set_url(const struct api *api, const struct api_object *object, bool is_new,
                    struct url *ret, struct pullkey_error *error)
 {
-    const char *name = is_new ? NULL : object->name;
+    const char *name = is_new && !object->part ? NULL : object->name;
     int length;
 
     *ret = api->access.url;
@@ -40,9 +40,10 @@ static int set_url(const struct api *api, const struct api_object *object, bool 
         length = snprintf(ret->target, sizeof(ret->target), "%s%s", api->access.url.target,
                           object->path);
     else
-        length = snprintf(ret->target, sizeof(ret->target), "%s/api/v1/namespaces/%s/%s%s%s",
+        length = snprintf(ret->target, sizeof(ret->target), "%s/api/v1/namespaces/%s/%s%s%s%s%s",
                           api->access.url.target, object->namespace_name, object->resource,
-                          name ? "/" : "", name ? name : "");
+                          name ? "/" : "", name ? name : "", object->part ? "/" : "",
+                          object->part ? object->part : "");
     if (length < 0 || (size_t)length >= sizeof(ret->target))
         return error_set(error, PULLKEY_INVALID, "%s: the path of its server is too long",
                          api->access.origin);

@@ -34,6 +34,7 @@ struct api_object {
     const char *resource;       /* "secrets" */
     const char *namespace_name; /* checked by api_is_name */
     const char *name;           /* NULL: all of them */
+    const char *part;           /* of that object, as "token" of a service account; or NULL */
     const char *query;          /* made by http_query_add, or NULL */
     const char *path;           /* of what is in no namespace, whole; the two names are NULL then */
 };

@@ -47,24 +47,26 @@ static int explain_right(const struct status_parties *parties, const char *messa
                          struct pullkey_error *error)
 {
     const struct api_object *object = parties->object;
-    bool is_named = object->name && strcmp(object->verb, "create") != 0;
+    bool is_named = object->name && (object->part || strcmp(object->verb, "create") != 0);
+    const char *slash = object->part ? "/" : "", *part = object->part ? object->part : "";
     bool is_node = strstr(message, "User \"system:node:");
     char user[USER_MAX];
 
     find_user(message, user);
     return error_set(
         error, PULLKEY_DENIED,
-        "%s%s%s may not %s %s%s%s in the namespace %s%s: it needs a Role there with apiGroups "
-        "[\"\"], resources [\"%s\"]%s%s%s, verbs [\"%s\"], and a RoleBinding%s",
+        "%s%s%s may not %s %s%s%s%s%s in the namespace %s%s: it needs a Role there with apiGroups "
+        "[\"\"], resources [\"%s%s%s\"]%s%s%s, verbs [\"%s\"], and a RoleBinding%s",
         user[0] != '\0' ? "the user \"" : "this identity (",
         user[0] != '\0' ? user : parties->origin, user[0] != '\0' ? "\"" : ")", object->verb,
-        object->resource, object->name ? " " : "", object->name ? object->name : "",
+        object->resource, slash, part, object->name ? " " : "", object->name ? object->name : "",
         object->namespace_name,
         strstr(message, "no relationship found between node")
             ? " (a node may for its own pods, and none here uses it)"
             : "",
-        object->resource, is_named ? ", resourceNames [\"" : "", is_named ? object->name : "",
-        is_named ? "\"]" : "", object->verb, is_node ? " for the group system:nodes" : "");
+        object->resource, slash, part, is_named ? ", resourceNames [\"" : "",
+        is_named ? object->name : "", is_named ? "\"]" : "", object->verb,
+        is_node ? " for the group system:nodes" : "");
 }
 
 /* The path is /apis/GROUP/VERSION/RESOURCE. */

@@ -44,6 +44,7 @@ enum admin_option {
     ADMIN_CACHE_TYPE,
     ADMIN_NAME,
     ADMIN_MATCH,
+    ADMIN_HOST,
     ADMIN_OPTION_MAX,
 };
 
@@ -120,6 +121,7 @@ int admin_store_import(const struct admin_call *call, struct pullkey_error *erro
 int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);
+int admin_recipe_test(const struct admin_call *call, struct pullkey_error *error);
 int admin_version(const struct admin_call *call, struct pullkey_error *error);
 int admin_show_help(const struct admin_call *call, struct pullkey_error *error);
 

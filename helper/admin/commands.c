@@ -37,6 +37,7 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_NAME] = { "--name", 0, "NAME", "of the program, if not pullkey-kubelet" },
     [ADMIN_MATCH] = { "--match", 0, "PATTERN", "in place of what rules say; may be repeated",
                       true },
+    [ADMIN_HOST] = { "--host", 0, "REGISTRY", "for this registry, not a rule's" },
 };
 
 const struct admin_command admin_commands[] = {
@@ -153,6 +154,20 @@ const struct admin_command admin_commands[] = {
             "patterns of the system's rules that name the kubelet.\n",
     },
     {
+        .name = "recipe test",
+        .arguments = "RECIPE",
+        .at_least = 1,
+        .at_most = 1,
+        .options = COMMON | BIT(ADMIN_HOST),
+        .run = admin_recipe_test,
+        .summary = "run a token exchange and show its steps",
+        .details =
+            "Does what a pull would do with the recipe of that name, or in that file, but\n"
+            "for the cache: whose identity it is, what is asked where, and what is taken out\n"
+            "of each answer. Secrets are shown as ***. The options are those of the\n"
+            "configuration; without a rule for it, name a registry with --host.\n",
+    },
+    {
         .name = "version",
         .arguments = "",
         .options = COMMON,
@@ -191,8 +206,8 @@ static void write_overview(struct buffer *text)
 {
     buffer_append_text(
         text, "Usage: pullkey [OPTIONS] COMMAND [ARGUMENTS]\n\n"
-              "Stores credentials of container registries, and answers docker, podman, nerdctl\n"
-              "and others through docker-credential-pullkey.\n\nCommands:\n");
+              "Keeps credentials of container registries, for docker-credential-pullkey.\n\n"
+              "Commands:\n");
     for (size_t i = 0; i < admin_command_count; i++)
         buffer_printf(text, "  %-15s %s\n", admin_commands[i].name, admin_commands[i].summary);
     buffer_append_text(text, "\nOptions of every command: --system (use the system's configuration "

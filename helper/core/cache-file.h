@@ -21,7 +21,7 @@
 
 #define CACHE_NAME_SIZE (2 * HASH_TEXT_SIZE) /* two hashes, a dash and a NUL */
 #define CACHE_KEY_PARTS 7
-#define CACHE_INPUTS_MAX 64           /* declared inputs of one module */
+#define CACHE_INPUTS_MAX 128          /* declared inputs of one module */
 #define CACHE_ENTRY_MAX (1024 * 1024) /* bytes of one file */
 
 struct cache {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/json.h"
 
 #define INPUT_LINE_MAX 1024
 #define VALUES_MAX                                                                                 \
@@ -31,22 +32,26 @@ static bool is_variable(const char *name, size_t length)
     return length > 0;
 }
 
-static int add_variable(struct buffer *values, const char *name, struct pullkey_error *error)
+static void append_variable(struct buffer *values, const char *name)
 {
-    const char *value;
+    const char *value = secure_getenv(name);
 
-    if (!is_variable(name, strlen(name)))
-        return refuse_line(error, name);
-    value = secure_getenv(name);
     buffer_append_text(values, name);
     buffer_append_text(values, value ? "=" : "-");
     if (value)
         buffer_append_text(values, value);
+}
+
+static int add_variable(struct buffer *values, const char *name, struct pullkey_error *error)
+{
+    if (!is_variable(name, strlen(name)))
+        return refuse_line(error, name);
+    append_variable(values, name);
     return 0;
 }
 
-/* Replaces "~/" or "$NAME/" at the front. The result is empty where there is no home or no such
- * variable. */
+/* Replaces "~/" or "$NAME/" at the front, or "$NAME" alone. The result is empty where there is no
+ * home or no such variable. */
 static int expand(const char *path, char ret[FILE_PATH_MAX], struct pullkey_error *error)
 {
     const char *slash = strchr(path, '/');
@@ -55,6 +60,12 @@ static int expand(const char *path, char ret[FILE_PATH_MAX], struct pullkey_erro
     char home[FILE_PATH_MAX];
     size_t length;
 
+    if (!slash && path[0] == '$' && is_variable(path + 1, strlen(path + 1))) {
+        front = secure_getenv(path + 1);
+        return snprintf(ret, FILE_PATH_MAX, "%s", front ? front : "") < FILE_PATH_MAX
+                   ? 0
+                   : error_set(error, PULLKEY_INVALID, "the path in %s is too long", path + 1);
+    }
     if (!slash)
         return refuse_line(error, path);
     length = (size_t)(slash - path);
@@ -74,29 +85,114 @@ static int expand(const char *path, char ret[FILE_PATH_MAX], struct pullkey_erro
 
 /* What tells one content of a file from another without reading it. Links are followed: what they
  * lead to counts. */
-static int add_file(struct buffer *values, const char *path, struct pullkey_error *error)
+static void append_file(struct buffer *values, const char *path)
 {
-    char expanded[FILE_PATH_MAX];
     struct stat status;
-    int r = expand(path, expanded, error);
 
-    if (r < 0)
-        return r;
-    buffer_append_text(values, expanded);
-    if (expanded[0] == '\0' || stat(expanded, &status) < 0)
+    buffer_append_text(values, path);
+    if (path[0] == '\0' || stat(path, &status) < 0)
         buffer_append_text(values, " -");
     else
         buffer_printf(values, " %ju %ju %jd %jd.%09ld", (uintmax_t)status.st_dev,
                       (uintmax_t)status.st_ino, (intmax_t)status.st_size,
                       (intmax_t)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+}
+
+static int add_file(struct buffer *values, const char *path, struct pullkey_error *error)
+{
+    char expanded[FILE_PATH_MAX];
+    int r = expand(path, expanded, error);
+
+    if (r < 0)
+        return r;
+    append_file(values, expanded);
     return 0;
 }
 
-static int add_line(struct buffer *values, const char *line, struct pullkey_error *error)
+/* Names with a dot between, to the end or a "="; NULL where the options have no such member.
+ * Refuses what is no path. */
+static int find_option(const cJSON *options, const char *path, const cJSON **ret,
+                       struct pullkey_error *error)
+{
+    const char *rest = path;
+    char name[INPUT_LINE_MAX];
+
+    *ret = options;
+    do {
+        const size_t length = strspn(rest, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+        if (length == 0 || !strchr("=.", rest[length]))
+            return refuse_line(error, path);
+        memcpy(mempcpy(name, rest, length), "", 1);
+        *ret = *ret ? json_member(*ret, name) : NULL;
+        rest += length + 1;
+    } while (rest[-1] == '.');
+    return 0;
+}
+
+/* What an option names, which is one text or a list of them. What it may not name is for the module
+ * to say. */
+static int add_option(struct buffer *values, const cJSON *options, const char *path,
+                      void (*append)(struct buffer *values, const char *text),
+                      struct pullkey_error *error)
+{
+    const cJSON *option, *item;
+    int r =
+        strchr(path, ' ') ? refuse_line(error, path) : find_option(options, path, &option, error);
+
+    if (r < 0)
+        return r;
+    if (cJSON_IsString(option))
+        append(values, option->valuestring);
+    if (!cJSON_IsArray(option))
+        return 0;
+    cJSON_ArrayForEach(item, option) {
+        if (cJSON_IsString(item))
+            append(values, item->valuestring);
+        buffer_append(values, "", 1);
+    }
+    return 0;
+}
+
+/* "@OPTION" is met where the options have it, "@OPTION=VALUE" where it is that text. */
+static int is_met(const cJSON *options, const char *condition, bool *ret,
+                  struct pullkey_error *error)
+{
+    const char *value = strchr(condition, '=');
+    const cJSON *option;
+    int r = condition[0] == '@' ? find_option(options, condition + 1, &option, error)
+                                : refuse_line(error, condition);
+
+    if (r == 0 && option &&
+        (!value || (cJSON_IsString(option) && strcmp(option->valuestring, value + 1) == 0)))
+        *ret = true;
+    return r;
+}
+
+/* Conditions with a space between, of which one is enough. */
+static int is_any_met(const cJSON *options, char *conditions, bool *ret,
+                      struct pullkey_error *error)
+{
+    char *rest = NULL;
+    int r = conditions[0] != '\0' ? 0 : refuse_line(error, "for");
+
+    *ret = false;
+    for (char *word = strtok_r(conditions, " ", &rest); word && r == 0;
+         word = strtok_r(NULL, " ", &rest))
+        r = is_met(options, word, ret, error);
+    return r;
+}
+
+static int add_line(struct buffer *values, const cJSON *options, const char *line,
+                    struct pullkey_error *error)
 {
     int r;
 
-    if (strncmp(line, "env ", 4) == 0)
+    if (strncmp(line, "env @", 5) == 0)
+        r = add_option(values, options, line + 5, append_variable, error);
+    else if (strncmp(line, "file @", 6) == 0)
+        r = add_option(values, options, line + 6, append_file, error);
+    else if (strncmp(line, "env ", 4) == 0)
         r = add_variable(values, line + 4, error);
     else if (strncmp(line, "file ", 5) == 0)
         r = add_file(values, line + 5, error);
@@ -111,12 +207,20 @@ static int add_line(struct buffer *values, const char *line, struct pullkey_erro
 
 /* One hash over all values together: of a single one, which may be a secret, nothing is kept that
  * could be tried out alone. */
-static int fingerprint(const char *inputs, char ret[HASH_TEXT_SIZE], struct pullkey_error *error)
+static int fingerprint(const struct cache_key *key, char ret[HASH_TEXT_SIZE],
+                       struct pullkey_error *error)
 {
     cleanup_buffer struct buffer values = BUFFER_INIT(VALUES_MAX);
+    cleanup_json struct json options = { 0 };
+    const char *inputs = key->inputs;
+    bool counts = true;
     size_t count = 0;
-    int r;
+    int r = key->options && strstr(inputs, " @")
+                ? json_parse(&options, "options", key->options, strlen(key->options), 0, error)
+                : 0;
 
+    if (r < 0)
+        return r;
     while (*inputs != '\0') {
         size_t length = strcspn(inputs, "\n");
         char line[INPUT_LINE_MAX];
@@ -124,7 +228,10 @@ static int fingerprint(const char *inputs, char ret[HASH_TEXT_SIZE], struct pull
         if (length >= sizeof(line) || count++ >= CACHE_INPUTS_MAX)
             return error_set(error, PULLKEY_UNSUPPORTED, "too many declared inputs, or too long");
         memcpy(mempcpy(line, inputs, length), "", 1);
-        r = length > 0 ? add_line(&values, line, error) : 0;
+        if (strncmp(line, "for ", 4) == 0)
+            r = is_any_met(options.root, line + 4, &counts, error);
+        else if (counts && length > 0)
+            r = add_line(&values, options.root, line, error);
         if (r < 0)
             return r;
         inputs += length + (inputs[length] == '\n');
@@ -149,7 +256,7 @@ int cache_slot_make(const struct cache *cache, const struct cache_key *key, stru
     cleanup_buffer struct buffer text = BUFFER_INIT(KEY_MAX);
     char lock_name[CACHE_NAME_SIZE + 5];
     char registry[HASH_TEXT_SIZE], full[HASH_TEXT_SIZE];
-    int r = fingerprint(key->inputs, ret->inputs, error);
+    int r = fingerprint(key, ret->inputs, error);
 
     if (r < 0)
         return r;

@@ -192,6 +192,7 @@ static void make_builtin_chain(const struct config_source *source, const cJSON *
     if (store_keyring || source->session_bus)
         add_builtin(config, "keyring", store_keyring);
     add_builtin(config, "file", store_file);
+    config->is_builtin_chain = true;
 }
 
 static bool in_default_chain(const struct config *config, const char *name)

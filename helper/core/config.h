@@ -93,6 +93,7 @@ struct config {
         *store; /* the name, in the default chain, where login writes; NULL: not configured */
     struct config_kubelet kubelet;
     bool session_bus; /* as in config_source: a keyring may run */
+    bool is_builtin_chain; /* no file has a "default": core/cloud.h adds to it */
     bool system;
 };
 

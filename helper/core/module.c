@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -84,6 +85,28 @@ static int check_head(const struct pullkey_module *module, const char *type, con
     return 0;
 }
 
+/*
+ * libcurl of Debian brings GnuTLS along, by way of librtmp, which starts itself when it is loaded:
+ * a megabyte and a few milliseconds for what is never used. A libcurl that uses it starts it. No
+ * child shall see the variable, as another program may rely on it.
+ */
+static void *open_object(const char *path)
+{
+    static const char variable[] = "GNUTLS_NO_IMPLICIT_INIT";
+    const bool is_ours = !secure_getenv(variable) && setenv(variable, "1", 1) == 0;
+    void *object;
+
+    errno = 0;
+    object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    if (is_ours) {
+        const int saved = errno;
+
+        (void)unsetenv(variable);
+        errno = saved;
+    }
+    return object;
+}
+
 static int load(const char *type, const struct pullkey_module **ret, struct pullkey_error *error)
 {
     const struct pullkey_module *const *symbol;
@@ -99,8 +122,7 @@ static int load(const char *type, const struct pullkey_module **ret, struct pull
                          "the module \"%s\" is not installed: there is no %s", type, path);
     if (r < 0)
         return error_wrap(error, "the module \"%s\" is refused", type);
-    errno = 0;
-    object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    object = open_object(path);
     if (!object && errno == ENOMEM)
         return error_memory(error);
     if (!object)

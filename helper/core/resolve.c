@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "core/cache.h"
+#include "core/cloud.h"
 #include "core/hash.h"
 #include "core/module.h"
 #include "resolve-chain.h"
@@ -61,7 +62,11 @@ void resolve_chain_find(const struct resolve *resolve, const struct registry_ref
             ret->items[ret->count++] = &rule->chain[i];
     } else if (resolve->asker.caller != CONFIG_KUBELET) {
         /* The kubelet is served by rules that name it, and by nothing else. */
+        const struct config_instance *cloud = cloud_instance(reference);
+
         default_chain(resolve->config, ret);
+        if (cloud && resolve->config->is_builtin_chain)
+            ret->items[ret->count++] = cloud;
     }
 }
 

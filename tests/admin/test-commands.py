@@ -24,6 +24,7 @@ COMMANDS = [
     "store rekey",
     "store import",
     "run",
+    "recipe test",
     "version",
     "help",
 ]
@@ -446,7 +447,7 @@ def completion():
         words = [line.split("\t")[0] for line in pullkey(home, "--complete").stdout.splitlines()]
         equal(
             words,
-            ["login", "logout", "list", "config", "store", "run", "kubelet", "version", "help"]
+            ["login", "logout", "list", "config", "store", "run", "kubelet", "recipe", "version", "help"]
             + ["hosts"] * has_hosts()
             + ["--system", "--json", "--help"],
         )

@@ -8,6 +8,7 @@ nobody should send, an Accept or a Content-Type of another kind, a body where no
         api.token                       what it takes as Bearer
         api.url                         without TLS, on the loopback
         api.change_review = function    of the status of a TokenReview, before it is answered
+    api.issue = function            of the claims of a token that is requested; as sign()
 
 A path in front of /api/v1 is another cluster, with objects of its own.
 """
@@ -25,6 +26,7 @@ import uuid
 from wire import Reply, Server
 
 PATH = re.compile(r"(.*)/api/v1/namespaces/([a-z0-9.-]+)/(secrets|serviceaccounts|pods)(?:/([a-z0-9.-]+))?")
+TOKENS = re.compile(r"/api/v1/namespaces/([a-z0-9.-]+)/serviceaccounts/([a-z0-9.-]+)/token")
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 TYPES = {
     "kubernetes.io/dockerconfigjson": [".dockerconfigjson"],
@@ -84,6 +86,7 @@ class Kubernetes:
         self.denied = set()  # (verb, resource, name or None)
         self.replies = []  # sent in place of answers, the first first
         self.change_review = lambda status: status
+        self.issue = sign
         self.conflicts = 0  # writes that somebody else is faster than
         self.writing = threading.Lock()
         self.server = Server(self._handle, certificate, tls)
@@ -157,6 +160,9 @@ class Kubernetes:
     def _answer(self, request):
         if request.path == REVIEWS:
             return self._review(request)
+        found = TOKENS.fullmatch(request.path)
+        if found:
+            return self._issue(request, *found.groups())
         found = PATH.fullmatch(request.path)
         if not found:
             self._object(f"no path of an API: {request}")
@@ -209,6 +215,32 @@ class Kubernetes:
         except Refusal as refusal:
             status = {"user": {}, "error": f"[invalid bearer token, {refusal.message}]"}
         return 201, {**body, "metadata": {"managedFields": MANAGED}, "status": self.change_review(status)}
+
+    def _issue(self, request, namespace, name):
+        """A token for a service account: TokenRequest."""
+        if (request.method, request.query) != ("POST", "") or request.header("accept") != "application/json":
+            self._object(f"no request of a token: {request}")
+        if request.header("authorization") != f"Bearer {self.token}":
+            raise Refusal(401, "Unauthorized")
+        if {("create", "serviceaccounts/token", name), ("create", "serviceaccounts/token", None)} & self.denied:
+            raise Refusal(403, self._forbidden("create", "serviceaccounts/token", namespace, name))
+        if request.header("content-type") != "application/json":
+            raise Refusal(415, "the body of the request was in an unknown format")
+        body = json.loads(request.body)
+        kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        spec = body.get("spec", {})
+        if body != {**kind, "spec": spec} or set(spec) != {"audiences", "expirationSeconds"}:
+            self._object(f"no TokenRequest: {body}")
+        if not spec["audiences"] or not all(spec["audiences"]) or not 600 <= spec["expirationSeconds"] <= 1 << 32:
+            raise Refusal(422, "spec: Invalid value")
+        if ("", "serviceaccounts", namespace, name) not in self.objects:
+            raise Refusal(404, f'serviceaccounts "{name}" not found')
+        now = int(time.time())
+        end = now + spec["expirationSeconds"]
+        subject = f"system:serviceaccount:{namespace}:{name}"
+        claims = {"aud": spec["audiences"], "sub": subject, "iat": now, "nbf": now, "exp": end}
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+        return 201, {**body, "status": {"token": self.issue(claims), "expirationTimestamp": stamp}}
 
     def _authenticate(self, token, audiences):
         """The status of a token whose signature, time, audience and objects are as they should be; it

@@ -84,6 +84,8 @@ class Listener:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            # Else an answer may wait for the client's delayed acknowledgement of what TLS sent.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 

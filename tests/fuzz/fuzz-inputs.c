@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/secret.h"
 #include "core/cache-file.h"
 
@@ -21,6 +22,10 @@ static void require(bool condition)
 #define VARIABLE "FUZZ_IDENTITY"
 #define VALUE "value-of-the-identity"
 #define OTHER_VALUE "another-value"
+#define KIND "this"
+#define OPTIONS                                                                                    \
+    "{\"kind\":\"" KIND "\",\"identity\":{\"env\":\"" VARIABLE                                     \
+    "\"},\"list\":[\"OTHER\",\"" VARIABLE "\"]}"
 
 static int make(const char *inputs, const char *value, struct cache_slot *ret,
                 struct pullkey_error *error)
@@ -29,7 +34,7 @@ static int make(const char *inputs, const char *value, struct cache_slot *ret,
     const struct cache_key key = {
         .instance = "name",
         .type = "type",
-        .options = "{}",
+        .options = OPTIONS,
         .registry = "registry.example.com",
         .path = "",
         .inputs = inputs,
@@ -40,6 +45,36 @@ static int make(const char *inputs, const char *value, struct cache_slot *ret,
     return cache_slot_make(&cache, &key, ret, error);
 }
 
+/* The lines that name it: itself, and by way of the options. */
+static bool is_variable(const char *line, size_t length)
+{
+    static const char *const names[] = { "env " VARIABLE, "env @identity.env", "env @list" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (length == strlen(names[i]) && strncmp(line, names[i], length) == 0)
+            return true;
+    return false;
+}
+
+/* A condition that the options meet. */
+static bool is_met(const char *line, size_t length)
+{
+    static const char *const met[] = { "@kind", "@kind=" KIND, "@identity", "@identity.env",
+                                       "@list" };
+    const char *end = line + length;
+
+    for (line += strlen("for "); line < end; line++) {
+        const char *space = memchr(line, ' ', (size_t)(end - line));
+        const size_t word = (size_t)((space ? space : end) - line);
+
+        for (size_t i = 0; i < sizeof(met) / sizeof(met[0]); i++)
+            if (word == strlen(met[i]) && memcmp(line, met[i], word) == 0)
+                return true;
+        line += word;
+    }
+    return false;
+}
+
 static bool is_hash(const char *text, size_t length)
 {
     return length == HASH_TEXT_SIZE - 1 && strspn(text, "0123456789abcdef") >= length;
@@ -48,6 +83,7 @@ static bool is_hash(const char *text, size_t length)
 /* Looks at each line; *ret_declared: VARIABLE is among them. */
 static void check_lines(const char *inputs, bool *ret_declared)
 {
+    bool counts = true;
     size_t count = 0;
 
     *ret_declared = false;
@@ -55,9 +91,11 @@ static void check_lines(const char *inputs, bool *ret_declared)
         size_t length = strcspn(inputs, "\n");
 
         require(length == 0 || strncmp(inputs, "env ", 4) == 0 ||
-                strncmp(inputs, "file ", 5) == 0 ||
+                strncmp(inputs, "file ", 5) == 0 || strncmp(inputs, "for ", 4) == 0 || !counts ||
                 (length == strlen("workload") && strncmp(inputs, "workload", length) == 0));
-        if (length == strlen("env " VARIABLE) && strncmp(inputs, "env " VARIABLE, length) == 0)
+        if (strncmp(inputs, "for ", 4) == 0)
+            counts = is_met(inputs, length);
+        if (counts && is_variable(inputs, length))
             *ret_declared = true;
         count += length > 0;
         inputs += length + (inputs[length] == '\n');
@@ -91,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pullkey_error error = { 0 };
     struct cache_slot slot;
 
+    json_start();
     if (!inputs)
         return 0;
     if (make(inputs, VALUE, &slot, &error) == 0) {

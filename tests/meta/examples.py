@@ -25,6 +25,7 @@ FOREIGN = {'{ "credsStore": "pullkey" }\n'}
 PARTS = os.environ["PULLKEY_PARTS"].split()
 # The helpers that the examples name, and nobody has to have.
 HELPERS = {"README.md": ["ecr-login"], "pullkey.conf.5.scd": ["ecr-login", "vault-login"]}
+EXAMPLES = 19
 ABSENT = re.compile(r": there is no docker-credential-(\S+) in ")
 
 
@@ -63,11 +64,71 @@ def configurations():
     paths = [os.path.join(ROOT, "README.md"), *glob.glob(os.path.join(ROOT, "docs/man/*.scd"))]
     for path in paths:
         for text in examples(path):
-            if text not in FOREIGN:
-                if '"kubernetes"' not in text or "kubernetes" in PARTS:
-                    check_example(os.path.basename(path), text)
-                count += 1
-    tap.equal(count, 6, "examples")
+            if text in FOREIGN or os.path.basename(path) == "pullkey-recipe.5.scd":
+                continue
+            if all(f'"{part}"' not in text or part in PARTS for part in ("kubernetes", "token")):
+                check_example(os.path.basename(path), text)
+            count += 1
+    tap.equal(count, EXAMPLES, "examples")
+
+
+def commands():
+    """The blocks of the chapter on cloud and CI registries: heading, configuration, command."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        chapter = re.search(r"^## Cloud and CI registries\n(.*?)^## ", file.read(), re.M | re.S)[1]
+    for heading, text in re.findall(r"^### ([^\n]*)\n(.*?)(?=^### |\Z)", chapter, re.M | re.S):
+        found = re.findall(r"^```json\n(\{.*?)^```$", text, re.M | re.S)
+        command = re.findall(r"^    (.*pullkey .*)$", text, re.M)
+        if found:
+            tap.equal((len(found), len(command)), (1, 1), heading)
+            yield heading, found[0], command[0].split()
+
+
+if "token" in PARTS:
+
+    @tap.case("README.md on clouds and CI: the commands run with the configuration beside them, up to the identity")
+    def clouds():
+        count = 0
+        for heading, text, words in commands():
+            count += 1
+            if words[0] != "pullkey" or words[3] in ("ecr", "gcp", "acr"):
+                continue  # whose identity may be the one of this machine
+            with Home() as home:
+                env = {"PULLKEY_CONFIG": home.write("example/config.json", text)}
+                done = home.run([home.pullkey, *words[1:]], env=env)
+                tap.equal(done.returncode, 1, f"{heading}: {done.stdout}{done.stderr}")
+                tap.check(re.search("identity token", done.stderr), f"{heading}: {done.stderr}")
+                tap.check(", as configured for token\n" in done.stdout, f"{heading}: {done.stdout}")
+        tap.equal(count, 12, "blocks")
+
+
+@tap.case("the example of pullkey-recipe(5) is a recipe that is shipped")
+def recipe():
+    (text,) = examples(os.path.join(ROOT, "docs", "man", "pullkey-recipe.5.scd"))
+    with open(os.path.join(ROOT, "packaging", "recipes", "quay.json"), encoding="utf-8") as file:
+        tap.equal("// SPDX-License-Identifier: Apache-2.0\n" + text, file.read())
+
+
+@tap.case("pullkey-recipe(5) names each recipe that is shipped with its variables and their defaults, and no other")
+def recipes():
+    with open(os.path.join(ROOT, "docs", "man", "pullkey-recipe.5.scd"), encoding="utf-8") as file:
+        section = re.search(r"^# RECIPES THAT ARE SHIPPED\n(.*?)^# ", file.read(), re.M | re.S)[1]
+    told = {}
+    for names, text in re.findall(r"^(\*[a-z0-9*, -]+\*)\n((?:\t.*\n|\n)+)", section, re.M):
+        for name in re.findall(r"\*([a-z0-9-]+)\*", names):
+            told[name] = " ".join(text.split())
+    paths = glob.glob(os.path.join(ROOT, "packaging", "recipes", "*.json"))
+    tap.equal(sorted(told), sorted(os.path.basename(path)[:-5] for path in paths))
+    for path in paths:
+        text = told[os.path.basename(path)[:-5]]
+        with open(path, encoding="utf-8") as file:
+            found = json.loads("".join(line for line in file if not line.startswith("//")))
+        for name, variable in found["variables"].items():
+            tap.check(f"*{name}*" in text, f"{path}: {name}")
+            tap.check(variable.get("default", "") in text, f"{path}: {name}: {variable}")
+        for host in found.get("registries", []):
+            tap.check(host in text, f"{path}: {host}")
+        tap.check(re.search(r" Tested .+\.$", text), f"{path}: what it was tested against")
 
 
 def blocks(language, heading):

@@ -38,6 +38,9 @@ for program in PROGRAMS:
 # `store import` reads what the file backend reads, and `store rekey` is a part of that backend.
 ALLOWED["admin"] |= {"auths", "file", "key"}
 
+# An API server makes identities of service accounts, and is asked for them as for secrets.
+ALLOWED["token"] = {"token", "kubernetes", "base", "include"} | SHARED
+
 # One file under three names looks at the name.
 ALLOWED["main.c"] = {"admin", "docker", "kubelet"}
 

@@ -29,6 +29,7 @@ del sys.argv[1:5]
 # Refusals for reasons that a schema cannot express.
 BEYOND = re.compile(
     r"unknown backend|not in the default chain|lies beside the store|not a pattern|HOME is not set"
+    r"|there is no such recipe"
 )
 VALUES = [None, True, 0, 2, 1.5, "", "x", "/x", "~/x", "a=b", "A B", "none", "pullkey", "kubelet"]
 VALUES += [[], ["x"], [1], [""], {}, {"x": 1}, {"type": "env"}, {"type": "x", "any": [1]}]
@@ -41,7 +42,7 @@ def descriptors():
 
 
 # Backends that this build does not have, whose options nobody can check.
-ABSENT = {"kubernetes"} - {words[0] for words in descriptors()}
+ABSENT = {"kubernetes", "token"} - {words[0] for words in descriptors()}
 
 
 def files(kind):

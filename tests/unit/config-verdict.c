@@ -22,9 +22,15 @@ extern const struct pullkey_module *const module_builtin_table[];
 #ifdef WITH_KUBERNETES
 extern const struct pullkey_backend kubernetes_backend;
 #endif
+#ifdef WITH_TOKEN
+extern const struct pullkey_backend token_backend;
+#endif
 static const struct pullkey_module *const linked[] = {
 #ifdef WITH_KUBERNETES
     &kubernetes_backend.module,
+#endif
+#ifdef WITH_TOKEN
+    &token_backend.module,
 #endif
     NULL,
 };

@@ -57,6 +57,88 @@ static void identity_is_part_of_the_key(void **state)
     assert_true(misses(cache, &key));
 }
 
+/* What an instance is told to use counts as what every instance uses does. */
+static void options_name_inputs(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    char options[FILE_PATH_MAX + 128];
+
+    (void)state;
+    (void)snprintf(
+        options, sizeof(options),
+        "{\"a\":{\"env\":\"UNIT_IDENTITY\",\"file\":\"%s\"},\"list\":[\"OTHER\",\"UNIT_LISTED\"],"
+        "\"odd\":{\"env\":1,\"file\":[2]}}",
+        identity);
+    key.options = options;
+    key.inputs =
+        "env @a.env\nfile @a.file\nenv @list\nenv @odd.env\nfile @odd.file\nfile @missing.file\n"
+        "file @a.env.deeper\nenv @list.member\n";
+    unit_write(identity, "one", 3, 0600);
+    setenv("UNIT_LISTED", "x", 1);
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    setenv("UNIT_IDENTITY", "hunter3", 1);
+    assert_true(misses(cache, &key));
+    setenv("UNIT_LISTED", "y", 1);
+    assert_true(misses(cache, &key));
+    unit_write(identity, "four", 4, 0600);
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    assert_int_equal(unlink(identity), 0);
+    assert_true(misses(cache, &key));
+    unsetenv("UNIT_LISTED");
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    /* Without any option there is nothing to look at. */
+    key.options = NULL;
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    setenv("UNIT_IDENTITY", "hunter2", 1);
+}
+
+/* Inputs of one kind of instance are none of another's. */
+static void options_choose_inputs(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+
+    (void)state;
+    key.inputs = "env UNIT_DIR\nfor @kind.of=one @kind.of=two\nenv UNIT_LISTED\nfor @kind.of=three "
+                 "@other\nfile relative\n";
+    key.options = "{\"kind\":{\"of\":\"two\"}}";
+    unsetenv("UNIT_LISTED");
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    setenv("UNIT_LISTED", "x", 1);
+    assert_true(misses(cache, &key));
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const others[] = { "{\"kind\":{\"of\":\"tw\"}}",
+                                              "{\"kind\":{\"of\":[\"two\"]}}",
+                                              "{\"kind\":\"two\"}" };
+
+        key.options = others[i];
+        assert_true(misses(cache, &key));
+        unsetenv("UNIT_LISTED");
+        assert_false(misses(cache, &key));
+        setenv("UNIT_LISTED", "x", 1);
+    }
+    unsetenv("UNIT_LISTED");
+    /* What counts is read strictly, and with it the condition. */
+    key.options = "{\"kind\":{\"of\":\"three\"}}";
+    assert_true(misses(cache, &key));
+    assert_true(misses(cache, &key));
+    key.options = "{\"other\":{}}";
+    assert_true(misses(cache, &key));
+    assert_true(misses(cache, &key));
+    key.inputs = "env UNIT_DIR\nfor \n";
+    assert_true(misses(cache, &key));
+    assert_true(misses(cache, &key));
+    key.inputs = "env UNIT_DIR\nfor kind=two\n";
+    assert_true(misses(cache, &key));
+    assert_true(misses(cache, &key));
+}
+
 static void home_counts_in_paths(void **state)
 {
     cleanup_cache struct cache *cache = open_cache();
@@ -69,6 +151,27 @@ static void home_counts_in_paths(void **state)
     assert_false(misses(cache, &key));
     setenv("HOME", place, 1);
     assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+}
+
+/* The file that a variable names, as it is. */
+static void named_file_counts(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+
+    (void)state;
+    key.inputs = "file $UNIT_FILE";
+    unsetenv("UNIT_FILE");
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    setenv("UNIT_FILE", identity, 1);
+    unit_write(identity, "one", 3, 0600);
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    unit_write(identity, "four", 4, 0600);
+    assert_true(misses(cache, &key));
+    unsetenv("UNIT_FILE");
     assert_false(misses(cache, &key));
 }
 
@@ -310,7 +413,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(each_part_of_the_key_counts),
         CASE(identity_is_part_of_the_key),
+        CASE(options_name_inputs),
+        CASE(options_choose_inputs),
         CASE(home_counts_in_paths),
+        CASE(named_file_counts),
         CASE(no_value_of_the_environment_is_written),
         CASE(names_are_hashes),
         CASE(untrusted_files_are_misses),

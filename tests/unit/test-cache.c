@@ -80,7 +80,8 @@ static void kind_survives(void **state)
 static void without_inputs_nothing_is_cached(void **state)
 {
     static const char *const inputs[] = { NULL, "", "\n", "env", "env A=B", "env 1A", "files /x",
-                                          "file x", "file ~root/x", "file $/x", "env A\nnonsense" };
+                                          "file x", "file ~root/x", "file $/x", "file $", "file $1", "env A\nnonsense",
+                                          "env @", "env @.a", "env @a.", "env @a..b", "file @a/b", "env @A", "workload @a" };
     cleanup_cache struct cache *cache = open_cache();
     struct backend backend = { .life = 3600, .secret = "first" };
 

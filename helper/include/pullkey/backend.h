@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define PULLKEY_ABI_MAJOR 1
-#define PULLKEY_ABI_MINOR 3
+#define PULLKEY_ABI_MINOR 4
 
 /* Limits, in bytes without the terminating NUL. */
 #define PULLKEY_SECRET_MAX 65536
@@ -183,6 +183,9 @@ struct pullkey_host {
     int (*codec)(const char *name, const struct pullkey_codec **ret, struct pullkey_error *error);
     /* Since minor 1. Finds and loads the reader of that name. */
     int (*reader)(const char *name, const struct pullkey_reader **ret, struct pullkey_error *error);
+    /* Since minor 4. Takes what an operation does, step by step, where a person watches: one JSON
+     * object of one line with the member "step", and with no secret. NULL: nobody watches. */
+    void (*trace)(const char *json);
 };
 
 enum pullkey_option_type {
@@ -223,10 +226,14 @@ struct pullkey_module {
     const struct pullkey_option *options; /* NULL: none */
     /*
      * What chooses the identity behind an expiring token, one line each: "env NAME" or "file PATH",
-     * where PATH may begin with "~/" or "$NAME/", or "workload": what the kubelet sent (since minor
-     * 2). The same text is installed as NAME.inputs beside
-     * NAME.so, so that a cached token is found without loading the module. NULL: nothing, and
-     * nothing is cached.
+     * where PATH may begin with "~/" or "$NAME/", or be "$NAME" alone, or "workload": what the
+     * kubelet sent (since minor 2). Since minor 4: "env @OPTION.MEMBER" and "file @OPTION.MEMBER",
+     * which an option of the instance names, one text or a list; and "for CONDITION...", after
+     * which lines count only where a condition is met, until the next "for": "@OPTION.MEMBER" where
+     * the instance has that option, "@OPTION.MEMBER=TEXT" where it is that text.
+     *
+     * The same text is installed as NAME.inputs beside NAME.so, so that a cached token is found
+     * without loading the module. NULL: nothing, and nothing is cached.
      */
     const char *inputs;
 };

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The metadata service of machines and pods of Google's. It is asked where the options or the
+ * environment name it, or the firmware is Google's.
+ */
+#include "google.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/secret.h"
+#include "base/text.h"
+#include "expiry.h"
+#include "machine.h"
+
+#define ADDRESS "http://169.254.169.254"
+#define ACCOUNT "/computeMetadata/v1/instance/service-accounts/default/"
+#define PROBE_ATTEMPTS 2
+#define PROBE_MS 1000
+
+struct service {
+    struct url url;
+    bool is_named; /* by the options or the environment: somebody waits for it */
+};
+
+static int find_service(const struct exchange *exchange, struct service *ret,
+                        struct pullkey_error *error)
+{
+    const char *never = exchange_environment("NO_GCE_CHECK");
+    const char *host = exchange_environment("GCE_METADATA_HOST");
+    char address[URL_AUTHORITY_SIZE + 8];
+    int r;
+
+    if (!host)
+        host = exchange_environment("GCE_METADATA_ROOT");
+    ret->is_named = host || json_member(exchange->settings->endpoints, "google_metadata");
+    if (!ret->is_named && never && text_equal_any_case(never, "true"))
+        return error_set(error, PULLKEY_NO_IDENTITY,
+                         "there are no Google credentials, and NO_GCE_CHECK keeps from asking the "
+                         "machine");
+    if (!ret->is_named && !machine_is_google(""))
+        return error_set(error, PULLKEY_NO_IDENTITY,
+                         "there are no Google credentials, and this is no machine of Google's: set "
+                         "GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default "
+                         "login");
+    if (host && snprintf(address, sizeof(address), "http://%s", host) >= (int)sizeof(address))
+        return error_set(error, PULLKEY_INVALID, "GCE_METADATA_HOST is too long");
+    r = exchange_endpoint(exchange, "google_metadata", host ? address : ADDRESS, &ret->url, error);
+    if (r < 0)
+        return error_wrap(error, "GCE_METADATA_HOST");
+    if (!ret->url.https && !url_is_metadata(&ret->url) && !url_is_loopback(&ret->url))
+        return error_set(error, PULLKEY_INVALID,
+                         "GCE_METADATA_HOST must be metadata.google.internal, its address, or this "
+                         "machine");
+    return 0;
+}
+
+/* Somebody else at that address does not say so. */
+static bool is_google(const struct http_response *response)
+{
+    const char *value;
+    size_t at = 0, length;
+
+    return http_header(response, "metadata-flavor", &at, &value, &length) && length == 6 &&
+           memcmp(value, "Google", 6) == 0;
+}
+
+static int ask(struct exchange *exchange, const struct service *service, const char *path,
+               const struct buffer *query, struct http_response *ret, struct pullkey_error *error)
+{
+    static const char *const headers[] = { "Metadata-Flavor: Google", NULL };
+    const bool is_probe = strcmp(path, "/") == 0;
+    struct url url = service->url;
+    struct http_request request = {
+        .url = &url,
+        .headers = headers,
+        .query = query ? query->data : NULL,
+        .attempts = is_probe ? PROBE_ATTEMPTS : 0,
+        .attempt_ms = is_probe ? PROBE_MS : 0,
+    };
+    size_t length = strlen(url.target);
+    int r;
+
+    while (length > 0 && url.target[length - 1] == '/')
+        length--;
+    if (length + strlen(path) >= sizeof(url.target))
+        return error_set(error, PULLKEY_INVALID, "the metadata service has too long a path");
+    memcpy(url.target + length, path, strlen(path) + 1);
+    r = exchange_send(exchange, &request, ret, error);
+    if (r < 0 || is_google(ret))
+        return r;
+    return error_set(error, PULLKEY_INVALID,
+                     "%s is no metadata service of Google's: its answer has no Metadata-Flavor",
+                     url.host);
+}
+
+/* Firmware of Google's does not mean that a container may reach the service. */
+static int probe(struct exchange *exchange, const struct service *service,
+                 struct pullkey_error *error)
+{
+    cleanup_response struct http_response response = { 0 };
+    struct pullkey_error cause;
+
+    if (service->is_named || ask(exchange, service, "/", NULL, &response, &cause) == 0)
+        return 0;
+    return error_set(error, PULLKEY_NO_IDENTITY,
+                     "there are no Google credentials, and the machine's metadata cannot be asked "
+                     "from here: %s",
+                     cause.message);
+}
+
+static int ask_account(struct exchange *exchange, const char *path, const struct buffer *query,
+                       struct http_response *ret, struct pullkey_error *error)
+{
+    struct service service;
+    int r = find_service(exchange, &service, error);
+
+    if (r == 0)
+        r = probe(exchange, &service, error);
+    if (r < 0)
+        return r;
+    r = ask(exchange, &service, path, query, ret, error);
+    if (r < 0)
+        return error_wrap(error, "the metadata service of this machine");
+    if (ret->status == 404)
+        return error_set(error, PULLKEY_NO_IDENTITY,
+                         "this machine of Google's has no service account: give it one");
+    if (ret->status != 200)
+        return error_set(error, PULLKEY_DENIED,
+                         "the metadata service %s refuses the service account of this machine "
+                         "(%ld): check its scopes, and who may use it",
+                         service.url.host, ret->status);
+    return 0;
+}
+
+/* `scopes` has blanks between, the service wants commas. */
+static void add_scopes(struct buffer *query, const char *scopes)
+{
+    cleanup_buffer struct buffer list = BUFFER_INIT(HTTP_QUERY_MAX);
+
+    buffer_append_text(&list, scopes);
+    for (size_t i = 0; i < list.length; i++)
+        if (list.data[i] == ' ')
+            list.data[i] = ',';
+    if (list.length > 0)
+        http_query_add(query, "scopes", list.data, list.length);
+}
+
+int google_metadata_token(struct google *google, const char *scopes, struct oauth_reply *ret,
+                          struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer query = BUFFER_INIT(HTTP_QUERY_MAX);
+    cleanup_response struct http_response response = { 0 };
+    int r;
+
+    (void)snprintf(google->what, sizeof(google->what), "the service account of this machine");
+    if (scopes)
+        add_scopes(&query, scopes);
+    r = buffer_check(&query, error);
+    if (r == 0)
+        r = ask_account(google->exchange, ACCOUNT "token", &query, &response, error);
+    if (r < 0)
+        return r;
+    r = oauth_read_reply(&response.body, google->exchange->host->wall_seconds(), ret, error);
+    return r < 0 ? error_wrap(error, "the answer of the metadata service") : 0;
+}
+
+int google_get_identity(struct exchange *exchange, const cJSON *value, struct identity_token *ret,
+                        struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer query = BUFFER_INIT(HTTP_QUERY_MAX);
+    cleanup_response struct http_response response = { 0 };
+    int r;
+
+    (void)snprintf(ret->what, sizeof(ret->what), "the service account of this machine");
+    http_query_add(&query, "audience", value->valuestring, strlen(value->valuestring));
+    http_query_add(&query, "format", "full", 4);
+    r = buffer_check(&query, error);
+    if (r == 0)
+        r = ask_account(exchange, ACCOUNT "identity", &query, &response, error);
+    if (r < 0)
+        return r;
+    return secret_set(&ret->token, response.body.data ? response.body.data : "",
+                      response.body.length, error);
+}

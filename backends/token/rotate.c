@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rotate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/secret.h"
+
+/* Of VSCHAR (RFC 6749 appendix A.17), without the blank. */
+static bool is_token(const struct pullkey_secret *token)
+{
+    for (size_t i = 0; i < token->length; i++)
+        if (token->bytes[i] <= 0x20 || token->bytes[i] >= 0x7f)
+            return false;
+    return token->length > 0;
+}
+
+static int read_token(const char *path, struct pullkey_secret *ret, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(PULLKEY_SECRET_MAX);
+    int r = file_read(path, FILE_OURS, FILE_PRIVATE, &text, NULL, error);
+
+    if (r == -PULLKEY_NOT_FOUND)
+        return error_set(error, PULLKEY_INVALID, "there is no refresh token: %s is missing", path);
+    if (r < 0)
+        return r;
+    while (text.length > 0 && strchr("\r\n", text.data[text.length - 1]))
+        text.data[--text.length] = '\0';
+    r = buffer_steal(&text, ret, error);
+    if (r < 0 || is_token(ret))
+        return r;
+    secret_done(ret);
+    return error_set(error, PULLKEY_INVALID, "%s holds no refresh token: one line, without blanks",
+                     path);
+}
+
+int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,
+                struct pullkey_error *error)
+{
+    char lock_path[FILE_PATH_MAX];
+    int r;
+
+    *ret = (struct rotate){ .path = path, .lock = LOCK_INIT };
+    /* A look without the lock first: where there is no token, nothing is made either. */
+    r = read_token(path, &ret->token, error);
+    if (r == 0 && snprintf(lock_path, sizeof(lock_path), "%s.lock", path) >= FILE_PATH_MAX)
+        r = error_set(error, PULLKEY_INVALID, "%s: the path is too long", path);
+    if (r == 0)
+        r = lock_take(lock_path, deadline_ms, &ret->lock, error);
+    if (r == 0) {
+        secret_done(&ret->token);
+        r = read_token(path, &ret->token, error);
+    }
+    if (r < 0)
+        rotate_close(ret);
+    return r;
+}
+
+void rotate_close(struct rotate *rotate)
+{
+    secret_done(&rotate->token);
+    lock_drop(&rotate->lock);
+}
+
+int rotate_again(struct rotate *rotate, bool *ret_changed, struct pullkey_error *error)
+{
+    struct pullkey_secret token = { 0 };
+    int r = read_token(rotate->path, &token, error);
+
+    if (r < 0)
+        return r;
+    *ret_changed = !secret_equal(&token, &rotate->token);
+    secret_done(&rotate->token);
+    rotate->token = token;
+    return 0;
+}
+
+int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
+                   struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(PULLKEY_SECRET_MAX + 1);
+    int r;
+
+    if (!is_token(token))
+        return error_set(error, PULLKEY_INVALID,
+                         "the server's new refresh token holds bytes that no token may have");
+    if (secret_equal(token, &rotate->token))
+        return 0;
+    buffer_append(&text, token->bytes, token->length);
+    buffer_append(&text, "\n", 1);
+    r = buffer_check(&text, error);
+    if (r == 0)
+        r = file_replace(rotate->path, text.data, text.length, 0600, error);
+    return r < 0 ? error_wrap(error, "the server has replaced the refresh token, and the new one "
+                                     "cannot be kept")
+                 : 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A refresh token that its server replaces at each use (RFC 6749 section 6), in a file of ours:
+ * mode 0600, one line, under the lock PATH.lock from the moment it is read until its successor is
+ * in its place. So two processes never use the same one, and a process that is killed leaves the
+ * old one or the new one, whole.
+ */
+#ifndef PULLKEY_TOKEN_ROTATE_H
+#define PULLKEY_TOKEN_ROTATE_H
+
+#include <pullkey/backend.h>
+
+#include "base/lock.h"
+
+struct rotate {
+    const char *path; /* the caller's */
+    struct lock lock;
+    struct pullkey_secret token;
+};
+
+/*
+ * Waits for the lock until the deadline, and reads the file: it must be as file.h says of FILE_OURS
+ * and FILE_PRIVATE. -PULLKEY_INVALID where there is none: that there is no identity would be
+ * remembered, and a file that changes with each use is no input of the cache. Release with
+ * rotate_close.
+ */
+int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,
+                struct pullkey_error *error);
+void rotate_close(struct rotate *rotate);
+
+/* Reads it once more: *ret_changed if somebody who does not know the lock has written another. */
+int rotate_again(struct rotate *rotate, bool *ret_changed, struct pullkey_error *error);
+
+/* Puts the successor in its place, unless it is the same. Before anything is done with what came
+ * with it: else a crash would leave nothing that the server takes. */
+int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
+                   struct pullkey_error *error);
+
+#define cleanup_rotate __attribute__((cleanup(rotate_close)))
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Credentials from what a machine or job already is: a provider turns its identity into a
+ * credential that soon expires. Nothing is stored here; the host caches what get yields.
+ */
+#include <pullkey/backend.h>
+
+#include "base/error.h"
+#include "base/secret.h"
+#include "exchange.h"
+#include "settings.h"
+
+struct token {
+    const struct pullkey_host *host;
+    struct settings settings;
+};
+
+static int token_open(const struct pullkey_host *host, const struct pullkey_instance *instance,
+                      void **ret, struct pullkey_error *error)
+{
+    struct token *token = secret_alloc(sizeof(*token));
+    int r;
+
+    if (!token)
+        return error_memory(error);
+    token->host = host;
+    r = settings_read(instance, &token->settings, error);
+    if (r < 0) {
+        secret_release(token);
+        return r;
+    }
+    *ret = token;
+    return 0;
+}
+
+static void token_close(void *state)
+{
+    struct token *token = state;
+
+    settings_release(&token->settings);
+    secret_release(token);
+}
+
+static int token_get(void *state, const struct pullkey_request *request,
+                     struct pullkey_credential *ret, struct pullkey_error *error)
+{
+    const struct token *token = state;
+    cleanup_exchange struct exchange exchange;
+    int r = exchange_open(token->host, &token->settings, request, &exchange, error);
+
+    return r < 0 ? r : token->settings.provider->get(&exchange, ret, error);
+}
+
+/* What chooses an identity besides the options; token.inputs is the same text. */
+static const char inputs[] = "env @identity.env\n"
+                             "env ACTIONS_ID_TOKEN_REQUEST_TOKEN\n"
+                             "env ACTIONS_ID_TOKEN_REQUEST_URL\n"
+                             "env CI_JOB_TOKEN\n"
+                             "env KUBECONFIG\n"
+                             "env KUBERNETES_SERVICE_HOST\n"
+                             "env KUBERNETES_SERVICE_PORT\n"
+                             "file /var/run/secrets/kubernetes.io/serviceaccount\n"
+                             "file @identity.file\n"
+                             "file @identity.kubernetes.kubeconfig\n"
+                             "file ~/.kube/config\n"
+                             "workload\n"
+                             "for @oauth\n"
+                             "env @oauth.actor.env\n"
+                             "env @oauth.client_assertion.env\n"
+                             "env @oauth.client_secret.env\n"
+                             "file @oauth.actor.file\n"
+                             "file @oauth.assertion.key\n"
+                             "file @oauth.client_assertion.file\n"
+                             "file @oauth.client_key\n"
+                             "file @oauth.client_secret.file\n"
+                             "for @recipe=acr @identity.azure\n"
+                             "env AZURE_AUTHORITY_HOST\n"
+                             "env AZURE_CLIENT_ID\n"
+                             "env AZURE_CLIENT_SECRET\n"
+                             "env AZURE_FEDERATED_TOKEN_FILE\n"
+                             "env AZURE_TENANT_ID\n"
+                             "env DEFAULT_IDENTITY_CLIENT_ID\n"
+                             "env IDENTITY_ENDPOINT\n"
+                             "env IDENTITY_SERVER_THUMBPRINT\n"
+                             "env IMDS_ENDPOINT\n"
+                             "env MSI_ENDPOINT\n"
+                             "for @recipe=ecr @recipe=gcp @identity.aws\n"
+                             "env AWS_ACCESS_KEY_ID\n"
+                             "env AWS_CONFIG_FILE\n"
+                             "env AWS_CONTAINER_AUTHORIZATION_TOKEN\n"
+                             "env AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\n"
+                             "env AWS_CONTAINER_CREDENTIALS_FULL_URI\n"
+                             "env AWS_CONTAINER_CREDENTIALS_RELATIVE_URI\n"
+                             "env AWS_DEFAULT_PROFILE\n"
+                             "env AWS_EC2_METADATA_DISABLED\n"
+                             "env AWS_EC2_METADATA_SERVICE_ENDPOINT\n"
+                             "env AWS_ENDPOINT_URL\n"
+                             "env AWS_ENDPOINT_URL_ECR\n"
+                             "env AWS_ENDPOINT_URL_ECR_PUBLIC\n"
+                             "env AWS_ENDPOINT_URL_SSO\n"
+                             "env AWS_ENDPOINT_URL_STS\n"
+                             "env AWS_IGNORE_CONFIGURED_ENDPOINT_URLS\n"
+                             "env AWS_LOGIN_CACHE_DIRECTORY\n"
+                             "env AWS_PROFILE\n"
+                             "env AWS_ROLE_ARN\n"
+                             "env AWS_ROLE_SESSION_NAME\n"
+                             "env AWS_SECRET_ACCESS_KEY\n"
+                             "env AWS_SECURITY_TOKEN\n"
+                             "env AWS_SESSION_TOKEN\n"
+                             "env AWS_SHARED_CREDENTIALS_FILE\n"
+                             "env AWS_USE_DUALSTACK_ENDPOINT\n"
+                             "env AWS_USE_FIPS_ENDPOINT\n"
+                             "env AWS_WEB_IDENTITY_TOKEN_FILE\n"
+                             "file $AWS_CONFIG_FILE\n"
+                             "file $AWS_SHARED_CREDENTIALS_FILE\n"
+                             "file ~/.aws/config\n"
+                             "file ~/.aws/credentials\n"
+                             "for @recipe=gcp @identity.gcp\n"
+                             "env CLOUDSDK_CONFIG\n"
+                             "env GCE_METADATA_HOST\n"
+                             "env GCE_METADATA_ROOT\n"
+                             "env GOOGLE_API_CERTIFICATE_CONFIG\n"
+                             "env GOOGLE_APPLICATION_CREDENTIALS\n"
+                             "env GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES\n"
+                             "env NO_GCE_CHECK\n"
+                             "file $CLOUDSDK_CONFIG/application_default_credentials.json\n"
+                             "file $GOOGLE_APPLICATION_CREDENTIALS\n"
+                             "file @google.credentials\n"
+                             "file ~/.config/gcloud/application_default_credentials.json\n";
+
+extern const struct pullkey_backend token_backend;
+const struct pullkey_backend token_backend = {
+    .module = {
+        .abi_major = PULLKEY_ABI_MAJOR,
+        .abi_minor = PULLKEY_ABI_MINOR,
+        .size = sizeof(token_backend),
+        .kind = PULLKEY_KIND_BACKEND,
+        .type = "token",
+        .capabilities = PULLKEY_CAN_GET | PULLKEY_EXPIRES,
+        .options = settings_table,
+        .inputs = inputs,
+    },
+    .open = token_open,
+    .get = token_get,
+    .close = token_close,
+};
+
+PULLKEY_EXPORT_MODULE(token_backend);
