@@ -8,7 +8,8 @@ from functools import cache
 from tap import Skip, comment
 
 BUILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "peers", "build")
-NO_GO = 77
+VENV = os.path.join(os.path.dirname(BUILD), "venv")
+NO_GO = NO_VENV = 77
 
 
 @cache
@@ -25,3 +26,15 @@ def program(name, tool=None):
         raise AssertionError(f"tests/peers/build {name} failed")
     paths = result.stdout.split("\n")
     return next(path for path in paths if tool in (None, os.path.basename(path)))
+
+
+@cache
+def python(name):
+    """The Python that has a server from PyPI, installed first if this version never was."""
+    result = subprocess.run([VENV, name], capture_output=True, text=True)
+    comment(result.stderr)
+    if result.returncode == NO_VENV:
+        raise Skip(result.stderr.strip().splitlines()[-1])
+    if result.returncode != 0:
+        raise AssertionError(f"tests/peers/venv {name} failed")
+    return result.stdout.strip()
