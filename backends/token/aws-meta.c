@@ -201,11 +201,12 @@ static int get_session(struct aws *aws, struct buffer *line, struct pullkey_erro
     if (response.status != 200)
         return error_set(
             error, PULLKEY_DENIED,
-            "the machine's metadata have no sessions of IMDSv2 (HTTP %ld), and without "
-            "one nobody is asked",
+            "the machine's metadata have no sessions of IMDSv2 (HTTP %ld), and are not asked "
+            "without one: allow IMDSv2 for the instance, or set AWS_EC2_METADATA_DISABLED=true",
             response.status);
     if (response.body.length == 0 || response.body.length > TOKEN_MAX)
-        return error_set(error, PULLKEY_INVALID, "the machine's metadata give no session token");
+        return error_set(error, PULLKEY_INVALID,
+                         "the machine's metadata give no session token: is their address right?");
     buffer_append_text(line, "X-aws-ec2-metadata-token: ");
     buffer_append(line, response.body.data, response.body.length);
     return buffer_check(line, error);
@@ -225,12 +226,15 @@ static int get_role(struct aws *aws, const char *line, char ret[ROLE_NAME_MAX + 
         return aws_nothing(aws, error, "this machine has no role (instance profile)");
     if (response.status != 200 || response.body.length == 0)
         return error_set(error, PULLKEY_DENIED,
-                         "the machine's metadata do not name its role (HTTP %ld)", response.status);
+                         "the machine's metadata do not name its role (HTTP %ld): try again, or "
+                         "attach an instance profile",
+                         response.status);
     length = strcspn(response.body.data, "\r\n");
     if (length == 0 || length > ROLE_NAME_MAX ||
         strspn(response.body.data, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                    "_+=,.@-") != length)
-        return error_set(error, PULLKEY_INVALID, "the machine's metadata name no role");
+        return error_set(error, PULLKEY_INVALID,
+                         "the machine's metadata name no role: is their address right?");
     memcpy(mempcpy(ret, response.body.data, length), "", 1);
     return 0;
 }

@@ -134,7 +134,7 @@ static int named_source_keys(struct aws *aws, const char *name, const char *sour
         r = aws_container_keys(aws, ret, error);
     else
         r = error_set(error, PULLKEY_INVALID,
-                      "must be Environment, Ec2InstanceMetadata or EcsContainer");
+                      "it must be Environment, Ec2InstanceMetadata or EcsContainer");
     if (r == -PULLKEY_NOT_FOUND)
         error->code = PULLKEY_INVALID;
     return r < 0 ? error_wrap(error, "credential_source of the profile %.100s", name) : 0;
@@ -217,7 +217,9 @@ static int find(struct aws *aws, const char *name, struct chain *chain, struct a
 {
     for (size_t i = 0; i < chain->count; i++)
         if (strcmp(chain->names[i], name) == 0)
-            return error_set(error, PULLKEY_INVALID, "the profiles lead in a circle");
+            return error_set(error, PULLKEY_INVALID,
+                             "the profiles lead in a circle: source_profile comes back to %.100s",
+                             name);
     if (chain->count == CHAIN_MAX)
         return error_set(error, PULLKEY_INVALID, "more than %d profiles lead to each other",
                          CHAIN_MAX);

@@ -34,7 +34,9 @@ static int find_authority(const struct azure *azure, struct url *ret, struct pul
                          azure->what, azure->tenant ? "application" : "tenant",
                          azure->tenant ? "AZURE_CLIENT_ID" : "AZURE_TENANT_ID");
     if (!is_tenant(azure->tenant))
-        return error_set(error, PULLKEY_INVALID, "the tenant must be a UUID or a domain");
+        return error_set(error, PULLKEY_INVALID,
+                         "the tenant must be a UUID or a domain (AZURE_TENANT_ID, or that of "
+                         "\"azure\")");
     if (!own)
         own = environment ? environment : azure_authority(azure->registry);
     r = url_parse(own, ret, error);

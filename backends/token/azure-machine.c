@@ -155,7 +155,8 @@ int azure_managed_token(struct exchange *exchange, const char *resource, const c
     if (r == -PULLKEY_UNREACHABLE && !place.is_named && response.status == 0)
         return error_set(error, PULLKEY_NO_IDENTITY,
                          "there is no identity of Azure's, and the machine's metadata cannot be "
-                         "asked from here");
+                         "asked from here: set AZURE_CLIENT_ID and its token or secret, or let the "
+                         "container reach 169.254.169.254");
     if (r < 0)
         return error_wrap(error, "the managed identity of this machine");
     if (response.status != 200)

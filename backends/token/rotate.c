@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rotate.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -36,6 +38,26 @@ static int read_token(const char *path, struct pullkey_secret *ret, struct pullk
                      path);
 }
 
+/* Whether a file of the token's size can be made where the next one will be. Not by writing the
+ * token itself once more: somebody who does not know the lock may just have replaced it. */
+static int check_room(const struct rotate *rotate, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(PULLKEY_SECRET_MAX + 1);
+    char path[FILE_PATH_MAX];
+    int r;
+
+    if (snprintf(path, sizeof(path), "%s.room", rotate->path) >= FILE_PATH_MAX)
+        return error_set(error, PULLKEY_INVALID, "%s: the path is too long", rotate->path);
+    for (size_t i = 0; i <= rotate->token.length; i++)
+        buffer_append(&text, "\n", 1);
+    r = buffer_check(&text, error);
+    if (r == 0)
+        r = file_replace(path, text.data, text.length, 0600, error);
+    if (r == 0 && unlink(path) < 0)
+        r = error_set(error, PULLKEY_INTERNAL, "%s: %s", path, strerror(errno));
+    return r;
+}
+
 int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,
                 struct pullkey_error *error)
 {
@@ -52,6 +74,12 @@ int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,
     if (r == 0) {
         secret_done(&ret->token);
         r = read_token(path, &ret->token, error);
+    }
+    /* A token that is used is gone: where its successor has no place, it is not. */
+    if (r == 0) {
+        r = check_room(ret, error);
+        if (r < 0)
+            r = error_wrap(error, "the refresh token is not used, as a new one could not be kept");
     }
     if (r < 0)
         rotate_close(ret);
@@ -94,6 +122,6 @@ int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
     if (r == 0)
         r = file_replace(rotate->path, text.data, text.length, 0600, error);
     return r < 0 ? error_wrap(error, "the server has replaced the refresh token, and the new one "
-                                     "cannot be kept")
+                                     "cannot be kept: the old one is used up, log in anew")
                  : 0;
 }

@@ -21,7 +21,8 @@ struct rotate {
 /*
  * Waits for the lock until the deadline, and reads the file: it must be as file.h says of FILE_OURS
  * and FILE_PRIVATE. -PULLKEY_INVALID where there is none: that there is no identity would be
- * remembered, and a file that changes with each use is no input of the cache. Release with
+ * remembered, and a file that changes with each use is no input of the cache. A file PATH.room
+ * comes and goes, so that a full disk is an error before the server is asked. Release with
  * rotate_close.
  */
 int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,

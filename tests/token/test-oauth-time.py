@@ -253,21 +253,27 @@ def killed():
         equal(server.objections, [])
 
 
-@case("a disk that is full when the new token comes: an error that says so, the old one whole, and no credential")
+@case("a full disk: the server is not asked; if it fills up then, an error that says so and no credential; the old one whole")
 def full():
     with setting() as it, Server(it.oauth.handle) as server:
         loopback = Loopback(it, server)
         calls = ("write", "fsync", "renameat,renameat2,rename")
         for number, call in enumerate(calls):
-            at = 1
+            at, unused = 1, 0
             while True:
+                asked = len(server.requests)
                 old, done, report = loopback.run(f"r{number}-{at}.example.com", "fail", call, str(at), "ENOSPC")
                 check(report["fired"], f"{call}: the file was never written")
                 if done.returncode == 1 and loopback.path in done.stdout:
-                    break
+                    check(MARKER not in done.stdout, done.stdout)
+                    equal(content(loopback.path), old + "\n")
+                    if "the refresh token is not used" not in done.stdout:
+                        break
+                    unused += 1
+                    equal(len(server.requests), asked)
                 at += 1
-            check("the new one cannot be kept" in done.stdout and MARKER not in done.stdout, done.stdout)
-            equal(content(loopback.path), old + "\n")
+            check(unused > 0, call)
+            check("the new one cannot be kept" in done.stdout, done.stdout)
 
 
 if __name__ == "__main__":
