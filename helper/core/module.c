@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,12 +108,34 @@ static void *open_object(const char *path)
     return object;
 }
 
-static int load(const char *type, const struct pullkey_module **ret, struct pullkey_error *error)
+/* The file of a module. Those of ours that ask servers share one, with a symbol for each. */
+static const char *file_of(const char *type)
+{
+    static const char *const in_net[] = { "kubernetes", "probe", "token" };
+
+    for (size_t i = 0; i < sizeof(in_net) / sizeof(in_net[0]); i++)
+        if (strcmp(type, in_net[i]) == 0)
+            return "net";
+    return type;
+}
+
+static const struct pullkey_module *find_module(void *object, const char *type)
 {
     const struct pullkey_module *const *symbol;
+    char name[sizeof("pullkey_module_") + TYPE_MAX] = "pullkey_module";
+
+    if (strcmp(file_of(type), type) != 0)
+        (void)snprintf(name, sizeof(name), "pullkey_module_%s", type);
+    symbol = dlsym(object, name);
+    return symbol ? *symbol : NULL;
+}
+
+static int load(const char *type, const struct pullkey_module **ret, struct pullkey_error *error)
+{
+    const struct pullkey_module *module;
     char path[FILE_PATH_MAX];
     void *object;
-    int r = installed_path(path, type, ".so", error);
+    int r = installed_path(path, file_of(type), ".so", error);
 
     if (r < 0)
         return r;
@@ -128,13 +151,13 @@ static int load(const char *type, const struct pullkey_module **ret, struct pull
     if (!object)
         return error_set(error, PULLKEY_INVALID, "the module \"%s\" cannot be loaded: %s", type,
                          dlerror());
-    symbol = dlsym(object, "pullkey_module");
-    if (!symbol || !*symbol)
+    module = find_module(object, type);
+    if (!module)
         return error_set(error, PULLKEY_INVALID, "%s is not a module of pullkey: install it again",
                          path);
-    r = check_head(*symbol, type, path, error);
+    r = check_head(module, type, path, error);
     if (r == 0)
-        *ret = *symbol;
+        *ret = module;
     return r;
 }
 

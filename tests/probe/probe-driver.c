@@ -47,7 +47,8 @@ static const struct pullkey_probe *find_probe(const char *path)
     return &probe_module;
 #else
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    const struct pullkey_module *const *module = object ? dlsym(object, "pullkey_module") : NULL;
+    const struct pullkey_module *const *module =
+        object ? dlsym(object, "pullkey_module_probe") : NULL;
 
     if (!module || (*module)->abi_major != PULLKEY_ABI_MAJOR ||
         (*module)->kind != PULLKEY_KIND_PROBE) {
