@@ -330,15 +330,37 @@ static int check_variables(const struct settings *settings, struct pullkey_error
     return 0;
 }
 
+/*
+ * What chooses the identity of a recipe's own is not in the instance's options, so a kept
+ * credential belongs to one identity only where token.inputs has the source anyway.
+ */
+static int check_own_identity(const struct json *json, const cJSON *identity,
+                              struct pullkey_error *error)
+{
+    const char *variable = settings_text(identity, "env");
+
+    if (json_member(identity, "github") || json_member(identity, "kubelet") ||
+        (variable && strcmp(variable, "CI_JOB_TOKEN") == 0))
+        return 0;
+    return json_error(json, identity, error,
+                      "a recipe itself may have \"github\", \"kubelet\" or \"env\" with "
+                      "CI_JOB_TOKEN; give another \"identity\" in the configuration, beside "
+                      "\"recipe\"");
+}
+
 /* A recipe's own is checked as a part of its file. */
 static int check_identity(const struct settings *settings, struct pullkey_error *error)
 {
     const struct settings own = { .json = settings->recipe.json };
+    const cJSON *identity = settings->recipe.identity;
+    int r;
 
     if (settings->identity)
         return identity_check(settings, settings->identity, error);
-    if (settings->recipe.identity)
-        return identity_check(&own, settings->recipe.identity, error);
+    if (identity) {
+        r = identity_check(&own, identity, error);
+        return r < 0 ? r : check_own_identity(&own.json, identity, error);
+    }
     if (!settings->recipe.asks_identity)
         return 0;
     return error_set(error, PULLKEY_INVALID,

@@ -2,6 +2,7 @@
 #include "cache-file.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "pullkey-build.h"
 
 #define INPUT_LINE_MAX 1024
 #define VALUES_MAX                                                                                 \
@@ -50,15 +53,40 @@ static int add_variable(struct buffer *values, const char *name, struct pullkey_
     return 0;
 }
 
-/* Replaces "~/" or "$NAME/" at the front, or "$NAME" alone. The result is empty where there is no
- * home or no such variable. */
+/* What stands for the first part of a path. NULL: there is no home, or no such variable. */
+static int find_front(const char *path, size_t length, char home[FILE_PATH_MAX], const char **ret,
+                      struct pullkey_error *error)
+{
+    static const struct {
+        const char *name, *path;
+    } directories[] = { { "", "" },
+                        { "SYSCONFDIR", PULLKEY_SYSCONFDIR },
+                        { "DATADIR", PULLKEY_DATADIR } };
+    char name[INPUT_LINE_MAX];
+
+    memcpy(mempcpy(name, path, length), "", 1);
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+        *ret = directories[i].path;
+        if (strcmp(name, directories[i].name) == 0)
+            return 0;
+    }
+    if (strcmp(name, "~") == 0)
+        *ret = file_home(home, error) == 0 ? home : NULL;
+    else if (name[0] == '$' && is_variable(name + 1, length - 1))
+        *ret = secure_getenv(name + 1);
+    else
+        return refuse_line(error, path);
+    return 0;
+}
+
+/* Replaces "~/", "$NAME/", "SYSCONFDIR/" or "DATADIR/" at the front, or "$NAME" alone. The result
+ * is empty where there is no home or no such variable. */
 static int expand(const char *path, char ret[FILE_PATH_MAX], struct pullkey_error *error)
 {
     const char *slash = strchr(path, '/');
     const char *front = NULL;
-    char name[INPUT_LINE_MAX];
     char home[FILE_PATH_MAX];
-    size_t length;
+    int r;
 
     if (!slash && path[0] == '$' && is_variable(path + 1, strlen(path + 1))) {
         front = secure_getenv(path + 1);
@@ -68,17 +96,9 @@ static int expand(const char *path, char ret[FILE_PATH_MAX], struct pullkey_erro
     }
     if (!slash)
         return refuse_line(error, path);
-    length = (size_t)(slash - path);
-    if (length == 0) {
-        front = "";
-    } else if (length == 1 && path[0] == '~') {
-        front = file_home(home, error) == 0 ? home : NULL;
-    } else if (path[0] == '$' && is_variable(path + 1, length - 1)) {
-        memcpy(mempcpy(name, path + 1, length - 1), "", 1);
-        front = secure_getenv(name);
-    } else {
-        return refuse_line(error, path);
-    }
+    r = find_front(path, (size_t)(slash - path), home, &front, error);
+    if (r < 0)
+        return r;
     ret[0] = '\0';
     return front ? file_join(ret, front, slash + 1, error) : 0;
 }
@@ -96,17 +116,6 @@ static void append_file(struct buffer *values, const char *path)
         buffer_printf(values, " %ju %ju %jd %jd.%09ld", (uintmax_t)status.st_dev,
                       (uintmax_t)status.st_ino, (intmax_t)status.st_size,
                       (intmax_t)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
-}
-
-static int add_file(struct buffer *values, const char *path, struct pullkey_error *error)
-{
-    char expanded[FILE_PATH_MAX];
-    int r = expand(path, expanded, error);
-
-    if (r < 0)
-        return r;
-    append_file(values, expanded);
-    return 0;
 }
 
 /* Names with a dot between, to the end or a "="; NULL where the options have no such member.
@@ -128,6 +137,61 @@ static int find_option(const cJSON *options, const char *path, const cJSON **ret
         rest += length + 1;
     } while (rest[-1] == '.');
     return 0;
+}
+
+/* Puts an option's text in the place of "{@OPTION.MEMBER}". It must be a name, which stays in its
+ * directory; the result is empty where it is none. */
+static int substitute(const cJSON *options, const char *path, char ret[INPUT_LINE_MAX],
+                      struct pullkey_error *error)
+{
+    const char *begin = strstr(path, "{@");
+    const char *end = begin ? strchr(begin, '}') : NULL;
+    const cJSON *option;
+    char name[INPUT_LINE_MAX];
+    int r;
+
+    if (!begin) {
+        memcpy(ret, path, strlen(path) + 1);
+        return 0;
+    }
+    if (!end || strstr(end, "{@"))
+        return refuse_line(error, path);
+    begin += 2;
+    memcpy(mempcpy(name, begin, (size_t)(end - begin)), "", 1);
+    r = strchr(name, '=') ? refuse_line(error, path) : find_option(options, name, &option, error);
+    if (r < 0)
+        return r;
+    ret[0] = '\0';
+    if (!cJSON_IsString(option) || !text_is_name(option->valuestring, NAME_MAX))
+        return 0;
+    return snprintf(ret, INPUT_LINE_MAX, "%.*s%s%s", (int)(begin - 2 - path), path,
+                    option->valuestring, end + 1) < INPUT_LINE_MAX
+               ? 0
+               : refuse_line(error, path);
+}
+
+static int add_file(struct buffer *values, const cJSON *options, const char *path,
+                    struct pullkey_error *error)
+{
+    char substituted[INPUT_LINE_MAX];
+    char expanded[FILE_PATH_MAX] = "";
+    int r = substitute(options, path, substituted, error);
+
+    if (r == 0 && substituted[0] != '\0')
+        r = expand(substituted, expanded, error);
+    if (r < 0)
+        return r;
+    append_file(values, expanded);
+    return 0;
+}
+
+/* Options may also name what is no path, and then no file. */
+static void append_named_file(struct buffer *values, const char *text)
+{
+    if (text[0] == '/')
+        append_file(values, text);
+    else
+        buffer_append_text(values, text);
 }
 
 /* What an option names, which is one text or a list of them. What it may not name is for the module
@@ -174,12 +238,21 @@ static int is_any_met(const cJSON *options, char *conditions, bool *ret,
                       struct pullkey_error *error)
 {
     char *rest = NULL;
-    int r = conditions[0] != '\0' ? 0 : refuse_line(error, "for");
+    int r = conditions[0] != '\0' ? 0 : refuse_line(error, "a condition that is empty");
 
     *ret = false;
     for (char *word = strtok_r(conditions, " ", &rest); word && r == 0;
          word = strtok_r(NULL, " ", &rest))
         r = is_met(options, word, ret, error);
+    return r;
+}
+
+static int is_none_met(const cJSON *options, char *conditions, bool *ret,
+                       struct pullkey_error *error)
+{
+    int r = is_any_met(options, conditions, ret, error);
+
+    *ret = !*ret;
     return r;
 }
 
@@ -191,11 +264,11 @@ static int add_line(struct buffer *values, const cJSON *options, const char *lin
     if (strncmp(line, "env @", 5) == 0)
         r = add_option(values, options, line + 5, append_variable, error);
     else if (strncmp(line, "file @", 6) == 0)
-        r = add_option(values, options, line + 6, append_file, error);
+        r = add_option(values, options, line + 6, append_named_file, error);
     else if (strncmp(line, "env ", 4) == 0)
         r = add_variable(values, line + 4, error);
     else if (strncmp(line, "file ", 5) == 0)
-        r = add_file(values, line + 5, error);
+        r = add_file(values, options, line + 5, error);
     else if (strcmp(line, "workload") == 0)
         r = 0; /* the key's subject */
     else
@@ -215,7 +288,7 @@ static int fingerprint(const struct cache_key *key, char ret[HASH_TEXT_SIZE],
     const char *inputs = key->inputs;
     bool counts = true;
     size_t count = 0;
-    int r = key->options && strstr(inputs, " @")
+    int r = key->options && strchr(inputs, '@')
                 ? json_parse(&options, "options", key->options, strlen(key->options), 0, error)
                 : 0;
 
@@ -230,6 +303,8 @@ static int fingerprint(const struct cache_key *key, char ret[HASH_TEXT_SIZE],
         memcpy(mempcpy(line, inputs, length), "", 1);
         if (strncmp(line, "for ", 4) == 0)
             r = is_any_met(options.root, line + 4, &counts, error);
+        else if (strncmp(line, "unless ", 7) == 0)
+            r = is_none_met(options.root, line + 7, &counts, error);
         else if (counts && length > 0)
             r = add_line(&values, options.root, line, error);
         if (r < 0)

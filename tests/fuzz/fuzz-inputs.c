@@ -63,7 +63,7 @@ static bool is_met(const char *line, size_t length)
                                        "@list" };
     const char *end = line + length;
 
-    for (line += strlen("for "); line < end; line++) {
+    for (line = strchr(line, ' ') + 1; line < end; line++) {
         const char *space = memchr(line, ' ', (size_t)(end - line));
         const size_t word = (size_t)((space ? space : end) - line);
 
@@ -91,10 +91,13 @@ static void check_lines(const char *inputs, bool *ret_declared)
         size_t length = strcspn(inputs, "\n");
 
         require(length == 0 || strncmp(inputs, "env ", 4) == 0 ||
-                strncmp(inputs, "file ", 5) == 0 || strncmp(inputs, "for ", 4) == 0 || !counts ||
+                strncmp(inputs, "file ", 5) == 0 || strncmp(inputs, "for ", 4) == 0 ||
+                strncmp(inputs, "unless ", 7) == 0 || !counts ||
                 (length == strlen("workload") && strncmp(inputs, "workload", length) == 0));
         if (strncmp(inputs, "for ", 4) == 0)
             counts = is_met(inputs, length);
+        else if (strncmp(inputs, "unless ", 7) == 0)
+            counts = !is_met(inputs, length);
         if (counts && is_variable(inputs, length))
             *ret_declared = true;
         count += length > 0;

@@ -4,6 +4,7 @@
 usage: test-recipe-limits.py SOURCE-ROOT
 """
 
+import json
 import os
 import sys
 
@@ -191,8 +192,6 @@ def own_recipes():
         identity = {"file": it.home.write("token", jwt())}
 
         def get(files):
-            it.home.run([it.home.helper, "erase"], "r.example.com")
-            it.home.env["PULLKEY_CACHE_DIR"] = it.home.directory(f"cache-{len(os.listdir(it.home.path))}")
             return it.home.run(with_system_files(it.home.path, place, files, [it.home.helper, "get"]), "r.example.com")
 
         it.use("echo", identity=identity)
@@ -207,6 +206,48 @@ def own_recipes():
         line = get({"recipes/echo.json": OWN.replace("own", "${owm}")}).stdout
         check(f"in {place}/recipes/echo.json: echo:2: answer.username" in line, line)
         check("has in ${} what is no variable" in line, line)
+
+
+@case("a recipe that was edited counts at once, and so does the identity that it has itself")
+def edited():
+    with scene(None, "unused.test") as it:
+        it.home.directory("recipes")
+        identity = {"file": it.home.write("token", jwt())}
+        it.use(it.home.write("recipes/mine.json", OWN), identity=identity)
+        check(it.get("r.example.com").startswith("own:"), "the first")
+        it.home.write("recipes/mine.json", OWN.replace('"own"', '"now"'))
+        check(it.get("r.example.com").startswith("now:"), "the second")
+
+        def own(value):
+            text = OWN.replace('"answer"', f'"identity": {json.dumps(value)}, "answer"')
+            it.use(it.home.write("recipes/mine.json", text))
+
+        own({"env": "CI_JOB_TOKEN"})
+        check("CI_JOB_TOKEN is not set" in it.error("r.example.com"), "none yet")
+        for value in ("first", "second"):
+            it.home.env["CI_JOB_TOKEN"] = value
+            equal(it.get("r.example.com"), f"own:{value}")
+        # Nothing says to the cache what these depend on; beside "recipe" it does.
+        account = {"service_account": "a/b", "audience": "c"}
+        it.home.env["MY_TOKEN"] = "first"
+        for value in (
+            {"env": "MY_TOKEN"},
+            {"file": "/run/token"},
+            {"command": ["/bin/echo"]},
+            {"aws": "a"},
+            {"azure": "a"},
+            {"gcp": "a"},
+            {"kubernetes": account},
+        ):
+            own(value)
+            line = it.error("r.example.com")
+            check("mine.json" in line and "in the configuration, beside" in line, line)
+        own({"env": "MY_TOKEN"})
+        path = os.path.join(it.home.path, "recipes", "mine.json")
+        for value in ("first", "second"):
+            it.home.env["MY_TOKEN"] = value
+            it.use(path, identity={"env": "MY_TOKEN"})
+            equal(it.get("r.example.com"), f"own:{value}")
 
 
 @case("a recipe that others can write to is refused, and so is a link")

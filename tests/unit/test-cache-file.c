@@ -139,6 +139,73 @@ static void options_choose_inputs(void **state)
     assert_true(misses(cache, &key));
 }
 
+/* The other way round: what counts for all but some. */
+static void options_rule_inputs_out(void **state)
+{
+    static const struct {
+        const char *options;
+        bool counts;
+    } rows[] = {
+        { "{\"kind\":\"one\"}", false },
+        { "{\"other\":{}}", false },
+        { "{\"kind\":\"three\"}", true },
+        { NULL, true },
+    };
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+
+    (void)state;
+    key.inputs = "env UNIT_DIR\nunless @kind=one @other\nenv UNIT_LISTED\nfor @missing\nenv HOME\n";
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        key.options = rows[i].options;
+        unsetenv("UNIT_LISTED");
+        assert_true(misses(cache, &key));
+        setenv("UNIT_LISTED", "x", 1);
+        assert_int_equal(misses(cache, &key), rows[i].counts);
+    }
+    unsetenv("UNIT_LISTED");
+    key.inputs = "env UNIT_DIR\nunless \n";
+    assert_true(misses(cache, &key));
+    assert_true(misses(cache, &key));
+}
+
+/* A file whose name is an option, in a directory that is not. */
+static void options_name_files(void **state)
+{
+    static const char *const refused[] = { "file /x/{@name", "file /x/{@name}{@name}",
+                                           "file /x/{@}", "file /x/{@name=x}", "file x{@name}" };
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+
+    (void)state;
+    setenv("UNIT_DIR", place, 1);
+    key.inputs = "file $UNIT_DIR/{@name}\nfile SYSCONFDIR/x/{@name}.json\nfile DATADIR/{@name}\n"
+                 "file @name\n";
+    key.options = "{\"name\":\"identity\"}";
+    unit_write(identity, "one", 3, 0600);
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    unit_write(identity, "four", 4, 0600);
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    /* What is no name is no file there. */
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const others[] = { "{\"name\":\"../identity\"}",
+                                              "{\"name\":[\"identity\"]}", "{}" };
+
+        key.options = others[i];
+        assert_true(misses(cache, &key));
+        unit_write(identity, i % 2 ? "four" : "one", i % 2 ? 4 : 3, 0600);
+        assert_false(misses(cache, &key));
+    }
+    key.options = "{\"name\":\"identity\"}";
+    for (size_t i = 0; i < UNIT_COUNT(refused); i++) {
+        key.inputs = refused[i];
+        assert_true(misses(cache, &key));
+        assert_true(misses(cache, &key));
+    }
+}
+
 static void home_counts_in_paths(void **state)
 {
     cleanup_cache struct cache *cache = open_cache();
@@ -415,6 +482,8 @@ int main(void)
         CASE(identity_is_part_of_the_key),
         CASE(options_name_inputs),
         CASE(options_choose_inputs),
+        CASE(options_rule_inputs_out),
+        CASE(options_name_files),
         CASE(home_counts_in_paths),
         CASE(named_file_counts),
         CASE(no_value_of_the_environment_is_written),

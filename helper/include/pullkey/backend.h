@@ -229,8 +229,11 @@ struct pullkey_module {
      * where PATH may begin with "~/" or "$NAME/", or be "$NAME" alone, or "workload": what the
      * kubelet sent (since minor 2). Since minor 4: "env @OPTION.MEMBER" and "file @OPTION.MEMBER",
      * which an option of the instance names, one text or a list; and "for CONDITION...", after
-     * which lines count only where a condition is met, until the next "for": "@OPTION.MEMBER" where
-     * the instance has that option, "@OPTION.MEMBER=TEXT" where it is that text.
+     * which lines count only where a condition is met, until the next "for" or "unless":
+     * "@OPTION.MEMBER" where the instance has that option, "@OPTION.MEMBER=TEXT" where it is that
+     * text. After "unless CONDITION..." they count only where none is met. PATH may begin with
+     * "SYSCONFDIR/" or "DATADIR/", pullkey's own, and hold one "{@OPTION.MEMBER}": an option that is
+     * a name (a-z, 0-9, - and _), else there is no such file.
      *
      * The same text is installed as NAME.inputs beside NAME.so, so that a cached token is found
      * without loading the module. NULL: nothing, and nothing is cached.
