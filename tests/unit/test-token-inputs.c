@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which variables and files belong to which kind of instance: what another kind asks for is nothing to it. */
+#include "unit.h"
+
+#include <pullkey/backend.h>
+
+#include "base/json.h"
+#include "core/cache-file.h"
+
+extern const struct pullkey_backend token_backend;
+
+static char place[512];
+
+static void fingerprint(const char *options, char ret[HASH_TEXT_SIZE])
+{
+    const struct cache cache = { .path = "/nowhere/cache" };
+    const struct cache_key key = { .options = options, .inputs = token_backend.module.inputs };
+    struct pullkey_error error;
+    struct cache_slot slot;
+
+    assert_fine(cache_slot_make(&cache, &key, &slot, &error), error);
+    memcpy(ret, slot.inputs, HASH_TEXT_SIZE);
+}
+
+static bool variable_counts(const char *options, const char *name)
+{
+    char before[HASH_TEXT_SIZE], after[HASH_TEXT_SIZE];
+
+    unsetenv(name);
+    fingerprint(options, before);
+    setenv(name, "value", 1);
+    fingerprint(options, after);
+    unsetenv(name);
+    return strcmp(before, after) != 0;
+}
+
+/* Under the home. */
+static bool file_counts(const char *options, const char *name)
+{
+    char before[HASH_TEXT_SIZE], after[HASH_TEXT_SIZE];
+    char path[FILE_PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", place, name);
+    fingerprint(options, before);
+    unit_write(path, "x", 1, 0600);
+    fingerprint(options, after);
+    assert_int_equal(unlink(path), 0);
+    return strcmp(before, after) != 0;
+}
+
+#define ECR "{\"recipe\":\"ecr\"}"
+#define GCP "{\"recipe\":\"gcp\"}"
+#define ACR "{\"recipe\":\"acr\"}"
+#define OAUTH(text) "{\"recipe\":\"oauth\",\"oauth\":{" text "}}"
+#define QUAY(identity) "{\"recipe\":\"quay\",\"identity\":{" identity "}}"
+#define GITHUB "\"github\":\"a\""
+#define KUBERNETES "\"kubernetes\":{\"service_account\":\"a/b\",\"audience\":\"c\"}"
+
+#define ACTOR(source) OAUTH("\"actor\":{" source "}")
+#define ASSERTION(source) OAUTH("\"client_assertion\":{" source "}")
+#define SECRET(source) OAUTH("\"client_secret\":{" source "}")
+
+/* Which instances depend on it, and some that do not. */
+struct row {
+    const char *name;
+    const char *with[10], *without[10];
+};
+
+static void check_rows(const struct row rows[], size_t count,
+                       bool (*counts)(const char *options, const char *name))
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; rows[i].with[j]; j++)
+            if (!counts(rows[i].with[j], rows[i].name))
+                fail_msg("%s is nothing to %s", rows[i].name, rows[i].with[j]);
+        for (size_t j = 0; rows[i].without[j]; j++)
+            if (counts(rows[i].without[j], rows[i].name))
+                fail_msg("%s is something to %s", rows[i].name, rows[i].without[j]);
+    }
+}
+
+static void variables_belong_to_kinds(void **state)
+{
+    static const struct row rows[] = {
+        { "AWS_PROFILE",
+          { ECR, GCP, QUAY("\"aws\":\"a\""), ACTOR("\"aws\":\"a\""), ASSERTION("\"aws\":\"a\""),
+            SECRET("\"aws\":\"a\"") },
+          { ACR, OAUTH(""), QUAY(GITHUB), ACTOR(GITHUB) } },
+        { "AZURE_CLIENT_ID",
+          { ACR, QUAY("\"azure\":\"a\""), ACTOR("\"azure\":\"a\""), ASSERTION("\"azure\":\"a\""),
+            SECRET("\"azure\":\"a\"") },
+          { ECR, GCP, OAUTH(""), QUAY(GITHUB), ACTOR(GITHUB) } },
+        { "GOOGLE_APPLICATION_CREDENTIALS",
+          { GCP, QUAY("\"gcp\":\"a\""), ACTOR("\"gcp\":\"a\""), ASSERTION("\"gcp\":\"a\""),
+            SECRET("\"gcp\":\"a\"") },
+          { ECR, ACR, OAUTH(""), QUAY(GITHUB), ACTOR(GITHUB) } },
+    };
+
+    (void)state;
+    check_rows(rows, UNIT_COUNT(rows), variable_counts);
+}
+
+static bool kubeconfig_counts(const char *member, const char *option)
+{
+    char path[FILE_PATH_MAX], options[2 * FILE_PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/named", place);
+    (void)snprintf(options, sizeof(options),
+                   "{\"recipe\":\"oauth\",%s:{\"kubernetes\":{\"%s\":\"%s\"}}%s}", member, option,
+                   path, strchr(member, '{') ? "}" : "");
+    return file_counts(options, "named");
+}
+
+static void files_belong_to_kinds(void **state)
+{
+    static const char *const members[] = { "\"identity\"", "\"oauth\":{\"actor\"",
+                                           "\"oauth\":{\"client_assertion\"",
+                                           "\"oauth\":{\"client_secret\"" };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(members); i++) {
+        assert_true(kubeconfig_counts(members[i], "kubeconfig"));
+        assert_true(kubeconfig_counts(members[i], "token_file"));
+        assert_false(kubeconfig_counts(members[i], "context"));
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    unit_make_directory(place);
+    setenv("HOME", place, 1);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unit_remove_directory(place);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(variables_belong_to_kinds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_belong_to_kinds, set_up, tear_down),
+    };
+
+    json_start();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
