@@ -94,6 +94,10 @@ static void variables_belong_to_kinds(void **state)
           { GCP, QUAY("\"gcp\":\"a\""), ACTOR("\"gcp\":\"a\""), ASSERTION("\"gcp\":\"a\""),
             SECRET("\"gcp\":\"a\"") },
           { ECR, ACR, OAUTH(""), QUAY(GITHUB), ACTOR(GITHUB) } },
+        { "AWS_ENDPOINT_URL_SSO_OIDC", { ECR, GCP }, { ACR } },
+        { "AZURE_FEDERATED_TOKEN", { ACR }, { ECR } },
+        { "IDENTITY_HEADER", { ACR }, { ECR } },
+        { "MSI_SECRET", { ACR }, { ECR } },
     };
 
     (void)state;
