@@ -52,6 +52,7 @@ static bool file_counts(const char *options, const char *name)
 #define GCP "{\"recipe\":\"gcp\"}"
 #define ACR "{\"recipe\":\"acr\"}"
 #define OAUTH(text) "{\"recipe\":\"oauth\",\"oauth\":{" text "}}"
+#define OWN "{\"recipe\":\"gitlab\"}"
 #define QUAY(identity) "{\"recipe\":\"quay\",\"identity\":{" identity "}}"
 #define GITHUB "\"github\":\"a\""
 #define KUBERNETES "\"kubernetes\":{\"service_account\":\"a/b\",\"audience\":\"c\"}"
@@ -98,6 +99,15 @@ static void variables_belong_to_kinds(void **state)
         { "AZURE_FEDERATED_TOKEN", { ACR }, { ECR } },
         { "IDENTITY_HEADER", { ACR }, { ECR } },
         { "MSI_SECRET", { ACR }, { ECR } },
+        { "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+          { QUAY(GITHUB), OWN, ACTOR(GITHUB), ASSERTION(GITHUB), SECRET(GITHUB) },
+          { ECR, GCP, ACR, OAUTH(""), QUAY(KUBERNETES) } },
+        { "CI_JOB_TOKEN",
+          { OWN, QUAY("\"env\":\"CI_JOB_TOKEN\"") },
+          { ECR, GCP, ACR, OAUTH(""), QUAY(GITHUB) } },
+        { "KUBECONFIG",
+          { QUAY(KUBERNETES), ACTOR(KUBERNETES), ASSERTION(KUBERNETES), SECRET(KUBERNETES) },
+          { ECR, GCP, ACR, OAUTH(""), OWN, QUAY(GITHUB) } },
     };
 
     (void)state;
@@ -121,7 +131,17 @@ static void files_belong_to_kinds(void **state)
                                            "\"oauth\":{\"client_assertion\"",
                                            "\"oauth\":{\"client_secret\"" };
 
+    static const struct row usual[] = {
+        { ".kube/config",
+          { QUAY(KUBERNETES), ACTOR(KUBERNETES), ASSERTION(KUBERNETES), SECRET(KUBERNETES) },
+          { ECR, GCP, ACR, OAUTH(""), OWN, QUAY(GITHUB) } },
+    };
+    char directory[FILE_PATH_MAX];
+
     (void)state;
+    (void)snprintf(directory, sizeof(directory), "%s/.kube", place);
+    assert_int_equal(mkdir(directory, 0700), 0);
+    check_rows(usual, UNIT_COUNT(usual), file_counts);
     for (size_t i = 0; i < UNIT_COUNT(members); i++) {
         assert_true(kubeconfig_counts(members[i], "kubeconfig"));
         assert_true(kubeconfig_counts(members[i], "token_file"));
