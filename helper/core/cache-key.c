@@ -79,6 +79,15 @@ static int find_front(const char *path, size_t length, char home[FILE_PATH_MAX],
     return 0;
 }
 
+/* A value that a shell has not expanded, as some programs do then. */
+static int expand_home(const char *value, char ret[FILE_PATH_MAX], struct pullkey_error *error)
+{
+    char home[FILE_PATH_MAX];
+
+    ret[0] = '\0';
+    return file_home(home, error) == 0 ? file_join(ret, home, value + 2, error) : 0;
+}
+
 /* Replaces "~/", "$NAME/", "SYSCONFDIR/" or "DATADIR/" at the front, or "$NAME" alone. The result
  * is empty where there is no home or no such variable. */
 static int expand(const char *path, char ret[FILE_PATH_MAX], struct pullkey_error *error)
@@ -90,6 +99,8 @@ static int expand(const char *path, char ret[FILE_PATH_MAX], struct pullkey_erro
 
     if (!slash && path[0] == '$' && is_variable(path + 1, strlen(path + 1))) {
         front = secure_getenv(path + 1);
+        if (front && strncmp(front, "~/", 2) == 0)
+            return expand_home(front, ret, error);
         return snprintf(ret, FILE_PATH_MAX, "%s", front ? front : "") < FILE_PATH_MAX
                    ? 0
                    : error_set(error, PULLKEY_INVALID, "the path in %s is too long", path + 1);

@@ -240,6 +240,13 @@ static void named_file_counts(void **state)
     assert_true(misses(cache, &key));
     unsetenv("UNIT_FILE");
     assert_false(misses(cache, &key));
+    /* In the home, if it says so. */
+    setenv("HOME", place, 1);
+    setenv("UNIT_FILE", "~/identity", 1);
+    assert_false(misses(cache, &key));
+    unit_write(identity, "one", 3, 0600);
+    assert_true(misses(cache, &key));
+    unsetenv("UNIT_FILE");
 }
 
 static void no_value_of_the_environment_is_written(void **state)

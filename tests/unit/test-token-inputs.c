@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which variables and files belong to which kind of instance: what another kind asks for is nothing to it. */
+/* Which variables and files belong to which kind of instance: what another kind asks for is nothing
+ * to it. */
 #include "unit.h"
 
 #include <pullkey/backend.h>
