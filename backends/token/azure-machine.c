@@ -10,10 +10,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/secret.h"
+#include "machine.h"
 
 #define ATTEMPTS 3
 #define WAIT_MS 1000
-#define FIRST_MS 1000 /* where nobody has said that it is there */
 
 /* 404 and 410 pass too: the identity or the service is being set up (http knows the others). */
 static int ask(struct exchange *exchange, const struct azure_place *place,
@@ -25,8 +25,7 @@ static int ask(struct exchange *exchange, const struct azure_place *place,
     struct http_request request = {
         .url = &place->url,
         .headers = headers,
-        .attempts = place->is_named ? 0 : 1,
-        .attempt_ms = place->is_named ? 0 : FIRST_MS,
+        .attempt_ms = place->is_named ? 0 : MACHINE_TOKEN_MS,
     };
     int r;
 
@@ -150,13 +149,12 @@ int azure_managed_token(struct exchange *exchange, const char *resource, const c
         r = make_question(&place, resource, client_id, &question, error);
     if (r < 0)
         return r;
+    /* Without the header that a question must have it refuses at once. */
+    if (!place.is_named)
+        r = machine_probe(exchange, &place.url, NULL, error);
+    if (r < 0)
+        return error_wrap(error, "there is no other identity of Azure's");
     r = ask_with_proof(exchange, &place, &question, &response, error);
-    /* Firmware of Azure's does not mean that a container may reach the service. */
-    if (r == -PULLKEY_UNREACHABLE && !place.is_named && response.status == 0)
-        return error_set(error, PULLKEY_NO_IDENTITY,
-                         "there is no identity of Azure's, and the machine's metadata cannot be "
-                         "asked from here: set AZURE_CLIENT_ID and its token or secret, or let the "
-                         "container reach 169.254.169.254");
     if (r < 0)
         return error_wrap(error, "the managed identity of this machine");
     if (response.status != 200)

@@ -16,8 +16,6 @@
 
 #define ADDRESS "http://169.254.169.254"
 #define ACCOUNT "/computeMetadata/v1/instance/service-accounts/default/"
-#define PROBE_ATTEMPTS 2
-#define PROBE_MS 1000
 
 struct service {
     struct url url;
@@ -66,18 +64,17 @@ static bool is_google(const struct http_response *response)
            memcmp(value, "Google", 6) == 0;
 }
 
+static const char *const headers[] = { "Metadata-Flavor: Google", NULL };
+
 static int ask(struct exchange *exchange, const struct service *service, const char *path,
                const struct buffer *query, struct http_response *ret, struct pullkey_error *error)
 {
-    static const char *const headers[] = { "Metadata-Flavor: Google", NULL };
-    const bool is_probe = strcmp(path, "/") == 0;
     struct url url = service->url;
     struct http_request request = {
         .url = &url,
         .headers = headers,
         .query = query ? query->data : NULL,
-        .attempts = is_probe ? PROBE_ATTEMPTS : 0,
-        .attempt_ms = is_probe ? PROBE_MS : 0,
+        .attempt_ms = service->is_named ? 0 : MACHINE_TOKEN_MS,
     };
     size_t length = strlen(url.target);
     int r;
@@ -95,31 +92,16 @@ static int ask(struct exchange *exchange, const struct service *service, const c
                      url.host);
 }
 
-/* Firmware of Google's does not mean that a container may reach the service. */
-static int probe(struct exchange *exchange, const struct service *service,
-                 struct pullkey_error *error)
-{
-    cleanup_response struct http_response response = { 0 };
-    struct pullkey_error cause;
-
-    if (service->is_named || ask(exchange, service, "/", NULL, &response, &cause) == 0)
-        return 0;
-    return error_set(error, PULLKEY_NO_IDENTITY,
-                     "there are no Google credentials, and the machine's metadata cannot be asked "
-                     "from here: %s",
-                     cause.message);
-}
-
 static int ask_account(struct exchange *exchange, const char *path, const struct buffer *query,
                        struct http_response *ret, struct pullkey_error *error)
 {
     struct service service;
     int r = find_service(exchange, &service, error);
 
-    if (r == 0)
-        r = probe(exchange, &service, error);
+    if (r == 0 && !service.is_named)
+        r = machine_probe(exchange, &service.url, headers, error);
     if (r < 0)
-        return r;
+        return r == -PULLKEY_UNREACHABLE ? error_wrap(error, "there are no Google credentials") : r;
     r = ask(exchange, &service, path, query, ret, error);
     if (r < 0)
         return error_wrap(error, "the metadata service of this machine");

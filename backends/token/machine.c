@@ -5,8 +5,11 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/error.h"
 #include "base/file.h"
 
+#define PROBES 2
+#define PROBE_MS 1000 /* of one, and between two */
 #define DMI "/sys/class/dmi/id/"
 /* https://learn.microsoft.com/azure: the tag of every chassis of Azure's. */
 #define AZURE_TAG "7783-7084-3265-9085-8269-3286-77"
@@ -40,4 +43,29 @@ bool machine_is_amazon(const char *root)
            begins(root, DMI "board_vendor", "Amazon") ||
            begins(root, "/sys/hypervisor/uuid", "ec2") ||
            begins(root, "/sys/hypervisor/uuid", "EC2");
+}
+
+int machine_probe(struct exchange *exchange, const struct url *url, const char *const *headers,
+                  struct pullkey_error *error)
+{
+    struct http_request request = {
+        .url = url, .headers = headers, .attempts = 1, .attempt_ms = PROBE_MS
+    };
+    struct pullkey_error cause;
+
+    for (unsigned int probe = 1;; probe++) {
+        cleanup_response struct http_response response = { 0 };
+
+        if (exchange_send(exchange, &request, &response, &cause) != -PULLKEY_UNREACHABLE ||
+            response.status != 0)
+            return 0;
+        if (probe == PROBES ||
+            exchange->host->monotonic_ms() + PROBE_MS >= exchange->request->deadline_ms)
+            break;
+        http_wait(exchange->http, PROBE_MS);
+    }
+    return error_set(error, PULLKEY_UNREACHABLE,
+                     "the metadata service of this machine does not answer, which is starting, or "
+                     "out of reach of this container (let it reach 169.254.169.254): %s",
+                     cause.message);
 }
