@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "machine.h"
+#include "providers.h"
 
 #define ATTEMPTS 3
 #define WAIT_MS 1000
@@ -163,13 +164,31 @@ int azure_managed_token(struct exchange *exchange, const char *resource, const c
     return r < 0 ? error_wrap(error, "the answer of %s %s", place.name, place.url.host) : 0;
 }
 
+/* Which of several identities. That of the options of "acr" is the application which takes the
+ * token as its assertion. */
+static int find_client(const struct settings *settings, const char **ret,
+                       struct pullkey_error *error)
+{
+    static const char *const names[] = { "client_id", NULL };
+    const cJSON *options = json_member(settings->json.root, "azure");
+
+    *ret = exchange_environment("AZURE_CLIENT_ID");
+    if (!options || settings->provider == &azure_provider)
+        return 0;
+    if (settings_text(options, "client_id"))
+        *ret = settings_text(options, "client_id");
+    return settings_check_texts(settings, options, names, error);
+}
+
 int azure_get_identity(struct exchange *exchange, const cJSON *value, struct identity_token *ret,
                        struct pullkey_error *error)
 {
     cleanup_oauth_reply struct oauth_reply reply = { 0 };
-    const char *client_id = exchange_environment("AZURE_CLIENT_ID");
-    int r;
+    const char *client_id;
+    int r = find_client(exchange->settings, &client_id, error);
 
+    if (r < 0)
+        return r;
     (void)snprintf(ret->what, sizeof(ret->what), "the managed identity of this machine");
     r = azure_managed_token(exchange, value->valuestring, client_id, &reply, error);
     return r < 0 ? r

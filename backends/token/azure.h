@@ -49,7 +49,10 @@ int azure_entra_token(struct azure *azure, struct oauth_reply *ret, struct pullk
 /* azure-machine.c: a managed identity; `client_id` NULL: the only one, or that of the system. */
 int azure_managed_token(struct exchange *exchange, const char *resource, const char *client_id,
                         struct oauth_reply *ret, struct pullkey_error *error);
-/* The source "azure" of identity tokens. */
+/*
+ * The source "azure" of identity tokens: of "client_id" in "azure", else AZURE_CLIENT_ID. With
+ * "acr", whose "client_id" is the application's, the variable alone says which.
+ */
 int azure_get_identity(struct exchange *exchange, const cJSON *value, struct identity_token *ret,
                        struct pullkey_error *error);
 

@@ -40,6 +40,7 @@ class Azure:
         self.registries = ["team.azurecr.io"]
         self.tenant_known = True  # the exchange says which tenant
         self.client = None  # that a managed identity is asked for
+        self.managed = None  # the audience of a managed identity that is somebody else's assertion
         self.header = f"header-{marker}"  # of an App Service, and of Machine Learning
         self.arc = None  # (path, content) of the file that Arc wants to be shown
         self.life = {"expires_in": "86399", "expires_on": "expires"}  # as a managed identity's token has it
@@ -123,7 +124,7 @@ class Azure:
             version = "2020-06-01" if self.arc else "2018-02-01"
         asked = form_of(request) if shell else dict(urllib.parse.parse_qsl(request.query, strict_parsing=True))
         client = {key: self.client} if self.client else {}
-        expected = {**({} if shell else {"api-version": version}), "resource": self.audience, **client}
+        expected = {**({} if shell else {"api-version": version}), "resource": self.managed or self.audience, **client}
         want(asked == expected, f"the question: {asked}")
 
     def handle_machine(self, request):
@@ -136,8 +137,8 @@ class Azure:
             self._question(request)
             life = {key: int(time.time()) + 86399 if value == "expires" else value for key, value in self.life.items()}
             life = {key: str(value) for key, value in life.items()}
-            return answer(
-                access_token=self.access(), client_id=CLIENT, resource=self.audience, token_type="Bearer", **life
-            )
+            token = self.federated(aud=self.managed) if self.managed else self.access()
+            resource = self.managed or self.audience
+            return answer(access_token=token, client_id=CLIENT, resource=resource, token_type="Bearer", **life)
         except (Wrong, ValueError) as error:
             return self._refuse(request, error)

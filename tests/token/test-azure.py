@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-from scene import MARKER, scene
+from scene import MARKER, form_of, scene
 from fake_azure import AUDIENCE, CLIENT, CORRELATION, EXCHANGE_PATH, LEARNING_PATH, MACHINE_PATH
 from fake_azure import SERVICE_PATH, SHELL_PATH, TENANT, Azure, answer
 from tap import case, check, equal, run
@@ -31,6 +31,7 @@ HOSTS = (
     "evil.test",
 )
 AGAIN = [("Retry-After", "0")]
+OAUTH = {"token_url": "https://login.corp.test/token", "grant": "jwt-bearer", "username": "job"}
 BOTH = [f"POST {ENTRA}{TOKEN_PATH}", f"POST {HOST}{EXCHANGE_PATH}"]
 
 
@@ -209,6 +210,41 @@ def machine():
         uncached(it)
         fine(it)
         equal(proxy.connections, 0)
+
+
+@case("a machine's token as the identity of others: of the client_id of the options, else of the environment")
+def machine_identity():
+    with azure_scene() as it:
+        place = {"azure_metadata": "http://169.254.169.254"}
+        it.home.env["IDENTITY_ENDPOINT"] = f"http://127.0.0.1:{it.machine.port}{SERVICE_PATH}"
+        it.home.env["IDENTITY_HEADER"] = it.azure.header
+        it.azure.managed = "https://registry.corp.test"
+
+        def exchanged(client, **options):
+            """What the token server at login.corp.test is given is the machine's."""
+            it.azure.client = client
+            it.azure.replies["/token"] = [answer(access_token="a-token", expires_in=600)]
+            it.use("oauth", oauth=OAUTH, identity={"azure": it.azure.managed}, **options)
+            uncached(it)
+            equal(it.get("mirror.corp.test"), "job:a-token")
+            equal(asked(it), [f"GET machine{SERVICE_PATH}", "POST login.corp.test/token"])
+            _, claims = it.azure.issuer.verify(form_of(it.server.requests[-1])["assertion"])
+            equal(claims["aud"], it.azure.managed)
+
+        exchanged(None)
+        it.home.env["AZURE_CLIENT_ID"] = CLIENT
+        exchanged(CLIENT)
+        exchanged("another", azure={"client_id": "another"})
+        for wrong in ({"tenant": TENANT}, {"client_id": 1}):
+            it.use("oauth", oauth=OAUTH, identity={"azure": it.azure.managed}, azure=wrong)
+            check(f"azure.{next(iter(wrong))}" in it.error("mirror.corp.test"), f"{wrong} is taken")
+        # The application of the options takes the machine's token as its assertion.
+        del it.home.env["IDENTITY_ENDPOINT"], it.home.env["AZURE_CLIENT_ID"]
+        it.azure.managed, it.azure.client = "api://AzureADTokenExchange", None
+        azure = {"tenant": TENANT, "client_id": CLIENT}
+        it.use("acr", identity={"azure": it.azure.managed}, azure=azure, endpoints=place)
+        fine(it)
+        equal(asked(it), [f"GET machine{MACHINE_PATH}", *BOTH])
 
 
 @case("what a metadata service refuses, and what passes: 404 and 503 are tried again")
