@@ -89,7 +89,6 @@ static int ask_with_proof(struct exchange *exchange, const struct azure_place *p
     return r < 0 ? r : ask(exchange, place, question, proof.data, ret, error);
 }
 
-/* 400: there is none of that name, or none at all, or more than one. */
 static int refuse(const struct http_response *response, const struct azure_place *place,
                   const char *client_id, struct pullkey_error *error)
 {
@@ -97,15 +96,7 @@ static int refuse(const struct http_response *response, const struct azure_place
 
     url_authority(&place->url, server);
     switch (response->status) {
-    case 400:
-        if (!client_id)
-            return error_set(error, PULLKEY_NO_IDENTITY,
-                             "this machine has no managed identity, or several: give it one, or "
-                             "say which with AZURE_CLIENT_ID");
-        return error_set(error, PULLKEY_DENIED,
-                         "%s does not know the managed identity %.64s: assign it to this machine, "
-                         "or check client_id",
-                         server, client_id);
+    case 400: return azure_read_managed_error(&response->body, server, client_id, error);
     case 404:
     case 410:
         return error_set(error, PULLKEY_UNREACHABLE,

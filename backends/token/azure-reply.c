@@ -97,6 +97,36 @@ int azure_read_entra_error(const struct buffer *body, long status, const char *s
                      code, number, id[0] != '\0' ? ", correlation id " : "", id, advice_of(number));
 }
 
+int azure_read_managed_error(const struct buffer *body, const char *server, const char *client_id,
+                             struct pullkey_error *error)
+{
+    cleanup_json struct json json = { 0 };
+    struct pullkey_error ignored;
+    const char *code = NULL, *description = NULL;
+    bool is_unknown;
+
+    if (body->length > 0 &&
+        json_parse(&json, "reply", body->data, body->length, 0, &ignored) == 0) {
+        code = text_of(json.root, "error");
+        description = text_of(json.root, "error_description");
+    }
+    is_unknown = description && strcmp(description, "Identity not found") == 0;
+    if (is_unknown && !client_id)
+        return error_set(error, PULLKEY_NO_IDENTITY,
+                         "this machine has no managed identity: give it one");
+    if (is_unknown)
+        return error_set(error, PULLKEY_DENIED,
+                         "%s does not know the managed identity %.64s: assign it to this machine, "
+                         "or check client_id",
+                         server, client_id);
+    return error_set(error, PULLKEY_DENIED,
+                     "%s refuses the managed identity of this machine (400: %s): %s", server,
+                     code && is_entra_code(code) ? code : "no code",
+                     client_id ? "is it assigned to this machine, and the resource right?"
+                               : "is the resource right? Where there are several identities, say "
+                                 "which with AZURE_CLIENT_ID");
+}
+
 int azure_read_managed(const struct buffer *body, int64_t now, struct oauth_reply *ret,
                        struct pullkey_error *error)
 {

@@ -62,6 +62,11 @@ int azure_get_identity(struct exchange *exchange, const cJSON *value, struct ide
 int azure_read_entra_error(const struct buffer *body, long status, const char *server,
                            const char *who, struct pullkey_error *error);
 
+/* A question to a managed identity that is answered by 400: -PULLKEY_NO_IDENTITY where there is
+ * none, and nobody has named one. `client_id` as in azure_managed_token. */
+int azure_read_managed_error(const struct buffer *body, const char *server, const char *client_id,
+                             struct pullkey_error *error);
+
 /* A managed identity's token: its end is a number of seconds, or a time since 1970. */
 int azure_read_managed(const struct buffer *body, int64_t now, struct oauth_reply *ret,
                        struct pullkey_error *error);

@@ -81,6 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_path((const char *)data, size);
     check_error(azure_read_entra_error(&body, 401, "entra.test", "somebody", &error), &error);
     check_error(azure_read_refusal(&body, 403, "r.test", "somebody", correlation, &error), &error);
+    check_error(azure_read_managed_error(&body, "169.254.169.254", "id", &error), &error);
     r = azure_read_refresh(&body, NOW, &token, &expiry, &error);
     if (r < 0) {
         require(!token.bytes && token.length == 0 && expiry == 0);

@@ -253,8 +253,13 @@ def machine_errors():
         it.azure.tenant_known = False
         it.use("acr", endpoints={"azure_metadata": "http://169.254.169.254"})
         unknown = answer(400, error="invalid_request", error_description="Identity not found")
+        several = answer(400, error="invalid_request", error_description=f"Multiple identities exist {MARKER}")
         for replies, said in (
-            ([unknown], "has no managed identity, or several"),
+            ([unknown], "has no managed identity: give it one"),
+            ([several], "(400: invalid_request): is the resource right? Where there are several"),
+            ([answer(400, error="invalid_resource", error_description=MARKER)], "(400: invalid_resource)"),
+            ([answer(400, error=MARKER)], "(400: no code)"),
+            ([Reply(400, body="<html>")], "(400: no code)"),
             ([Reply(403)], "(403)"),
             ([Reply(410)] * 3, "is being set up"),
             ([Reply(429, AGAIN)] * 3, "429"),
@@ -268,8 +273,24 @@ def machine_errors():
         it.azure.client = CLIENT
         it.azure.replies[MACHINE_PATH] = [unknown]
         check(f"does not know the managed identity {CLIENT}" in error(it), "one that is not assigned")
+        it.azure.replies[MACHINE_PATH] = [several]
+        uncached(it)
+        refused(it, "(400: invalid_request): is it assigned to this machine")
         it.azure.replies[MACHINE_PATH] = [Reply(404), Reply(503, AGAIN)]
         fine(it)
+
+
+@case("a refusal by 400 is an error, and only \"Identity not found\" is nobody: not found, where nothing is configured")
+def refused_by_400():
+    with azure_scene() as it:
+        del it.home.env["PULLKEY_CONFIG"]
+        it.home.env["IDENTITY_ENDPOINT"] = f"http://127.0.0.1:{it.machine.port}{SERVICE_PATH}"
+        it.home.env["IDENTITY_HEADER"] = it.azure.header
+        for more in ({"error": "invalid_resource"}, {"error_description": "Multiple identities"}, {}):
+            it.azure.replies[SERVICE_PATH] = [answer(400, **more)]
+            refused(it, "refuses the managed identity of this machine (400: ")
+        it.azure.replies[SERVICE_PATH] = [answer(400, error="invalid_request", error_description="Identity not found")]
+        equal(it.get(HOST), None)
 
 
 @case("the managed identity of an App Service, with its own header")
