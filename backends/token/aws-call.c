@@ -34,12 +34,17 @@ void aws_open(struct exchange *exchange, const struct aws_registry *registry, st
     if (!region || !aws_is_region(region) || aws_partition_of(region) != registry->partition)
         region = registry->region;
     (void)snprintf(ret->region, sizeof(ret->region), "%s", region);
-    if (!exchange->http_options.ca_file)
+    if (!exchange->http_options.ca_file) {
         exchange->http_options.ca_file = exchange_environment("AWS_CA_BUNDLE");
+        ret->has_bundle = exchange->http_options.ca_file != NULL;
+    }
 }
 
 void aws_close(struct aws *aws)
 {
+    if (aws->has_bundle)
+        aws->exchange->http_options.ca_file = NULL;
+    aws->has_bundle = false;
     buffer_done(&aws->looked);
     aws_ini_done(&aws->config);
     aws_ini_done(&aws->credentials);

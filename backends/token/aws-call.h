@@ -20,9 +20,13 @@ struct aws {
     struct buffer looked;         /* what had no identity, for the message that says so */
     struct aws_ini config, credentials;
     bool has_files;
+    bool has_bundle; /* the exchange has the authorities of AWS_CA_BUNDLE, until aws_close */
 };
 
-/* The region that the host does not name is that of the options or of the environment. */
+/*
+ * The region that the host does not name is that of the options or of the environment. Servers that
+ * are asked first until aws_close are trusted by AWS_CA_BUNDLE, where "ca_file" is not there.
+ */
 void aws_open(struct exchange *exchange, const struct aws_registry *registry, struct aws *ret);
 void aws_close(struct aws *aws);
 

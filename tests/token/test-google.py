@@ -364,6 +364,25 @@ def keys_of_aws():
         equal(asked(it), [])
 
 
+@case("AWS_CA_BUNDLE is about servers of AWS alone: Google's are not trusted because of it, nor distrusted")
+def bundle_of_aws():
+    with google_scene() as it:
+        put(it, external(credential_source=AWS_SOURCE, subject_token_type=AWS_REQUEST))
+        it.google.keys["AKIDEXAMPLE"] = (MARKER, None)
+        it.home.env.update(AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY=MARKER)
+        it.home.env["AWS_CA_BUNDLE"] = certs.Authority(it.home.directory("other")).file
+        equal((scopes_of(it, it.get(HOST)), asked(it)), ([CLOUD], ["POST sts.googleapis.com/v1/token"]))
+        # Without an option the system's authorities count, which do not know the fake server.
+        with open(it.home.env["PULLKEY_CONFIG"], encoding="utf-8") as file:
+            config = json.load(file)
+        del config["rules"][0]["use"][0]["ca_file"]
+        it.home.env["PULLKEY_CONFIG"] = it.home.write("system.json", json.dumps(config))
+        it.home.env["AWS_CA_BUNDLE"] = it.authority
+        uncached(it)
+        refused(it, "sts.googleapis.com")
+        equal(asked(it), [])
+
+
 @case("keys of AWS of the machine itself: where the file names its metadata they are asked, and else not")
 def machine_of_aws():
     def handle(request):

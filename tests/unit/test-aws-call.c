@@ -260,6 +260,29 @@ static void places(void **state)
         (void)unsetenv(names[j]);
 }
 
+/* The authorities of AWS are for its servers, and for no longer than these are asked. */
+static void bundle(void **state)
+{
+    const struct aws_registry registry = { .region = "eu-west-1",
+                                           .partition = aws_partition_of("eu-west-1") };
+    struct settings settings = { 0 };
+    struct exchange own = { .host = &host, .settings = &settings, .request = &request };
+    struct aws aws;
+
+    (void)state;
+    assert_int_equal(setenv("AWS_CA_BUNDLE", "/bundle.pem", 1), 0);
+    aws_open(&own, &registry, &aws);
+    assert_string_equal(own.http_options.ca_file, "/bundle.pem");
+    aws_close(&aws);
+    assert_null(own.http_options.ca_file);
+    own.http_options.ca_file = "/own.pem";
+    aws_open(&own, &registry, &aws);
+    assert_string_equal(own.http_options.ca_file, "/own.pem");
+    aws_close(&aws);
+    assert_string_equal(own.http_options.ca_file, "/own.pem");
+    assert_int_equal(unsetenv("AWS_CA_BUNDLE"), 0);
+}
+
 /* Who may be asked for a container's keys. */
 static void container_hosts(void **state)
 {
@@ -290,7 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(classes), cmocka_unit_test(clocks),          cmocka_unit_test(hop_limit),
-        cmocka_unit_test(places),  cmocka_unit_test(container_hosts),
+        cmocka_unit_test(places),  cmocka_unit_test(container_hosts), cmocka_unit_test(bundle),
     };
 
     (void)unsetenv("AWS_EC2_METADATA_DISABLED");
