@@ -240,7 +240,7 @@ int google_credentials_read(const struct json *json, const cJSON *object,
             *ret = credentials;
         return r;
     }
-    return error_set(error, PULLKEY_UNSUPPORTED,
+    return error_set(error, PULLKEY_INVALID,
                      "%s: credentials of this type are not known here; those of the types "
                      "service_account, authorized_user, external_account and "
                      "impersonated_service_account are",

@@ -45,8 +45,8 @@ struct google_credentials {
 };
 
 /*
- * Reads such an object. -PULLKEY_INVALID with what is missing, -PULLKEY_UNSUPPORTED for kinds that
- * are not known here; messages name the document and the key.
+ * Reads such an object. -PULLKEY_INVALID with what is missing, and for kinds that are not known
+ * here: a file says that there is somebody. Messages name the document and the key.
  */
 int google_credentials_read(const struct json *json, const cJSON *object,
                             struct google_credentials *ret, struct pullkey_error *error);

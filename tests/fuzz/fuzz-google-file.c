@@ -22,8 +22,7 @@ static void require(bool condition)
 
 static void check_error(const struct pullkey_error *error)
 {
-    require(error->code == PULLKEY_INVALID || error->code == PULLKEY_DENIED ||
-            error->code == PULLKEY_UNSUPPORTED);
+    require(error->code == PULLKEY_INVALID || error->code == PULLKEY_DENIED);
     require(error->message[0] != '\0' && !strchr(error->message, '\n'));
 }
 

@@ -148,6 +148,16 @@ def bad_files():
         equal((it.server.connections, it.machine.connections), (0, 0))
 
 
+@case("a file of a kind that is not known here is an error that names it, also where nothing is configured")
+def unknown_kinds():
+    with google_scene() as it:
+        del it.home.env["PULLKEY_CONFIG"]
+        for kind in ("external_account_authorized_user", "gdch_service_account"):
+            path = put(it, {"type": kind})
+            refused(it, f"{path}: credentials of this type are not known here")
+        equal((it.server.connections, it.machine.connections), (0, 0))
+
+
 @case("a person's file, where gcloud puts it: the refresh token; CLOUDSDK_CONFIG; invalid_rapt says what to do")
 def authorized_user():
     with google_scene() as it:

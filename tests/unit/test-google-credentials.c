@@ -71,7 +71,8 @@ static void refusals(void **state)
     } rows[] = {
         { "1", "has no \"type\"", PULLKEY_INVALID },
         { "{\"type\":\"\"}", "has no \"type\"", PULLKEY_INVALID },
-        { "{\"type\":\"Service_Account\"}", "not known here", PULLKEY_UNSUPPORTED },
+        { "{\"type\":\"Service_Account\"}", "not known here", PULLKEY_INVALID },
+        { "{\"type\":\"gdch_service_account\"}", "not known here", PULLKEY_INVALID },
         { "{\"type\":\"authorized_user\",\"client_id\":\"a\",\"client_secret\":1}",
           "has no \"client_secret\"", PULLKEY_INVALID },
         { "{\"type\":\"authorized_user\",\"client_id\":\"a\",\"client_secret\":\"b\"}",
