@@ -162,24 +162,20 @@ static bool is_usual(const struct google *google)
 
 /* -PULLKEY_NOT_FOUND where there is no file at the usual place. */
 static int read_file(const struct google *google, struct json *json, char path[FILE_PATH_MAX],
-                     struct pullkey_error *error)
+                     mode_t *ret_mode, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(GOOGLE_FILE_MAX);
-    mode_t mode;
     int r = find_file(google, path, error);
 
     if (r < 0)
         return r;
     if (path[0] == '\0')
         return error_set(error, PULLKEY_NOT_FOUND, "there is no home");
-    r = file_read(path, FILE_INPUT, 0, &text, &mode, error);
+    r = file_read(path, FILE_INPUT, 0, &text, ret_mode, error);
     if (r == -PULLKEY_NOT_FOUND && !is_usual(google))
         return error_set(error, PULLKEY_INVALID, "the Google credentials %s do not exist", path);
     if (r < 0)
         return r;
-    if (mode & 077)
-        google->exchange->host->log(EXCHANGE_SOURCE,
-                                    "%s can be read by others: chmod 600 would end that", path);
     return json_parse(json, path, text.data ? text.data : "", text.length, 0, error);
 }
 
@@ -193,6 +189,17 @@ static int check_universe(const struct google *google, const struct json *json,
                       "is not %s; if that is meant, say so as \"universe_domain\" in \"google\" of "
                       "the configuration",
                       google->universe);
+}
+
+/* A file without a secret only leads to a token of somebody else, and may be read by all. */
+static int check_mode(const struct google_credentials *credentials, const char *path, mode_t mode,
+                      struct pullkey_error *error)
+{
+    if ((mode & 077) == 0 ||
+        (!credentials->private_key && !credentials->refresh_token && !credentials->client_secret))
+        return 0;
+    return error_set(error, PULLKEY_DENIED,
+                     "others than its owner may use the secret in %s: run chmod 600 on it", path);
 }
 
 static void name_file(struct google *google, const struct google_credentials *credentials,
@@ -213,10 +220,13 @@ static int from_file(struct google *google, const char *scopes, struct oauth_rep
     cleanup_json struct json json = { 0 };
     struct google_credentials credentials, source;
     char path[FILE_PATH_MAX];
-    int r = read_file(google, &json, path, error);
+    mode_t mode;
+    int r = read_file(google, &json, path, &mode, error);
 
     if (r == 0)
         r = google_credentials_read(&json, json.root, &credentials, error);
+    if (r == 0)
+        r = check_mode(&credentials, path, mode, error);
     if (r == 0)
         r = check_universe(google, &json, &credentials, error);
     if (r < 0)
@@ -226,6 +236,8 @@ static int from_file(struct google *google, const char *scopes, struct oauth_rep
         return google_file_token(google, &credentials, scopes, ret, error);
     }
     r = google_credentials_read(&json, credentials.source_credentials, &source, error);
+    if (r == 0)
+        r = check_mode(&source, path, mode, error);
     if (r < 0)
         return r;
     name_file(google, &source, path);

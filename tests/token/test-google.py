@@ -108,11 +108,27 @@ def service_account():
         path = it.home.env.pop("GOOGLE_APPLICATION_CREDENTIALS")
         it.use("gcp", google={"credentials": path, "scopes": [READ, CLOUD]})
         equal(scopes_of(it, it.get(HOST)), [READ, CLOUD])
-        check("chmod 600" not in it.home.read("log"), "a private file is complained about")
-        os.chmod(path, 0o644)
-        uncached(it)
-        scopes_of(it, it.get(HOST))
-        check("chmod 600" in it.home.read("log"), "a key that others can read")
+
+
+@case("a file with a secret that others may read or write is refused; one without a secret is not")
+def modes():
+    with google_scene() as it:
+        user = {"type": "authorized_user", **it.google.user}
+        url = f"{IAM}{it.google.email}:generateAccessToken"
+        acting = {"type": "impersonated_service_account", "service_account_impersonation_url": url}
+        leading = external(credential_source={"file": it.home.write("token", it.google.subject())})
+        for content in (account(it), user, {**acting, "source_credentials": user}, {**leading, "client_id": "i", "client_secret": "s"}):
+            path = put(it, content)
+            for mode in (0o604, 0o640, 0o644, 0o440):
+                os.chmod(path, mode)
+                uncached(it)
+                refused(it, f"others than its owner may use the secret in {path}: run chmod 600 on it")
+        equal(it.server.connections, 0)
+        for content, mode in ((account(it), 0o400), (user, 0o600), (leading, 0o644)):
+            os.chmod(put(it, content), mode)
+            uncached(it)
+            equal(scopes_of(it, it.get(HOST)), [CLOUD])
+            os.chmod(path, 0o600)
 
 
 @case("a key that is none, one that is too short, a file that is missing or no JSON: named, and nobody is asked")
@@ -162,11 +178,11 @@ def unknown_kinds():
 def authorized_user():
     with google_scene() as it:
         content = json.dumps({"type": "authorized_user", **it.google.user})
-        it.home.write(".config/gcloud/application_default_credentials.json", content)
+        os.chmod(it.home.write(".config/gcloud/application_default_credentials.json", content), 0o600)
         equal(scopes_of(it, it.get(HOST)), [CLOUD])
         it.home.env["CLOUDSDK_CONFIG"] = it.home.directory("cloudsdk")
         check("no machine of Google's" in error(it), "an empty directory")
-        it.home.write("cloudsdk/application_default_credentials.json", content)
+        os.chmod(it.home.write("cloudsdk/application_default_credentials.json", content), 0o600)
         uncached(it)
         equal(scopes_of(it, it.get(HOST)), [CLOUD])
         refusals = it.google.replies["/token"] = []
@@ -607,10 +623,8 @@ def implicit():
 @case("a person's file is not the machine's: the kubelet's program does not look for it")
 def system():
     with google_scene() as it:
-        it.home.write(
-            ".config/gcloud/application_default_credentials.json",
-            json.dumps({"type": "authorized_user", **it.google.user}),
-        )
+        content = json.dumps({"type": "authorized_user", **it.google.user})
+        os.chmod(it.home.write(".config/gcloud/application_default_credentials.json", content), 0o600)
         it.use("gcp", when={"caller": ["kubelet", "docker"]})
         equal(scopes_of(it, it.get(HOST)), [CLOUD])
         asked(it)
