@@ -8,12 +8,10 @@
 #include <unistd.h>
 
 #include "aws-reply.h"
-#include "base/depth.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/process.h"
 #include "base/secret.h"
-#include "run/run.h"
+#include "program.h"
 
 #define ARGUMENTS_MAX 64
 #define OUTPUT_MAX (256 * 1024)
@@ -73,48 +71,21 @@ static int find_program(const char *name, char ret[FILE_PATH_MAX], struct pullke
                      "its program is not there; name it by its absolute path");
 }
 
-/* The caller's variables, and how deep it stands. */
-static char **make_environment(char *depth)
-{
-    size_t count = 0, kept = 0;
-    char **list;
-
-    while (environ[count])
-        count++;
-    list = secret_alloc((count + 2) * sizeof(*list));
-    for (size_t i = 0; list && i < count; i++)
-        if (!process_is_hostile(environ[i]) &&
-            strncmp(environ[i], DEPTH_VARIABLE "=", sizeof(DEPTH_VARIABLE)) != 0)
-            list[kept++] = environ[i];
-    if (list)
-        list[kept] = depth;
-    return list;
-}
-
 static int run(const struct aws *aws, const char *command, struct buffer *output,
                struct pullkey_error *error)
 {
-    char *arguments[ARGUMENTS_MAX + 1], path[FILE_PATH_MAX], depth[32];
+    char *arguments[ARGUMENTS_MAX + 1], path[FILE_PATH_MAX];
     cleanup_release char *text = secret_copy(command, strlen(command));
-    cleanup_release char **environment = make_environment(depth);
-    struct run what = {
-        .path = path,
-        .arguments = arguments,
-        .environment = environment,
-        .input = "",
-        .deadline_ms = aws->exchange->request->deadline_ms,
-    };
+    const struct program program = { .path = path, .arguments = arguments };
     int status = 0, r;
 
-    (void)snprintf(depth, sizeof(depth), DEPTH_VARIABLE "=%u",
-                   (unsigned int)aws->exchange->settings->depth + 1);
-    if (!text || !environment)
+    if (!text)
         return error_memory(error);
     r = split(text, arguments, error);
     if (r == 0)
         r = find_program(arguments[0], path, error);
     if (r == 0)
-        r = run_program(&what, output, &status, error);
+        r = program_run(aws->exchange, &program, output, &status, error);
     if (r == 0 && status != 0)
         r = error_set(error, PULLKEY_DENIED,
                       "its program ends with exit status %d; run it to see "

@@ -5,12 +5,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/secret.h"
-#include "run/run.h"
+#include "program.h"
 
 #define HEADERS_MAX 16
 #define WORDS_MAX 32
@@ -122,20 +121,19 @@ static int split(char *command, char *words[WORDS_MAX + 1], struct pullkey_error
 }
 
 /* AIP-4117: what such a program is told. */
-static int make_environment(const struct google_credentials *credentials, struct buffer *text,
-                            char ***ret, struct pullkey_error *error)
+static int tell(const struct google_credentials *credentials, struct buffer *text,
+                char *ret[PROGRAM_MORE_MAX], struct pullkey_error *error)
 {
     const char *const pairs[][2] = {
         { "GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE", credentials->audience },
         { "GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE", credentials->subject_token_type },
         { "GOOGLE_EXTERNAL_ACCOUNT_INTERACTIVE", "0" },
     };
-    const size_t more = sizeof(pairs) / sizeof(pairs[0]);
-    size_t begins[sizeof(pairs) / sizeof(pairs[0])], count = 0;
-    char **environment;
+    const size_t count = sizeof(pairs) / sizeof(pairs[0]);
+    size_t begins[sizeof(pairs) / sizeof(pairs[0])];
     int r;
 
-    for (size_t i = 0; i < more; i++) {
+    for (size_t i = 0; i < count; i++) {
         begins[i] = text->length;
         buffer_printf(text, "%s=%s", pairs[i][0], pairs[i][1]);
         buffer_append(text, "", 1);
@@ -143,16 +141,9 @@ static int make_environment(const struct google_credentials *credentials, struct
     r = buffer_check(text, error);
     if (r < 0)
         return r;
-    while (environ[count])
-        count++;
-    environment = secret_alloc((count + more + 1) * sizeof(*environment));
-    if (!environment)
-        return error_memory(error);
-    /* The first of a name counts. */
-    for (size_t i = 0; i < more; i++)
-        environment[i] = text->data + begins[i];
-    memcpy(environment + more, environ, count * sizeof(*environ));
-    *ret = environment;
+    for (size_t i = 0; i < count; i++)
+        ret[i] = text->data + begins[i];
+    ret[count] = NULL;
     return 0;
 }
 
@@ -160,26 +151,24 @@ static int run_command(struct google *google, const struct google_credentials *c
                        char *words[], struct buffer *output, struct pullkey_error *error)
 {
     const struct pullkey_host *host = google->exchange->host;
+    const int64_t deadline = google->exchange->request->deadline_ms;
     const int64_t end = host->monotonic_ms() + credentials->source.timeout_ms;
     cleanup_buffer struct buffer text = BUFFER_INIT(8192);
-    cleanup_release char **environment = NULL;
-    int status, r = make_environment(credentials, &text, &environment, error);
+    char *more[PROGRAM_MORE_MAX];
+    const struct program program = {
+        .path = words[0],
+        .arguments = words,
+        .more = more,
+        .deadline_ms = end < deadline ? end : deadline,
+    };
+    int status, r = tell(credentials, &text, more, error);
 
     if (r == 0)
         r = file_check(words[0], FILE_LINKED, error);
     if (r == -PULLKEY_NOT_FOUND)
         return error_set(error, PULLKEY_INVALID, "there is no such program");
     if (r == 0)
-        r = run_program(
-            &(struct run){
-                .path = words[0],
-                .arguments = words,
-                .environment = environment,
-                .deadline_ms = end < google->exchange->request->deadline_ms
-                                   ? end
-                                   : google->exchange->request->deadline_ms,
-            },
-            output, &status, error);
+        r = program_run(google->exchange, &program, output, &status, error);
     if (r == 0 && status != 0 && output->length == 0)
         r = error_set(error, PULLKEY_DENIED,
                       "it ends with status %d and gives no token; run it by hand to see why",

@@ -3,13 +3,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/depth.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/secret.h"
-#include "run/run.h"
+#include "program.h"
 
 #define ARGUMENTS_MAX 32
 
@@ -51,14 +49,8 @@ int identity_get_command(struct exchange *exchange, const cJSON *value, struct i
     if (r == -PULLKEY_NOT_FOUND)
         return error_set(error, PULLKEY_INVALID, "there is no program %s", path);
     if (r == 0)
-        r = run_program(
-            &(struct run){
-                .path = path,
-                .arguments = arguments,
-                .environment = environ,
-                .deadline_ms = exchange->request->deadline_ms,
-            },
-            &output, &status, error);
+        r = program_run(exchange, &(struct program){ .path = path, .arguments = arguments },
+                        &output, &status, error);
     if (r < 0)
         return error_wrap(error, "the identity token of %s", path);
     if (status != 0)

@@ -377,6 +377,10 @@ def process():
         program = write_program(it, process_output(keys, Expiration=date_of(keys.end), AccountId="1"))
         profile(program)
         fine(it, "process")
+        text = f"#!/bin/sh\nenv > {it.home.path}/told; cat <<'END'\n{process_output(keys)}\nEND\n"
+        it.home.write("program", text)
+        fine(it, "process")
+        check("PULLKEY_DEPTH=1" in it.home.read("told").splitlines(), it.home.read("told"))
         path = it.home.write("answer with $HOME;x", process_output(it.aws.user("user/plain")))
         profile(f"/bin/cat '{path}'")
         fine(it, "user/plain")

@@ -324,6 +324,7 @@ def executable():
             f"GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE={POOL}",
             f"GOOGLE_EXTERNAL_ACCOUNT_TOKEN_TYPE={TYPE}jwt",
             "GOOGLE_EXTERNAL_ACCOUNT_INTERACTIVE=0",
+            "PULLKEY_DEPTH=1",
         ):
             check(line in told, f"{line} is not in {told}")
         for text, status, said in (

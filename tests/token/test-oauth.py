@@ -291,6 +291,13 @@ def command():
         it.refuse(path, "prints no identity token")
         it.home.env["TOKEN"] = token
         equal(it.get(), f"empty:access-1-{MARKER}")
+        told = it.home.write("tell", f'#!/bin/sh\nenv > {it.home.path}/told; echo "$TOKEN"\n')
+        os.chmod(told, 0o700)
+        it.use(identity={"command": [told]}, username="told")
+        equal(it.get(), f"told:access-2-{MARKER}")
+        lines = it.home.read("told").splitlines()
+        equal([line for line in lines if line.startswith("PULLKEY_DEPTH=")], ["PULLKEY_DEPTH=1"])
+        check(f"TOKEN={token}" in lines, lines)
         os.chmod(path, 0o722)
         it.use(identity={"command": [path, "now"]}, username="writable")
         it.refuse(path)
@@ -328,6 +335,29 @@ def kubelet():
         other = it.oauth.subject(sub=sub, **{"kubernetes.io": names})
         equal(ask(other), [f"access-1-{MARKER}"])
         equal(len(it.oauth.forms), 2)
+
+
+@case("a system program's program is told where its home is and how deep it stands, and nothing of the caller's")
+def system_command():
+    with setting() as it:
+        program = os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-kubelet")
+        path = it.home.write("print-token", f"#!/bin/sh\nenv > {it.home.path}/told; cat {it.home.path}/token\n")
+        os.chmod(path, 0o700)
+        it.home.write("token", it.oauth.subject())
+        it.it.use("oauth", when={"caller": ["kubelet"]}, identity={"command": [path]}, oauth={"token_url": URL})
+        request = {
+            "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+            "kind": "CredentialProviderRequest",
+            "image": R + "/a/b",
+        }
+        done = it.home.run([program], json.dumps(request) + "\n")
+        equal(done.returncode, 0, done.stderr)
+        check(f"access-0-{MARKER}" in done.stdout, done.stdout)
+        told = dict(line.split("=", 1) for line in it.home.read("told").splitlines())
+        own = {"_", "PWD", "SHLVL", "OLDPWD"}  # of the shell
+        equal(set(told) - own - {"HOME"}, {"PATH", "PULLKEY_DEPTH"})
+        equal(told["PULLKEY_DEPTH"], "1")
+        equal(told["PATH"], "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 
 
 @case("GitHub Actions: the job's own endpoint, its token and the audience; without them what the job lacks")
