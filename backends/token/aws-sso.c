@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/lock.h"
 #include "base/secret.h"
+#include "rotate.h"
 
 #define SSO_FOLDER "/.aws/sso/cache"
 #define LOGIN_FOLDER "/.aws/login/cache"
@@ -74,6 +75,19 @@ static int read_login(const struct aws *aws, const struct aws_sso *sso, const ch
     return r < 0 ? error_wrap(error, "the SSO cache of the profile %.100s", sso->profile) : 0;
 }
 
+/* For what the server answers in place of what is used up by asking. */
+static int check_room(const struct aws_login *login, const char *path, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
+    int r = aws_login_write(login, &text, error);
+
+    if (r == 0)
+        r = rotate_check_room(path, text.length, error);
+    return r < 0 ? error_wrap(error, "the SSO login is not renewed, as the new one could not be "
+                                     "kept")
+                 : 0;
+}
+
 static int create_token(struct aws *aws, const struct aws_sso *sso, struct aws_login *login,
                         struct pullkey_error *error)
 {
@@ -123,6 +137,9 @@ static int renew(struct aws *aws, const struct aws_sso *sso, const char *path,
     aws_login_done(login);
     r = read_login(aws, sso, path, login, error);
     if (r < 0 || login->end > aws_now(aws) + RENEW_SECONDS || !login->is_renewable)
+        return r;
+    r = check_room(login, path, error);
+    if (r < 0)
         return r;
     r = create_token(aws, sso, login, error);
     if (r == -PULLKEY_DENIED) {

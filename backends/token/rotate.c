@@ -38,17 +38,17 @@ static int read_token(const char *path, struct pullkey_secret *ret, struct pullk
                      path);
 }
 
-/* Whether a file of the token's size can be made where the next one will be. Not by writing the
- * token itself once more: somebody who does not know the lock may just have replaced it. */
-static int check_room(const struct rotate *rotate, struct pullkey_error *error)
+/* Not by writing the file itself once more: somebody who does not know the lock may just have
+ * replaced it. */
+int rotate_check_room(const char *file, size_t size, struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT(PULLKEY_SECRET_MAX + 1);
+    cleanup_buffer struct buffer text = BUFFER_INIT(size);
     char path[FILE_PATH_MAX];
     int r;
 
-    if (snprintf(path, sizeof(path), "%s.room", rotate->path) >= FILE_PATH_MAX)
-        return error_set(error, PULLKEY_INVALID, "%s: the path is too long", rotate->path);
-    for (size_t i = 0; i <= rotate->token.length; i++)
+    if (snprintf(path, sizeof(path), "%s.room", file) >= FILE_PATH_MAX)
+        return error_set(error, PULLKEY_INVALID, "%s: the path is too long", file);
+    for (size_t i = 0; i < size; i++)
         buffer_append(&text, "\n", 1);
     r = buffer_check(&text, error);
     if (r == 0)
@@ -77,7 +77,7 @@ int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,
     }
     /* A token that is used is gone: where its successor has no place, it is not. */
     if (r == 0) {
-        r = check_room(ret, error);
+        r = rotate_check_room(path, ret->token.length + 1, error);
         if (r < 0)
             r = error_wrap(error, "the refresh token is not used, as a new one could not be kept");
     }

@@ -37,6 +37,13 @@ int rotate_again(struct rotate *rotate, bool *ret_changed, struct pullkey_error 
 int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
                    struct pullkey_error *error);
 
+/*
+ * Whether a file of that many bytes can be made beside `file`, which a one-time token is in: one
+ * that is used is gone, and where its successor has no place it must not be. Call it under the
+ * lock, with PATH.room as above.
+ */
+int rotate_check_room(const char *file, size_t size, struct pullkey_error *error);
+
 #define cleanup_rotate __attribute__((cleanup(rotate_close)))
 
 #endif

@@ -303,6 +303,14 @@ def sso_renewal():
         fine(it, "sso:Dev")
         equal(asked(it), [f"GetRoleCredentials {PORTAL}", GET_TOKEN])
         equal(sorted(os.listdir(os.path.dirname(path))), sorted(os.path.basename(path) + end for end in ("", ".lock")))
+        # What would answer has no place: the refresh token, which is taken once, is not used.
+        write_login(it, it.aws.log_in(life=-60, refresh=True))
+        os.mkdir(path + ".room")
+        refused(it, "the SSO login is not renewed, as the new one could not be kept", ".room")
+        equal(asked(it), [])
+        os.rmdir(path + ".room")
+        fine(it, "sso:Dev")
+        asked(it)
         # Many with caches of their own: the server takes a refresh token once.
         write_login(it, it.aws.log_in(life=-60, refresh=True))
         homes = [{"PULLKEY_CACHE_DIR": it.home.directory(f"own-{i}")} for i in range(8)]
