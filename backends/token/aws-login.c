@@ -132,6 +132,7 @@ int aws_login_renew(struct aws_login *login, const struct buffer *reply, int64_t
         end_seconds == 0)
         return error_set(error, PULLKEY_INVALID, "it has no accessToken and expiresIn");
     end = (time_t)end_seconds;
+    login->token = NULL; /* what it points to is replaced */
     if (!gmtime_r(&end, &tm) || strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0 ||
         !set_member(login->json.root, "accessToken", token) ||
         !set_member(login->json.root, "expiresAt", date) ||

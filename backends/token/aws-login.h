@@ -24,7 +24,7 @@ void aws_login_done(struct aws_login *login);
 int aws_login_ask(const struct aws_login *login, struct pullkey_secret *ret,
                   struct pullkey_error *error);
 
-/* Takes over what CreateToken answers. */
+/* Takes over what CreateToken answers. Without memory for it, token is NULL. */
 int aws_login_renew(struct aws_login *login, const struct buffer *reply, int64_t now,
                     struct pullkey_error *error);
 

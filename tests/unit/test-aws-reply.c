@@ -329,6 +329,40 @@ static void renewal(void **state)
     assert_non_null(strstr(again.data, "\"refreshToken\":\"R2\""));
 }
 
+static int texts_left = -1; /* until there is no memory; less than 0: there is */
+
+cJSON *__real_cJSON_CreateString(const char *text);
+cJSON *__wrap_cJSON_CreateString(const char *text);
+cJSON *__wrap_cJSON_CreateString(const char *text)
+{
+    if (texts_left == 0)
+        return NULL;
+    texts_left -= texts_left > 0;
+    return __real_cJSON_CreateString(text);
+}
+
+static void renewal_without_memory(void **state)
+{
+    (void)state;
+    for (int left = 0; left < 3; left++) {
+        cleanup_buffer struct buffer body =
+            body_of("{\"accessToken\":\"A\",\"expiresAt\":\"2023-11-14T23:13:20Z\","
+                    "\"refreshToken\":\"R\"}");
+        cleanup_buffer struct buffer reply =
+            body_of("{\"accessToken\":\"B\",\"expiresIn\":60,\"refreshToken\":\"S\"}");
+        cleanup_login struct aws_login login = { 0 };
+        struct pullkey_error error = { 0 };
+        int r;
+
+        assert_fine(aws_login_read(&body, NOW, &login, &error), error);
+        texts_left = left;
+        r = aws_login_renew(&login, &reply, NOW, &error);
+        texts_left = -1;
+        assert_int_equal(r, -PULLKEY_INTERNAL);
+        assert_null(login.token);
+    }
+}
+
 static void failures(void **state)
 {
     static const struct {
@@ -379,8 +413,13 @@ static void failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(xml),      cmocka_unit_test(keys),   cmocka_unit_test(tokens),
-        cmocka_unit_test(sts),      cmocka_unit_test(logins), cmocka_unit_test(renewal),
+        cmocka_unit_test(xml),
+        cmocka_unit_test(keys),
+        cmocka_unit_test(tokens),
+        cmocka_unit_test(sts),
+        cmocka_unit_test(logins),
+        cmocka_unit_test(renewal),
+        cmocka_unit_test(renewal_without_memory),
         cmocka_unit_test(failures),
     };
 
