@@ -23,7 +23,7 @@
 #define HTTP_HEADERS_MAX (64 * 1024) /* all header lines of a reply, interim replies included */
 #define HTTP_QUERY_MAX 8192
 #define HTTP_CONNECT_MS 5000
-#define HTTP_SERVERS_MAX 4 /* of one client */
+#define HTTP_SERVERS_MAX 8 /* of one client: a chain of clouds asks five and more */
 
 struct http_options {
     const char *source;  /* begins the log lines */
