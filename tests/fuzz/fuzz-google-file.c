@@ -61,7 +61,9 @@ static void try_file(const struct buffer *text)
     case GOOGLE_EXTERNAL_ACCOUNT:
         require(credentials.audience[0] != '\0' && credentials.token_url[0] != '\0');
         require((credentials.source.file != NULL) + (credentials.source.url != NULL) +
-                    (credentials.source.command != NULL) ==
+                    (credentials.source.command != NULL) +
+                    (credentials.source.verification_url != NULL) +
+                    (credentials.source.certificate != NULL) ==
                 1);
         require(!credentials.source.command ||
                 (credentials.source.command[0] == '/' && credentials.source.timeout_ms >= 5000));
