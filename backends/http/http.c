@@ -126,13 +126,12 @@ static void trace(const struct http *http, const struct server *server,
 {
     static const char *const methods[] = { "GET", "POST", "PUT" };
     static const char *const schemes[] = { "no credential", "Basic ***", "Bearer ***" };
-    const char *address = NULL;
+    const char *path = request->secret_path ? "/***" : request->url->target, *address = NULL;
 
     (void)curl_easy_getinfo(server->easy, CURLINFO_PRIMARY_IP, &address);
     http->host->log(http->options->source, "%s %s://%s%.*s (%s%s%s) at %s: %s %ld, %lld ms",
                     methods[request->method], request->url->https ? "https" : "http",
-                    server->authority, (int)strcspn(request->url->target, "?"),
-                    request->url->target, schemes[request->scheme],
+                    server->authority, (int)strcspn(path, "?"), path, schemes[request->scheme],
                     request->body ? ", body ***" : "", server->proxy ? ", proxy" : "",
                     address && address[0] != '\0' ? address : "no address",
                     code == CURLE_OK ? "status" : curl_easy_strerror(code),

@@ -11,7 +11,7 @@
  *
  * Limits: HTTP_BODY_MAX (or body_max) and HTTP_HEADERS_MAX, HTTP_CONNECT_MS for each connection,
  * the deadline for everything with all retries. The log gets one line for each attempt: method,
- * server, path, status and time. Never query, credential, headers or body.
+ * server, path (if it is not secret), status and time. Never query, credential, headers or body.
  */
 #ifndef PULLKEY_HTTP_HTTP_H
 #define PULLKEY_HTTP_HTTP_H
@@ -71,6 +71,7 @@ struct http_request {
                               the deadline for the rest */
     bool allow_http;       /* plain http, to the loopback */
     bool allow_metadata;   /* plain http, where url_is_metadata */
+    bool secret_path;      /* whoever knows it is answered: not for the log */
     bool public_only; /* refuse addresses that are not public (address.h); a proxy hides them */
 };
 

@@ -111,6 +111,7 @@ int aws_container_keys(struct aws *aws, struct aws_keys *ret, struct pullkey_err
     struct http_request request = {
         .url = &url,
         .headers = headers,
+        .secret_path = true, /* ECS gives each task one, and asks for nothing else */
         .attempts = CONTAINER_ATTEMPTS,
         .attempt_ms = CONTAINER_ATTEMPT_MS,
     };

@@ -64,6 +64,7 @@ static void trace_request(const struct exchange *exchange, const struct http_req
 {
     static const char *const methods[] = { [HTTP_GET] = "GET", "POST", "PUT" };
     cleanup_buffer struct buffer json = BUFFER_INIT(EXCHANGE_TRACE_MAX);
+    const char *path = request->secret_path ? "/***" : request->url->target;
     char server[URL_AUTHORITY_SIZE];
 
     url_authority(request->url, server);
@@ -71,7 +72,7 @@ static void trace_request(const struct exchange *exchange, const struct http_req
                   "{\"step\":\"request\",\"method\":\"%s\",\"server\":", methods[request->method]);
     json_write_string(&json, server, strlen(server));
     buffer_append_text(&json, ",\"path\":");
-    json_write_string(&json, request->url->target, strcspn(request->url->target, "?"));
+    json_write_string(&json, path, strcspn(path, "?"));
     if (status != 0)
         buffer_printf(&json, ",\"status\":%ld}", status);
     else

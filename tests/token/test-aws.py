@@ -425,6 +425,12 @@ def containers():
         env["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = it.aws.container_path
         fine(it, "container")
         equal(asked(it), [f"GET container{it.aws.container_path}", GET_TOKEN])
+        # Whoever knows it gets the keys.
+        shown = it.home.read("log")
+        done = it.home.run([it.home.pullkey, "recipe", "test", "ecr", "--host", HOST])
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        for text in (shown, done.stdout):
+            check("169.254.170.2/***" in text and it.aws.container_path not in text, text)
         env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://198.51.100.9/never"  # the path wins
         fine(it, "container")
         del env["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
