@@ -130,8 +130,9 @@ int identity_check(const struct settings *settings, const cJSON *identity,
     return source->check(settings, item, error);
 }
 
-/* What cannot be in a header or a form must not get that far. */
-static int check_token(const struct exchange *exchange, struct identity_token *token,
+/* What cannot be in a header or a form must not get that far: `least` is the first of the bytes
+ * that may. */
+static int check_token(const struct exchange *exchange, char least, struct identity_token *token,
                        struct pullkey_error *error)
 {
     const struct pullkey_secret *secret = &token->token;
@@ -139,7 +140,7 @@ static int check_token(const struct exchange *exchange, struct identity_token *t
     if (secret->length == 0)
         return error_set(error, PULLKEY_NO_IDENTITY, "%s is empty", token->what);
     for (size_t i = 0; i < secret->length; i++)
-        if ((unsigned char)secret->bytes[i] <= 0x20 || (unsigned char)secret->bytes[i] >= 0x7f)
+        if (secret->bytes[i] < least || secret->bytes[i] > '~')
             return error_set(error, PULLKEY_INVALID, "%s holds bytes that no token may have",
                              token->what);
     token->expiry = jwt_expiry(secret);
@@ -164,8 +165,8 @@ static void trace(const struct exchange *exchange, const struct identity_token *
     exchange_trace(exchange, &json);
 }
 
-int identity_get(struct exchange *exchange, const cJSON *identity, struct identity_token *ret,
-                 struct pullkey_error *error)
+static int get(struct exchange *exchange, const cJSON *identity, char least,
+               struct identity_token *ret, struct pullkey_error *error)
 {
     struct identity_token token = { 0 };
     const cJSON *item = identity->child;
@@ -174,7 +175,7 @@ int identity_get(struct exchange *exchange, const cJSON *identity, struct identi
                    : error_set(error, PULLKEY_INVALID, "there is no source of identity tokens");
 
     if (r == 0)
-        r = check_token(exchange, &token, error);
+        r = check_token(exchange, least, &token, error);
     if (r < 0) {
         identity_token_done(&token);
         return r;
@@ -182,6 +183,18 @@ int identity_get(struct exchange *exchange, const cJSON *identity, struct identi
     trace(exchange, &token);
     *ret = token;
     return 0;
+}
+
+int identity_get(struct exchange *exchange, const cJSON *identity, struct identity_token *ret,
+                 struct pullkey_error *error)
+{
+    return get(exchange, identity, '!', ret, error);
+}
+
+int identity_get_secret(struct exchange *exchange, const cJSON *source, struct identity_token *ret,
+                        struct pullkey_error *error)
+{
+    return get(exchange, source, ' ', ret, error);
 }
 
 void identity_token_done(struct identity_token *token)

@@ -38,6 +38,9 @@ int identity_check(const struct settings *settings, const cJSON *identity,
  */
 int identity_get(struct exchange *exchange, const cJSON *identity, struct identity_token *ret,
                  struct pullkey_error *error);
+/* The same for what a client says to a server, which may have blanks (RFC 6749 appendix A.2). */
+int identity_get_secret(struct exchange *exchange, const cJSON *source, struct identity_token *ret,
+                        struct pullkey_error *error);
 void identity_token_done(struct identity_token *token);
 
 #define cleanup_identity_token __attribute__((cleanup(identity_token_done)))

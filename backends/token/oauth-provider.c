@@ -105,9 +105,9 @@ static int get_client(struct flow *flow, struct pullkey_error *error)
         r = assertion_make(&assertion, flow->exchange->host->wall_seconds(), &flow->client_secret,
                            error);
     } else {
-        r = identity_get(flow->exchange,
-                         source ? source : json_member(flow->oauth, "client_assertion"), &token,
-                         error);
+        r = source ? identity_get_secret(flow->exchange, source, &token, error)
+                   : identity_get(flow->exchange, json_member(flow->oauth, "client_assertion"),
+                                  &token, error);
         if (r < 0)
             return error_wrap(error, "the client's secret");
         flow->client_secret = token.token;

@@ -64,7 +64,7 @@ class OAuth:
         self.trusted = self._key(directory, "trusted")  # signs identity tokens
         self.client = self._key(directory, "client")  # the client's own
         self.account = self._key(directory, "account")  # of an issuer whose JWTs are grants
-        self.client_id, self.client_secret = "me too", f"a%b+c/:{marker}"
+        self.client_id, self.client_secret = "me too", f"a%b +c/:{marker}"
         self.client_header = {"alg": "RS256", "typ": "JWT"}
         self.client_audience = None  # else self.url
         self.account_claims = {"iss": "account", "sub": "account"}
