@@ -280,6 +280,9 @@ int oauth_check(const struct settings *settings, struct pullkey_error *error)
 
     if (!oauth)
         return error_set(error, PULLKEY_INVALID, "the recipe \"oauth\" needs the object \"oauth\"");
+    if (settings->hosts)
+        return json_error(&settings->json, settings->hosts, error,
+                          "the recipe \"oauth\" serves every registry that a rule has for it");
     cJSON_ArrayForEach(item, oauth) {
         r = check_member(settings, item, oauth_grant_of(oauth), error);
         if (r < 0)

@@ -289,8 +289,13 @@ static int oauth_get(struct exchange *exchange, struct pullkey_credential *ret,
     struct flow flow = { .exchange = exchange, .oauth = exchange->settings->oauth };
     const char *username = settings_text(flow.oauth, "username");
     cleanup_oauth_reply struct oauth_reply reply = { 0 };
-    int r = url_parse(settings_text(flow.oauth, "token_url"), &flow.url, error);
+    int r;
 
+    /* Without a request to anybody, and before a one-time token is used. */
+    if (exchange->request->http)
+        return error_set(error, PULLKEY_NOT_FOUND,
+                         "a registry without TLS is no registry of \"oauth\"");
+    r = url_parse(settings_text(flow.oauth, "token_url"), &flow.url, error);
     if (r == 0)
         r = oauth_grant_of(flow.oauth) == OAUTH_GRANT_REFRESH ? refresh(&flow, &reply, error)
                                                               : ask(&flow, &reply, error);

@@ -360,6 +360,16 @@ def system_command():
         equal(told["PATH"], "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 
 
+@case("a registry without TLS gets nothing, and nobody is asked; \"hosts\" is no option of this recipe")
+def registries():
+    with setting() as it:
+        it.exchange()
+        equal((it.get(f"http://{R}"), len(it.oauth.forms)), (None, 0))
+        it.expect()
+        it.it.use("oauth", identity={"env": "TOKEN"}, oauth={"token_url": URL}, hosts={R: True})
+        it.refuse("hosts", "serves every registry that a rule has for it")
+
+
 @case("GitHub Actions: the job's own endpoint, its token and the audience; without them what the job lacks")
 def github():
     made = []
