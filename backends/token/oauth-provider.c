@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any token server of RFC 6749, as oauth-options.h has it. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -257,13 +258,33 @@ static int refresh(struct flow *flow, struct oauth_reply *ret, struct pullkey_er
     r = ask_refresh(flow, &rotate.token, &reply, &is_refused, error);
     if (r < 0 && is_refused && rotate_again(&rotate, &is_changed, &ignored) == 0 && is_changed)
         r = ask_refresh(flow, &rotate.token, &reply, &is_refused, error);
-    if (r == 0 && reply.refresh_token.length > 0)
-        r = rotate_replace(&rotate, &reply.refresh_token, error);
+    /* Also where the answer is refused otherwise. */
+    if (reply.refresh_token.length > 0) {
+        int kept = rotate_replace(&rotate, &reply.refresh_token, r < 0 ? &ignored : error);
+
+        r = r < 0 ? r : kept;
+    }
     if (r < 0)
         return r;
     *ret = reply;
     reply = (struct oauth_reply){ 0 };
     return 0;
+}
+
+/* Who is interrupted between the question and the writing has lost the token. */
+static int refresh_whole(struct flow *flow, struct oauth_reply *ret, struct pullkey_error *error)
+{
+    sigset_t signals, old;
+    int r;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, &old);
+    r = refresh(flow, ret, error);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return r;
 }
 
 static int check_issued(const struct flow *flow, const struct oauth_reply *reply,
@@ -297,7 +318,7 @@ static int oauth_get(struct exchange *exchange, struct pullkey_credential *ret,
                          "a registry without TLS is no registry of \"oauth\"");
     r = url_parse(settings_text(flow.oauth, "token_url"), &flow.url, error);
     if (r == 0)
-        r = oauth_grant_of(flow.oauth) == OAUTH_GRANT_REFRESH ? refresh(&flow, &reply, error)
+        r = oauth_grant_of(flow.oauth) == OAUTH_GRANT_REFRESH ? refresh_whole(&flow, &reply, error)
                                                               : ask(&flow, &reply, error);
     if (r == 0)
         r = check_issued(&flow, &reply, error);

@@ -62,6 +62,10 @@ int oauth_read_reply(const struct buffer *body, int64_t now, struct oauth_reply 
     token = json_member(json.root, "access_token");
     refresh = json_member(json.root, "refresh_token");
     issued = json_member(json.root, "issued_token_type");
+    if (cJSON_IsString(refresh) && refresh->valuestring[0] != '\0')
+        r = copy_text(refresh, &ret->refresh_token, error);
+    if (r < 0)
+        return r;
     if (!cJSON_IsString(token) || token->valuestring[0] == '\0')
         return error_set(error, PULLKEY_INVALID, "it has no access_token");
     if (issued && (!cJSON_IsString(issued) || strlen(issued->valuestring) >= OAUTH_TYPE_SIZE))
@@ -69,8 +73,6 @@ int oauth_read_reply(const struct buffer *body, int64_t now, struct oauth_reply 
     r = check_type(json_member(json.root, "token_type"), error);
     if (r == 0)
         r = copy_text(token, &reply.access_token, error);
-    if (r == 0 && cJSON_IsString(refresh) && refresh->valuestring[0] != '\0')
-        r = copy_text(refresh, &reply.refresh_token, error);
     if (r == 0)
         r = find_expiry(json.root, now, &reply, error);
     if (r < 0) {
@@ -79,6 +81,7 @@ int oauth_read_reply(const struct buffer *body, int64_t now, struct oauth_reply 
     }
     if (issued)
         memcpy(reply.issued_type, issued->valuestring, strlen(issued->valuestring) + 1);
+    reply.refresh_token = ret->refresh_token;
     *ret = reply;
     return 0;
 }
@@ -138,7 +141,7 @@ static bool is_secret(const char *name, size_t length)
 {
     static const char *const names[] = { "access_token",  "actor_token",   "assertion",
                                          "client_secret", "refresh_token", "client_assertion",
-                                         "subject_token", "password" };
+                                         "subject_token", "password",      "authorization" };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strlen(names[i]) == length && memcmp(names[i], name, length) == 0)

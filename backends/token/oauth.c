@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 #define ASSERTION_TYPE "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -82,8 +83,18 @@ int oauth_ask(struct exchange *exchange, const struct url *url, struct buffer *f
         request.secret = &password;
     }
     r = exchange_send(exchange, &request, ret, error);
-    if (is_basic)
+    /* For who looks whether the answer repeats what was sent. */
+    if (is_basic) {
+        cleanup_buffer struct buffer pair = BUFFER_INIT(id.limit + secret.limit + 1);
+        cleanup_buffer struct buffer header = BUFFER_INIT(2 * (pair.limit + 2));
+
+        buffer_append(&pair, id.data, id.length);
+        buffer_append(&pair, ":", 1);
+        buffer_append(&pair, secret.data, secret.length);
+        text_base64_encode(&header, pair.data, pair.length);
+        http_query_add(form, "authorization", header.data, header.length);
         http_query_add(form, "client_secret", client->secret.bytes, client->secret.length);
+    }
     return r;
 }
 

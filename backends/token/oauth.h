@@ -61,8 +61,9 @@ int oauth_answer(const struct exchange *exchange, const struct http_response *re
 
 /*
  * The two parsers of it, without any request. A token_type must be one that a registry can take:
- * Bearer, or N_A for what is no access token (RFC 8693 section 2.2.1). What a server says of an
- * error is left out where it has some of a secret of `form` in it.
+ * Bearer, or N_A for what is no access token (RFC 8693 section 2.2.1). *ret is empty before; it has
+ * the refresh token also where the rest is refused, as the one that was sent is used up. What a
+ * server says of an error is left out where it has some of a secret of `form` in it.
  */
 int oauth_read_reply(const struct buffer *body, int64_t now, struct oauth_reply *ret,
                      struct pullkey_error *error);

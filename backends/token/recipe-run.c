@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/jwt.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "expiry.h"
 #include "registry-host.h"
 
@@ -125,6 +126,28 @@ static enum pullkey_error_class class_of(long status, bool is_for_later)
     }
 }
 
+/* Whether a text has a piece of what the request's header said. */
+static bool holds_header(const char *text, const struct recipe_request *asked)
+{
+    enum { TELLING = 12 }; /* bytes of base64: eight or nine of the name and the password */
+    cleanup_buffer struct buffer pair = BUFFER_INIT(PULLKEY_USERNAME_MAX + PULLKEY_SECRET_MAX + 1);
+    cleanup_buffer struct buffer header = BUFFER_INIT(2 * (pair.limit + 2));
+
+    if (asked->request.scheme != HTTP_BASIC)
+        return false;
+    buffer_append_text(&pair, asked->request.username);
+    buffer_append(&pair, ":", 1);
+    buffer_append(&pair, asked->secret.data, asked->secret.length);
+    if (pair.state == BUFFER_FINE)
+        text_base64_encode(&header, pair.data, pair.length);
+    if (pair.state != BUFFER_FINE || header.state != BUFFER_FINE)
+        return true;
+    for (size_t i = 0; i + TELLING <= strlen(text); i++)
+        if (memmem(header.data, header.length, text + i, TELLING))
+            return true;
+    return false;
+}
+
 static int refuse(const struct recipe_run *run, const struct recipe_request *asked,
                   const struct http_response *response, struct pullkey_error *error)
 {
@@ -134,6 +157,8 @@ static int refuse(const struct recipe_run *run, const struct recipe_request *ask
 
     url_authority(&asked->url, server);
     recipe_reason(&response->body, &run->values, reason, &is_for_later);
+    if (holds_header(reason, asked))
+        reason[0] = '\0';
     class = class_of(response->status, is_for_later);
     return error_set(error, class, "%s %s %s at %.200s (%ld%s%s): %s", server,
                      class == PULLKEY_UNREACHABLE ? "has no answer now for" : "refuses",

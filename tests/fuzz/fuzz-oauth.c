@@ -28,7 +28,7 @@ static void check_error(const struct pullkey_error *error)
 {
     require(error->message[0] != '\0' && !strchr(error->message, '\n'));
     for (size_t i = 0; i + RUN <= strlen(SECRET); i++)
-        require(!memmem(error->message, strlen(error->message), SECRET + i, RUN));
+        require(!memmem(error->message, strlen(error->message), &SECRET[i], RUN));
 }
 
 static void check_token(const struct pullkey_secret *token)
@@ -43,7 +43,9 @@ static void try_reply(const struct buffer *text)
     struct pullkey_error error = { 0 };
 
     if (oauth_read_reply(text, NOW, &reply, &error) < 0) {
-        require(!reply.access_token.bytes && !reply.refresh_token.bytes);
+        require(!reply.access_token.bytes);
+        if (reply.refresh_token.bytes)
+            check_token(&reply.refresh_token);
         require(error.code == PULLKEY_INVALID);
         check_error(&error);
         return;

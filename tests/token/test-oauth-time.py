@@ -2,6 +2,7 @@
 """Tokens of OAuth servers over time: when they are asked for again, many at once, and refresh tokens that rotate."""
 
 import os
+import signal
 import stat
 import struct
 import sys
@@ -45,7 +46,7 @@ def gets_while_the_server_thinks(it, servers):
     it.oauth.gate.clear()
 
     def ready():
-        wait_for(lambda: it.oauth.forms, "a question")
+        wait_for(lambda: it.it.server.requests, "a question")
         it.oauth.gate.set()
 
     return gets(it, servers, ready)
@@ -274,6 +275,41 @@ def full():
                 at += 1
             check(unused > 0, call)
             check("the new one cannot be kept" in done.stdout, done.stdout)
+
+
+@case("an answer that is refused for something else: the refresh token in it is kept, and the next get is fine")
+def refused():
+    with setting() as it:
+        path = it.refresh_file()
+        it.use(grant="refresh-token", refresh_token_file=path)
+        for members in ({"token_type": "DPoP"}, {"expires_in": "abc"}, {"issued_token_type": "x" * 500}):
+            it.oauth.members = members
+            line = it.error(f"r{len(it.oauth.refresh_tokens)}.example.com")
+            check(next(iter(members)) in line, line)
+            equal(content(path), it.oauth.refresh_tokens[-1] + "\n")
+        it.oauth.members = {}
+        it.expect("last.example.com")
+
+
+@case("interrupted while the server is asked: the refresh token that it gives is kept")
+def interrupted():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with setting() as it:
+            path = it.refresh_file()
+            old = content(path)
+            it.use(grant="refresh-token", refresh_token_file=path)
+            it.oauth.gate.clear()
+            process = crowd.start(it.home.helper, "get", it.home.env)
+            process.stdin.write(R)
+            process.stdin.close()
+            process.stdin = None
+            wait_for(lambda: it.it.server.requests, "the question", 30)
+            process.send_signal(number)
+            it.oauth.gate.set()
+            process.communicate(timeout=30)
+            equal(process.returncode, -number)
+            check(content(path) != old, "the old one is used up")
+            equal(content(path), it.oauth.refresh_tokens[-1] + "\n")
 
 
 if __name__ == "__main__":

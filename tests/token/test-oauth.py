@@ -2,7 +2,6 @@
 """Token servers of OAuth 2: every grant with every client authentication, and what is made of each answer."""
 
 import json
-import json
 import os
 import sys
 
@@ -460,6 +459,24 @@ def options():
         it.it.use("oauth", oauth={}, identity=identity)
         it.refuse("token_url")
         equal(it.oauth.forms, [])
+
+
+@case("a server that repeats the header with the client's secret: no piece of it is shown")
+def header():
+    with setting() as it:
+        seen = []
+
+        def repeat(request):
+            seen.append(request.header("authorization"))
+            return answer(401, error="invalid_client", error_description=f"got {seen[-1]} from you")
+
+        it.oauth.handle = repeat
+        for auth in ("basic", "basic-raw"):
+            it.exchange(auth)
+            line = it.it.error(f"{auth}.example.com")
+            value = seen[-1].partition(" ")[2]
+            check("invalid_client" in line, line)
+            check(not any(value[at : at + 12] in line for at in range(len(value) - 12)), line)
 
 
 if __name__ == "__main__":
