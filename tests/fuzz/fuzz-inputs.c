@@ -48,7 +48,7 @@ static int make(const char *inputs, const char *value, struct cache_slot *ret,
 /* The lines that name it: itself, and by way of the options. */
 static bool is_variable(const char *line, size_t length)
 {
-    static const char *const names[] = { "env " VARIABLE, "env @identity.env", "env @list" };
+    static const char *const names[] = { ("env " VARIABLE), "env @identity.env", "env @list" };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (length == strlen(names[i]) && strncmp(line, names[i], length) == 0)
@@ -59,7 +59,7 @@ static bool is_variable(const char *line, size_t length)
 /* A condition that the options meet. */
 static bool is_met(const char *line, size_t length)
 {
-    static const char *const met[] = { "@kind", "@kind=" KIND, "@identity", "@identity.env",
+    static const char *const met[] = { "@kind", ("@kind=" KIND), "@identity", "@identity.env",
                                        "@list" };
     const char *end = line + length;
 
