@@ -47,10 +47,13 @@ EXEMPTIONS = re.compile(
     r"|\b_*(no_stack_protector|uninitialized|zero_call_used_regs|optimize|nocf_check)_*\b\s*[(,)]"
 )
 
-# Folders whose library this build has not.
-ABSENT = {"cms", "kubernetes", "probe", "yaml", "http"} - set(os.environ["PULLKEY_PARTS"].split())
-if not {"kubernetes", "probe"} <= ABSENT:
+# What this build has not: folders whose library is missing, and net.c where the modules are linked in.
+PARTS = set(os.environ["PULLKEY_PARTS"].split())
+ABSENT = {"cms", "http", "kubernetes", "net.c", "probe", "token", "yaml"} - PARTS
+if {"kubernetes", "probe", "token"} & PARTS:
     ABSENT.discard("http")
+    if os.environ["PULLKEY_LINKAGE"] != "builtin":
+        ABSENT.discard("net.c")
 
 
 def commands():
