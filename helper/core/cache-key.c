@@ -213,7 +213,7 @@ static int add_option(struct buffer *values, const cJSON *options, const char *p
 {
     const cJSON *option, *item;
     int r =
-        strchr(path, ' ') ? refuse_line(error, path) : find_option(options, path, &option, error);
+        strchr(path, '=') ? refuse_line(error, path) : find_option(options, path, &option, error);
 
     if (r < 0)
         return r;

@@ -131,6 +131,9 @@ static void options_choose_inputs(void **state)
     key.options = "{\"other\":{}}";
     assert_true(misses(cache, &key));
     assert_true(misses(cache, &key));
+    key.inputs = "env UNIT_DIR\nenv @kind.of=two\n";
+    assert_true(misses(cache, &key));
+    assert_true(misses(cache, &key));
     key.inputs = "env UNIT_DIR\nfor \n";
     assert_true(misses(cache, &key));
     assert_true(misses(cache, &key));
