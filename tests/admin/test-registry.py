@@ -18,7 +18,7 @@ MARKER = "marker-55e0b8"
 
 
 def installed():
-    module = os.path.join(os.environ["PULLKEY_MODULES"], "probe.so")
+    module = os.path.join(os.environ["PULLKEY_MODULES"], "net.so")
     return os.path.exists(module)
 
 

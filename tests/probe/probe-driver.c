@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs the registry check of probe.so with a host table of its own, and prints what came of it as
+ * Runs the registry check of net.so with a host table of its own, and prints what came of it as
  * JSON.
  *
  *   probe-driver MODULE [--host H] [--port P] [--http] [--options JSON] [--deadline MS]
