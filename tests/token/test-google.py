@@ -79,7 +79,10 @@ def external(**more):
 
 def put(it, content, name="credentials.json"):
     """A file with credentials that the environment names."""
-    path = it.home.write(name, json.dumps(content))
+    path = os.path.join(it.home.path, name)
+    if os.path.exists(path):
+        os.chmod(path, 0o600)
+    it.home.write(name, json.dumps(content))
     os.chmod(path, 0o600)
     it.home.env["GOOGLE_APPLICATION_CREDENTIALS"] = path
     return path
