@@ -326,6 +326,9 @@ def keys_and_refresh():
     with job() as it:
         form = {"grant_type": "password", "client_id": "person", "username": "alice", "password": ALICE["alice"]}
         first = world.keycloak.ask(world.keycloak.token_url("corp"), form)["refresh_token"]
+        # Keycloak tells tokens that were used by the second in which they were made.
+        made = time.time()
+        wait_for(lambda: time.time() > made + 2, "another second")
         path = it.home.write("refresh", first)
         os.chmod(path, 0o600)
         oauth = {"token_url": world.keycloak.token_url("corp"), "grant": "refresh-token", "client_id": "person"}
