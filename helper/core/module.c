@@ -90,6 +90,9 @@ static int check_head(const struct pullkey_module *module, const char *type, con
  * libcurl of Debian brings GnuTLS along, by way of librtmp, which starts itself when it is loaded:
  * a megabyte and a few milliseconds for what is never used. A libcurl that uses it starts it. No
  * child shall see the variable, as another program may rely on it.
+ *
+ * Lazy, for its thirty libraries: a tenth of their loading. Modules are linked with -z now, so what
+ * they lack is still found here.
  */
 static void *open_object(const char *path)
 {
@@ -98,7 +101,7 @@ static void *open_object(const char *path)
     void *object;
 
     errno = 0;
-    object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    object = dlopen(path, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
     if (is_ours) {
         const int saved = errno;
 
