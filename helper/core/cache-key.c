@@ -280,13 +280,56 @@ static int add_line(struct buffer *values, const cJSON *options, const char *lin
         r = add_variable(values, line + 4, error);
     else if (strncmp(line, "file ", 5) == 0)
         r = add_file(values, options, line + 5, error);
-    else if (strcmp(line, "workload") == 0)
-        r = 0; /* the key's subject */
+    else if (strcmp(line, "workload") == 0 || strcmp(line, "registry") == 0)
+        r = 0; /* for cache_declares */
     else
         r = refuse_line(error, line);
     /* No value holds a NUL, so the end of each is certain. */
     buffer_append(values, "", 1);
     return r;
+}
+
+/* The lines that count for an instance, one after the other. */
+struct lines {
+    const char *rest;
+    const cJSON *options;
+    size_t count;
+    bool counts;
+    char line[INPUT_LINE_MAX];
+};
+
+/* 1 where there is one, 0 at the end. */
+static int next_line(struct lines *lines, struct pullkey_error *error)
+{
+    char *line = lines->line;
+    int r = 0;
+
+    while (r == 0 && *lines->rest != '\0') {
+        const size_t length = strcspn(lines->rest, "\n");
+
+        if (length >= sizeof(lines->line) || lines->count++ >= CACHE_INPUTS_MAX)
+            return error_set(error, PULLKEY_UNSUPPORTED, "too many declared inputs, or too long");
+        memcpy(mempcpy(line, lines->rest, length), "", 1);
+        lines->rest += length + (lines->rest[length] == '\n');
+        if (strncmp(line, "for ", 4) == 0)
+            r = is_any_met(lines->options, line + 4, &lines->counts, error);
+        else if (strncmp(line, "unless ", 7) == 0)
+            r = is_none_met(lines->options, line + 7, &lines->counts, error);
+        else
+            r = lines->counts && length > 0;
+    }
+    return r;
+}
+
+bool cache_declares(const char *inputs, const cJSON *options, const char *line)
+{
+    struct lines lines = { .rest = inputs, .options = options, .counts = true };
+    struct pullkey_error ignored;
+
+    while (next_line(&lines, &ignored) > 0)
+        if (strcmp(lines.line, line) == 0)
+            return true;
+    return false;
 }
 
 /* One hash over all values together: of a single one, which may be a secret, nothing is kept that
@@ -296,33 +339,21 @@ static int fingerprint(const struct cache_key *key, char ret[HASH_TEXT_SIZE],
 {
     cleanup_buffer struct buffer values = BUFFER_INIT(VALUES_MAX);
     cleanup_json struct json options = { 0 };
-    const char *inputs = key->inputs;
-    bool counts = true;
-    size_t count = 0;
-    int r = key->options && strchr(inputs, '@')
+    struct lines lines = { .rest = key->inputs, .counts = true };
+    int r = key->options && strchr(key->inputs, '@')
                 ? json_parse(&options, "options", key->options, strlen(key->options), 0, error)
                 : 0;
 
     if (r < 0)
         return r;
-    while (*inputs != '\0') {
-        size_t length = strcspn(inputs, "\n");
-        char line[INPUT_LINE_MAX];
-
-        if (length >= sizeof(line) || count++ >= CACHE_INPUTS_MAX)
-            return error_set(error, PULLKEY_UNSUPPORTED, "too many declared inputs, or too long");
-        memcpy(mempcpy(line, inputs, length), "", 1);
-        if (strncmp(line, "for ", 4) == 0)
-            r = is_any_met(options.root, line + 4, &counts, error);
-        else if (strncmp(line, "unless ", 7) == 0)
-            r = is_none_met(options.root, line + 7, &counts, error);
-        else if (counts && length > 0)
-            r = add_line(&values, options.root, line, error);
+    lines.options = options.root;
+    while ((r = next_line(&lines, error)) > 0) {
+        r = add_line(&values, options.root, lines.line, error);
         if (r < 0)
             return r;
-        inputs += length + (inputs[length] == '\n');
     }
-    r = buffer_check(&values, error);
+    if (r == 0)
+        r = buffer_check(&values, error);
     if (r < 0)
         return r;
     if (values.length == 0)

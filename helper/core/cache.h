@@ -23,6 +23,7 @@
 #define PULLKEY_CORE_CACHE_H
 
 #include "base/buffer.h"
+#include "base/json.h"
 
 #define CACHE_LEEWAY_SECONDS 60       /* a token is served while now + this < expiry */
 #define CACHE_MISS_SECONDS 5          /* how long "this backend has none" is remembered */
@@ -45,10 +46,13 @@ struct cache_key {
     const char *type;
     const char *options;  /* as config_instance_options writes them */
     const char *registry; /* "host[:port]": what erase drops by */
-    const char *path;     /* "" or the rest of the reference */
+    const char *path;     /* the rest of the reference; "" where answers are for a whole registry */
     const char *inputs;   /* declared inputs of the module, in the form of pullkey_module.inputs */
     const char *subject;  /* an identity that came with the request (kubelet), or "" */
 };
+
+/* Whether that line of a module's declared inputs counts for an instance with these options. */
+bool cache_declares(const char *inputs, const cJSON *options, const char *line);
 
 /* `ret_seconds` is 0 at first: for how long a credential without an expiry may be kept. */
 typedef int cache_fetch(void *context, struct pullkey_credential *ret, int64_t *ret_seconds,

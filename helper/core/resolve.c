@@ -204,16 +204,6 @@ static int ask_uncached(struct question *question, struct pullkey_credential *re
     return ask_backend(question, ret, &ignored, error);
 }
 
-static bool has_line(const char *text, const char *line)
-{
-    const size_t length = strlen(line);
-
-    for (; *text != '\0'; text += strcspn(text, "\n"), text += *text == '\n')
-        if (strncmp(text, line, length) == 0 && (text[length] == '\n' || text[length] == '\0'))
-            return true;
-    return false;
-}
-
 /*
  * Whose answer it is: the whole token, as a hash, and who it says it is for. Somebody who does not
  * have the token cannot make another one with that hash.
@@ -266,7 +256,7 @@ static int ask_instance(struct question *question, const struct registry_referen
     if (question->resolve->config->system)
         buffer_append_text(&subject, "system/");
     if (r == 0 && question->request->workload &&
-        (question->verify || has_line(inputs.data, "workload"))) {
+        (question->verify || cache_declares(inputs.data, instance->options, "workload"))) {
         write_subject(question->request->workload, &subject);
     }
     if (r == 0)
@@ -282,7 +272,7 @@ static int ask_instance(struct question *question, const struct registry_referen
         .type = instance->type,
         .options = options.data,
         .registry = registry,
-        .path = reference->path,
+        .path = cache_declares(inputs.data, instance->options, "registry") ? "" : reference->path,
         .inputs = inputs.data,
         .subject = subject.data ? subject.data : "",
     };

@@ -172,6 +172,51 @@ static void options_rule_inputs_out(void **state)
     assert_true(misses(cache, &key));
 }
 
+/* What is said of the kind of an instance, and not of a value. */
+static void options_choose_lines(void **state)
+{
+    static const char inputs[] = "env UNIT_DIR\nfor @kind=one @deep.er\nworkload\n"
+                                 "unless @kind=two\nregistry\n";
+    static const struct {
+        const char *options;
+        bool workload, registry;
+    } rows[] = {
+        { "{\"kind\":\"one\"}", true, true },
+        { "{\"kind\":\"two\"}", false, false },
+        { "{\"kind\":\"two\",\"deep\":{\"er\":0}}", true, false },
+        { "{\"deep\":\"er\"}", false, true },
+        { "{}", false, true },
+    };
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        cleanup_json struct json options = { 0 };
+        struct pullkey_error error;
+
+        assert_fine(json_parse(&options, "options", rows[i].options, strlen(rows[i].options), 0, &error), error);
+        assert_int_equal(cache_declares(inputs, options.root, "workload"), rows[i].workload);
+        assert_int_equal(cache_declares(inputs, options.root, "registry"), rows[i].registry);
+        assert_true(cache_declares(inputs, options.root, "env UNIT_DIR"));
+        assert_false(cache_declares(inputs, options.root, "env UNIT"));
+    }
+    assert_true(cache_declares(inputs, NULL, "registry"));
+    assert_false(cache_declares(inputs, NULL, "workload"));
+    assert_false(cache_declares("", NULL, "registry"));
+    assert_false(cache_declares("registr", NULL, "registry"));
+    assert_true(cache_declares("registry", NULL, "registry"));
+    /* What cannot be read declares nothing, and nothing is kept. */
+    assert_false(cache_declares("for kind\nregistry\n", NULL, "registry"));
+    key.inputs = "env UNIT_DIR\nfor @kind\nregistry\nworkload\n";
+    key.options = "{\"kind\":1}";
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    key.inputs = "env UNIT_DIR\nregistry \n";
+    assert_true(misses(cache, &key));
+    assert_true(misses(cache, &key));
+}
+
 /* A file whose name is an option, in a directory that is not. */
 static void options_name_files(void **state)
 {
@@ -493,6 +538,7 @@ int main(void)
         CASE(options_name_inputs),
         CASE(options_choose_inputs),
         CASE(options_rule_inputs_out),
+        CASE(options_choose_lines),
         CASE(options_name_files),
         CASE(home_counts_in_paths),
         CASE(named_file_counts),

@@ -93,10 +93,13 @@ BACKEND(kubernetes, "kubernetes", PULLKEY_COALESCES, INPUTS "workload\n", fake_g
 BACKEND(plain, "fake-plain", 0, NULL, fake_get, NULL);
 BACKEND(first, "fake-first", 0, NULL, first_get, NULL);
 BACKEND(shared_one, "fake-shared", PULLKEY_COALESCES, INPUTS, fake_get, NULL);
+/* Its options say what its answers depend on. */
+BACKEND(told, "fake-told", PULLKEY_COALESCES,
+        INPUTS "for @server=pod\nworkload\nunless @server=image\nregistry\n", fake_get, NULL);
 
 extern const struct pullkey_module *const module_builtin_table[];
 const struct pullkey_module *const module_builtin_table[] = {
-    &kubernetes.module, &plain.module, &first.module, &shared_one.module, NULL
+    &kubernetes.module, &plain.module, &first.module, &shared_one.module, &told.module, NULL
 };
 
 static struct config config;
@@ -271,6 +274,62 @@ static void a_cached_answer_is_everybodys(void **state)
     assert_int_equal(fake.gets, 3);
 }
 
+#define TOLD(server) "{\"type\":\"fake-told\",\"server\":\"" server "\"}"
+
+/* How often the backend is asked for two images, each for two tokens. */
+static unsigned int count_gets(const char *rules)
+{
+    static const char *const images[] = { "host.example/team/app", "host.example/b" };
+    struct pullkey_error error;
+    enum pullkey_scope scope;
+
+    use(rules);
+    fake.gets = fake.verifications = 0;
+    fake.scope = PULLKEY_SCOPE_REGISTRY;
+    for (size_t i = 0; i < 2 * UNIT_COUNT(images); i++) {
+        refer(images[i / 2]);
+        token[0] = i % 2 ? 'O' : 'o';
+        assert_fine(resolve_one(&scope, &error), error);
+        assert_int_equal(scope, config_divides_registry(&config, &reference, &resolve.asker)
+                                    ? PULLKEY_SCOPE_IMAGE
+                                    : PULLKEY_SCOPE_REGISTRY);
+    }
+    now += 60; /* what is kept is over */
+    return fake.gets;
+}
+
+static void an_instance_says_whose_its_answers_are(void **state)
+{
+    (void)state;
+    assert_int_equal(count_gets(RULES(RULE("\"**\"", "", TOLD("all")))), 1);
+    assert_int_equal(count_gets(RULES(RULE("\"**\"", "", TOLD("pod")))), 2);
+    assert_int_equal(count_gets(RULES(RULE("\"**\"", "", TOLD("image")))), 2);
+    assert_int_equal(count_gets(RULES(RULE("\"**\"", "", KUBERNETES))), 4);
+    assert_int_equal(count_gets(RULES(RULE("\"**\"", "", "{\"type\":\"fake-shared\"}"))), 2);
+    /* What a rule has verified is one token's, whatever the instance says. */
+    assert_int_equal(count_gets(RULES(RULE("\"**\"", NAMED, TOLD("all")))), 2);
+    assert_int_equal(fake.verifications, 2);
+}
+
+/* Two rules divide a registry. */
+static void a_rule_for_a_path_keeps_its_answers(void **state)
+{
+    struct pullkey_error error;
+
+    (void)state;
+    assert_int_equal(count_gets(RULES(RULE("\"host.example/b\"", "", TOLD("all")) ","
+                                      RULE("\"**\"", "", TOLD("others")))), 2);
+    /* One that asks the same is asked once. */
+    assert_int_equal(count_gets(RULES(RULE("\"host.example/b\"", "", TOLD("all")) ","
+                                      RULE("\"**\"", "", TOLD("all")))), 1);
+    /* Unless somebody has to be verified first: who is refused for one path has nothing of another's. */
+    use(RULES(RULE("\"host.example/b\"", NAMED, TOLD("all")) "," RULE("\"**\"", "", TOLD("all"))));
+    assert_fine(resolve_one(NULL, &error), error);
+    refer("host.example/b");
+    fake.verify = PULLKEY_DENIED;
+    assert_refused(resolve_one(NULL, &error), PULLKEY_DENIED, "not verified", error);
+}
+
 static void coalescing_is_an_option(void **state)
 {
     struct pullkey_error error;
@@ -368,6 +427,8 @@ int main(void)
         WORKLOAD_TEST(who_verifies),
         WORKLOAD_TEST(a_cached_answer_is_one_tokens),
         WORKLOAD_TEST(a_cached_answer_is_everybodys),
+        WORKLOAD_TEST(an_instance_says_whose_its_answers_are),
+        WORKLOAD_TEST(a_rule_for_a_path_keeps_its_answers),
         WORKLOAD_TEST(coalescing_is_an_option),
         WORKLOAD_TEST(what_an_answer_is_good_for),
         WORKLOAD_TEST(shares_of_the_time),

@@ -235,6 +235,9 @@ struct pullkey_module {
      * "SYSCONFDIR/" or "DATADIR/", pullkey's own, and hold one "{@OPTION.MEMBER}": an option that is
      * a name (a-z, 0-9, - and _), else there is no such file.
      *
+     * Since minor 4: "registry": no answer depends on the path of the request, so that all paths of
+     * a registry share one.
+     *
      * The same text is installed as NAME.inputs beside NAME.so, so that a cached token is found
      * without loading the module. NULL: nothing, and nothing is cached.
      */
