@@ -374,13 +374,20 @@ static int check_step(const struct recipe *recipe, const cJSON *step, struct pul
     return check_parts(&(struct names){ .recipe = recipe, .before = step }, step, error);
 }
 
-static bool asks_identity(const cJSON *item)
+static bool has_text(const cJSON *item, const char *text)
 {
     for (; item; item = item->next)
-        if ((cJSON_IsString(item) && strstr(item->valuestring, "${identity")) ||
-            asks_identity(item->child))
+        if ((cJSON_IsString(item) && strstr(item->valuestring, text)) ||
+            has_text(item->child, text))
             return true;
     return false;
+}
+
+/* In a step or in the answer. */
+static bool uses(const struct recipe *recipe, const char *text)
+{
+    return has_text(recipe->steps ? recipe->steps->child : NULL, text) ||
+           has_text(recipe->answer->child, text);
 }
 
 static int check_answer(const struct recipe *recipe, struct pullkey_error *error)
@@ -427,8 +434,8 @@ static int check_recipe(struct recipe *recipe, struct pullkey_error *error)
     recipe->servers = json_member(root, "servers");
     recipe->steps = json_member(root, "steps");
     recipe->answer = json_member(root, "answer");
-    recipe->asks_identity = asks_identity(recipe->steps ? recipe->steps->child : NULL) ||
-                            asks_identity(recipe->answer->child);
+    recipe->asks_identity = uses(recipe, "${identity");
+    recipe->uses_path = uses(recipe, "${path}");
     r = check_variables(recipe, error);
     if (r == 0)
         r = check_registries(recipe, error);

@@ -44,6 +44,7 @@ struct recipe {
     const char *name;
     const cJSON *registries, *variables, *identity, *servers, *steps, *answer; /* checked */
     bool asks_identity; /* some text has ${identity} or a claim */
+    bool uses_path;     /* some text has ${path} */
 };
 
 /* Checks everything that can be checked without a request. `name` must outlive it. Release with

@@ -48,7 +48,11 @@ static int token_get(void *state, const struct pullkey_request *request,
     cleanup_exchange struct exchange exchange;
     int r = exchange_open(token->host, &token->settings, request, &exchange, error);
 
-    return r < 0 ? r : token->settings.provider->get(&exchange, ret, error);
+    if (r == 0)
+        r = token->settings.provider->get(&exchange, ret, error);
+    if (r == 0 && !token->settings.recipe.uses_path)
+        ret->scope = PULLKEY_SCOPE_REGISTRY;
+    return r;
 }
 
 /* What chooses an identity besides the options; token.inputs is the same text. */
@@ -56,15 +60,20 @@ static const char inputs[] = "env @identity.env\n"
                              "file @identity.file\n"
                              "file @identity.kubernetes.kubeconfig\n"
                              "file @identity.kubernetes.token_file\n"
-                             "workload\n"
                              "unless @recipe=acr @recipe=ecr @recipe=gcp @recipe=oauth\n"
                              "file @recipe\n"
                              "file DATADIR/recipes/{@recipe}.json\n"
                              "file SYSCONFDIR/recipes/{@recipe}.json\n"
+                             "for @recipe=acr @recipe=ecr @recipe=gcp @recipe=oauth\n"
+                             "registry\n"
+                             "for @identity.kubelet @oauth.actor.kubelet "
+                             "@oauth.client_assertion.kubelet @oauth.client_secret.kubelet\n"
+                             "workload\n"
                              "unless @recipe=acr @recipe=ecr @recipe=gcp @recipe=oauth @identity\n"
                              "env ACTIONS_ID_TOKEN_REQUEST_TOKEN\n"
                              "env ACTIONS_ID_TOKEN_REQUEST_URL\n"
                              "env CI_JOB_TOKEN\n"
+                             "workload\n"
                              "for @identity.github @oauth.actor.github "
                              "@oauth.client_assertion.github @oauth.client_secret.github\n"
                              "env ACTIONS_ID_TOKEN_REQUEST_TOKEN\n"

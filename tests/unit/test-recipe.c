@@ -231,6 +231,37 @@ static void registries(void **state)
     recipe_done(&recipe);
 }
 
+/* In any text of a step or of the answer; what people read is no such text. */
+static void paths_are_used(void **state)
+{
+    static const char with_words[] =
+        "{\"version\":1,\"description\":\"${path}\","
+        "\"answer\":{\"username\":\"${host}\",\"secret\":\"$path\"},\"$schema\":\"${path}\"}";
+    static const struct {
+        const char *text;
+        bool is_used;
+    } cases[] = {
+        { GET("https://${host}/x", ""), false },
+        { GET("https://${host}/x/${path}/${host}", ""), true },
+        { GET("https://h.test/x", ",\"query\":{\"q\":\"a${path}\"}"), true },
+        { POST("\"json\":{\"n\":{\"number\":\"${path}\"}}"), true },
+        { POST("\"json\":{},\"headers\":{\"X-Path\":\"${path}\"}"), true },
+        { HEAD "\"answer\":{\"username\":\"u\",\"secret\":\"s${path}\"}}", true },
+        { with_words, false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+        struct pullkey_error error;
+        struct recipe recipe;
+
+        assert_fine(parse(cases[i].text, &recipe, &error), error);
+        if (recipe.uses_path != cases[i].is_used)
+            fail_msg("case %zu", i);
+        recipe_done(&recipe);
+    }
+}
+
 static void set(struct recipe_values *values, const char *name, enum recipe_origin origin,
                 const char *text)
 {
@@ -376,7 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good),    cmocka_unit_test(bad),   cmocka_unit_test(registries),
         cmocka_unit_test(texts),   cmocka_unit_test(paths), cmocka_unit_test(pointers),
-        cmocka_unit_test(reasons),
+        cmocka_unit_test(reasons), cmocka_unit_test(paths_are_used),
     };
 
     json_start();

@@ -56,6 +56,7 @@ static bool file_counts(const char *options, const char *name)
 #define OWN "{\"recipe\":\"gitlab\"}"
 #define QUAY(identity) "{\"recipe\":\"quay\",\"identity\":{" identity "}}"
 #define GITHUB "\"github\":\"a\""
+#define KUBELET "\"kubelet\":true"
 #define KUBERNETES "\"kubernetes\":{\"service_account\":\"a/b\",\"audience\":\"c\"}"
 
 #define ACTOR(source) OAUTH("\"actor\":{" source "}")
@@ -115,6 +116,37 @@ static void variables_belong_to_kinds(void **state)
     check_rows(rows, UNIT_COUNT(rows), variable_counts);
 }
 
+static bool line_counts(const char *text, const char *line)
+{
+    cleanup_json struct json options = { 0 };
+    struct pullkey_error error;
+
+    assert_fine(json_parse(&options, "options", text, strlen(text), 0, &error), error);
+    return cache_declares(token_backend.module.inputs, options.root, line);
+}
+
+/* Of the pod, and of one image, are only those that look at them. */
+static void pods_and_images_belong_to_kinds(void **state)
+{
+    static const struct row rows[] = {
+        { "workload",
+          { QUAY(KUBELET), ACTOR(KUBELET), ASSERTION(KUBELET), SECRET(KUBELET),
+            "{\"recipe\":\"ecr\",\"identity\":{" KUBELET "}}",
+            /* Its file may say so itself. */
+            OWN },
+          { ECR, GCP, ACR, OAUTH(""), QUAY(GITHUB), ACTOR(GITHUB),
+            "{\"recipe\":\"ecr\",\"identity\":{" GITHUB "}}" } },
+        { "registry",
+          { ECR, GCP, ACR, OAUTH(""), ACTOR(KUBELET),
+            "{\"recipe\":\"ecr\",\"identity\":{" KUBELET "}}" },
+          { OWN, QUAY(GITHUB), QUAY(KUBELET), "{\"recipe\":\"/etc/x.json\"}",
+            "{\"recipe\":\"ecr2\"}" } },
+    };
+
+    (void)state;
+    check_rows(rows, UNIT_COUNT(rows), line_counts);
+}
+
 static bool kubeconfig_counts(const char *member, const char *option)
 {
     char path[FILE_PATH_MAX], options[2 * FILE_PATH_MAX];
@@ -170,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(variables_belong_to_kinds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_belong_to_kinds, set_up, tear_down),
+        cmocka_unit_test(pods_and_images_belong_to_kinds),
     };
 
     json_start();
