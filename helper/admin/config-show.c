@@ -42,6 +42,8 @@ static int write_instance(struct buffer *json, const struct config_instance *ins
         buffer_append_text(json, ",\"implicit\":true");
     if (instance->on_error_next)
         buffer_append_text(json, ",\"on_error\":\"next\"");
+    if (instance->optional)
+        buffer_append_text(json, ",\"optional\":true");
     buffer_append_text(json, ",\"options\":");
     r = instances_options(instance, json, error);
     if (r < 0)

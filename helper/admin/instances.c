@@ -138,7 +138,7 @@ static void delete_tree(cJSON **tree)
 int instances_options(const struct config_instance *instance, struct buffer *ret,
                       struct pullkey_error *error)
 {
-    static const char *const own[] = { "type", "on_error" };
+    static const char *const own[] = { "type", "on_error", "optional" };
     __attribute__((cleanup(delete_tree))) cJSON *copy = NULL;
 
     if (!instance->options) {

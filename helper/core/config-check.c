@@ -17,7 +17,8 @@ bool config_is_foreign_key(const char *key)
 
 bool config_is_instance_key(const char *key)
 {
-    return strcmp(key, "type") == 0 || strcmp(key, "on_error") == 0 || config_is_foreign_key(key);
+    return strcmp(key, "type") == 0 || strcmp(key, "on_error") == 0 ||
+           strcmp(key, "optional") == 0 || config_is_foreign_key(key);
 }
 
 const cJSON *config_first(const cJSON *value)
@@ -138,19 +139,26 @@ static int check_on_error(const struct json *document, const cJSON *item,
     return json_error(document, item, error, "expected \"stop\" or \"next\"");
 }
 
+static int check_bool(const struct json *document, const cJSON *item, struct pullkey_error *error)
+{
+    return cJSON_IsBool(item) ? 0 : json_error(document, item, error, "expected true or false");
+}
+
 /* Options are the backend's own: config_instance_options checks them when the backend is used. */
 static int check_instance(const struct json *document, const cJSON *item,
                           struct pullkey_error *error)
 {
-    const cJSON *on_error;
+    const cJSON *on_error = json_member(item, "on_error");
+    const cJSON *optional = json_member(item, "optional");
     int r = check_object(document, item, error);
 
     if (r == 0)
         r = check_required(document, item, "type", error);
     if (r == 0)
         r = check_type(document, json_member(item, "type"), error);
-    on_error = r == 0 ? json_member(item, "on_error") : NULL;
-    return on_error ? check_on_error(document, on_error, error) : r;
+    if (r == 0 && on_error)
+        r = check_on_error(document, on_error, error);
+    return r == 0 && optional ? check_bool(document, optional, error) : r;
 }
 
 static int refuse_name(const struct json *document, const cJSON *item, struct pullkey_error *error)
@@ -432,11 +440,6 @@ static int check_readers(const struct json *document, const cJSON *value,
     if (!cJSON_IsArray(value))
         return json_error(document, value, error, "expected a list of absolute paths");
     return check_strings(document, value, check_program, error);
-}
-
-static int check_bool(const struct json *document, const cJSON *item, struct pullkey_error *error)
-{
-    return cJSON_IsBool(item) ? 0 : json_error(document, item, error, "expected true or false");
 }
 
 static int check_containerd(const struct json *document, const cJSON *containerd,

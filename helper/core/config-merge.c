@@ -40,6 +40,7 @@ static void set_instance(const struct json *document, const char *name, const cJ
         .document = document,
         .options = options,
         .on_error_next = on_error && strcmp(on_error->valuestring, "next") == 0,
+        .optional = cJSON_IsTrue(json_member(options, "optional")),
     };
 }
 

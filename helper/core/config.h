@@ -50,6 +50,7 @@ struct config_instance {
     const cJSON *options;        /* the whole object, core's keys included; NULL: no options */
     bool implicit;               /* no configuration names it */
     bool on_error_next;          /* "on_error": "next" */
+    bool optional;               /* having no identity is having no credential */
 };
 
 /* How a rule answers the kubelet: "kubelet" in the rule. */
@@ -131,7 +132,7 @@ const struct config_rule *config_find_rule(const struct config *config,
 
 /*
  * The options of an instance for its backend: a JSON object without core's own keys (type,
- * on_error, x-...), checked against the descriptor's table, or unchecked if `module` is NULL (for
+ * on_error, optional, x-...), checked against the descriptor's table, or unchecked if `module` is NULL (for
  * the key of a cached token). Appended to `ret`. -PULLKEY_INVALID names file, line and key.
  */
 int config_instance_options(const struct config_instance *instance,

@@ -55,8 +55,9 @@ int resolve_find_store(const struct resolve *resolve, const struct registry_refe
 
 /*
  * What an instance's result means for the request: -PULLKEY_NOT_FOUND goes on to the next. An
- * implicit instance that cannot work on this machine is no instance, and "on_error": "next"
- * forgives; the cause goes to the log. Other errors get the instance's name.
+ * implicit instance that cannot work on this machine is no instance, nor is an "optional" one for
+ * which there is no identity, and "on_error": "next" forgives; the cause goes to the log. Other
+ * errors get the instance's name.
  */
 int resolve_judge(const struct config_instance *instance, int r, struct pullkey_error *error);
 

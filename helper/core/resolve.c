@@ -126,14 +126,14 @@ int resolve_open(const struct resolve *resolve, const struct config_instance *in
 
 int resolve_judge(const struct config_instance *instance, int r, struct pullkey_error *error)
 {
-    bool absent = r == -PULLKEY_UNSUPPORTED || r == -PULLKEY_NO_IDENTITY;
+    const bool is_forgiven =
+        instance->on_error_next || (r == -PULLKEY_NO_IDENTITY && instance->optional) ||
+        (instance->implicit && (r == -PULLKEY_UNSUPPORTED || r == -PULLKEY_NO_IDENTITY));
 
     if (r == 0 || r == -PULLKEY_NOT_FOUND)
         return r;
     log_line(instance->name, "%s: %s", error_class_name(error->code), error->message);
-    if ((instance->implicit && absent) || instance->on_error_next)
-        return -PULLKEY_NOT_FOUND;
-    return error_wrap(error, "%s", instance->name);
+    return is_forgiven ? -PULLKEY_NOT_FOUND : error_wrap(error, "%s", instance->name);
 }
 
 /* One instance and what is asked of it. */

@@ -337,7 +337,7 @@ def show():
     with Home() as home:
         path = home.write(
             CONFIG,
-            RULES.replace('"x-note": 1', f'"x-password": "{MARKER}", "x-Token": "{MARKER}"'),
+            RULES.replace('"x-note": 1', f'"x-password": "{MARKER}", "x-Token": "{MARKER}", "optional": true'),
         )
         text = home.succeed([home.pullkey, "config", "show"])
         for word in (path, "ci (env, ", ":4)", "CI_PASSWORD", "*.example.com", "***"):
@@ -347,6 +347,8 @@ def show():
         found = json.loads(shown)
         equal(found["files"], [path])
         equal(found["backends"][0]["options"]["password"], "CI_PASSWORD")
+        first = found["rules"][0]["use"][0]
+        check(first["optional"] is True and "optional" not in first["options"], first)
         equal(found["rules"][2]["when"], {"caller": "kubelet"})
         equal([use["name"] for use in found["rules"][0]["use"]], ["ci", "file"])
         equal(found["default"]["from"], f"{path}:12")

@@ -38,7 +38,7 @@ static void write_options(const struct config_instance *instance,
     }
     require(json_parse(&json, "options", options.data, options.length, 0, &error) == 0);
     require(cJSON_IsObject(json.root) && !json_member(json.root, "type") &&
-            !json_member(json.root, "on_error"));
+            !json_member(json.root, "on_error") && !json_member(json.root, "optional"));
 }
 
 static void write_chain(const struct config_instance *chain, size_t count)

@@ -148,6 +148,16 @@ def fork():
         equal(it.them.asked, [])
 
 
+@case("a job on GitHub whose token is refused does not pull as anybody")
+def refused():
+    with job() as it:
+        it.github()
+        config = json.loads(usage_of("action.yml")["steps"][0]["with"]["config"])
+        config["rules"][0]["use"][0]["variables"]["connection_id"] = CONNECTION.replace("9f7e", "0000")
+        equal(it.use(config=with_authority(it.it, config)).returncode, 0)
+        check("identity.docker.com refuses the GitHub Actions job" in it.it.error("docker.io"), "an error")
+
+
 @case("the action leaves what docker has, or leaves docker alone, and refuses a configuration with a mistake")
 def settings():
     with job() as it:
@@ -266,6 +276,12 @@ def gitlab():
         done = run_gitlab(it, scripts)
         check(done.returncode == 0 and 'put "credsStore": "pullkey" into it' in done.stderr, done)
         equal(it.home.read(".docker/config.json"), '{"auths": {}}')
+        # Nothing for a job without id_tokens, and an error where the token is refused.
+        token = it.home.env.pop("PULLKEY_ID_TOKEN")
+        equal(it.get("example.jfrog.io"), None)
+        it.home.env["PULLKEY_ID_TOKEN"] = it.them.subject("somebody else")
+        check("example.jfrog.io refuses the token in the variable PULLKEY_ID_TOKEN" in it.it.error("example.jfrog.io"), "no")
+        it.home.env["PULLKEY_ID_TOKEN"] = token
         it.home.env["PULLKEY_CONFIG_JSON"] = "{"
         equal(run_gitlab(it, scripts).returncode, 1)
         del it.home.env["PULLKEY_CONFIG_JSON"]

@@ -70,7 +70,7 @@ def docker_hub():
         check('ID_TOKEN is not set; give the job "id_tokens:" with it' in line, line)
 
 
-@case("docker-hub in a job without an id token: public images are pulled where nothing, or \"next\", is configured")
+@case("docker-hub in a job without an id token: public images are pulled where nothing is configured, or it is optional")
 def without_id_token():
     with federation() as it:
         it.home.env["GITHUB_ACTIONS"] = "true"
@@ -78,13 +78,32 @@ def without_id_token():
         for name in ("docker.io", "https://index.docker.io/v1/", "ghcr.io", "quay.io"):
             done = it.home.run([it.home.helper, "get"], name)
             equal((done.returncode, done.stdout), (1, NOT_FOUND), name)
-        it.use("docker-hub", variables=HUB, on_error="next")
-        equal(it.get("docker.io"), None)
-        check("id-token: write" in it.home.read("log"), "the cause is in the log")
+        for forgiving in ({"optional": True}, {"on_error": "next"}):
+            it.home.write("log", "")
+            it.use("docker-hub", variables=HUB, **forgiving)
+            equal(it.get("docker.io"), None)
+            check("id-token: write" in it.home.read("log"), "the cause is in the log")
         it.use("docker-hub", variables=HUB)
         line = it.error("docker.io")
         check("may not request an identity token" in line and "id-token: write" in line, line)
         equal(it.server.connections, 0)
+
+
+@case("optional is to have no identity, and neither to be refused nor to get no answer")
+def optional():
+    with federation() as it:
+        options = {"variables": HUB, "optional": True}
+        it.use("docker-hub", identity={"env": "ID_TOKEN"}, **options)
+        equal(it.get("docker.io"), None)
+        it.home.env["ID_TOKEN"] = it.them.subject("https://somebody.else.test")
+        check("identity.docker.com refuses the token in the variable ID_TOKEN" in it.error("docker.io"), "refused")
+        it.home.env["ID_TOKEN"] = it.them.subject("https://identity.docker.com", exp=1)
+        check("has expired" in it.error("docker.io"), "an old one")
+        it.home.env["ID_TOKEN"] = it.them.subject("https://identity.docker.com")
+        it.use("docker-hub", identity={"env": "ID_TOKEN"}, endpoints={"identity.docker.com": "https://127.0.0.1:1"}, **options)
+        check("cannot be reached" in it.error("docker.io"), "nobody there")
+        it.use("docker-hub", identity={"env": "ID_TOKEN"}, **options)
+        with_token(it.get("docker.io"), "team")
 
 
 @case("quay: a robot, by Basic")

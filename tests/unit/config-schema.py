@@ -182,7 +182,7 @@ def options():
         if not name.startswith("backend-") or name.removeprefix("backend-") in ABSENT:
             continue
         for option, value in definition["properties"].items():
-            if option in ("type", "on_error"):
+            if option in ("type", "on_error", "optional"):
                 continue
             if "$ref" in value:
                 value = definitions[value["$ref"].removeprefix("#/$defs/")]

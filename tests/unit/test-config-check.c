@@ -95,6 +95,8 @@ static void refused_texts(void **state)
           "31, a letter first" },
         { "{\"version\": 1, \"default\": [{\"type\": \"env\", \"on_error\": \"ignore\"}]}",
           "1: default[0].on_error: expected \"stop\" or \"next\"" },
+        { "{\"version\": 1, \"default\": [{\"type\": \"env\", \"optional\": \"true\"}]}",
+          "1: default[0].optional: expected true or false" },
         { "{\"version\": 1, \"default\": [\"file\",\"file\",\"file\",\"file\",\"file\",\"file\","
           "\"file\",\"file\",\"file\",\"file\",\"file\",\"file\",\"file\",\"file\",\"file\","
           "\"file\",\n\"file\"]}",
@@ -193,7 +195,7 @@ static void options_of_an_instance(void **state)
         const char *message;
     } cases[] = {
         { ",\"text\":\"a\\u003cb\"", "{\"text\":\"a<b\"}", NULL },
-        { ",\"text\":\"t\",\"on_error\":\"next\",\"x-note\":[1],\"flag\":false",
+        { ",\"text\":\"t\",\"on_error\":\"next\",\"optional\":true,\"x-note\":[1],\"flag\":false",
           "{\"text\":\"t\",\"flag\":false}", NULL },
         { ",\"number\":999999999999999,\"list\":[\"a\",\"b\"],\"object\":{\"deep\":[null]},"
           "\"text\":\"t\"",

@@ -244,6 +244,37 @@ static void on_error_next_goes_on(void **state)
     assert_string_equal(trail, "gagb");
 }
 
+/* Nothing but the lack of an identity: who is refused, or whose server is down, is not nobody. */
+static void an_optional_one_may_lack_an_identity(void **state)
+{
+    static const char *const others[] = {
+        CHAIN("{\"type\":\"fake-a\",\"optional\":false}," B),
+        CHAIN(A "," B),
+    };
+    struct pullkey_error error = { 0 };
+
+    (void)state;
+    use(CHAIN("{\"type\":\"fake-a\",\"optional\":true}," B), "host.example");
+    fakes[1].get = PULLKEY_OK;
+    for (int class = PULLKEY_NO_IDENTITY; class < PULLKEY_ERROR_CLASS_MAX; class++) {
+        trail[0] = '\0';
+        fakes[0].get = (enum pullkey_error_class)class;
+        if (class == PULLKEY_NO_IDENTITY)
+            assert_fine(get(NULL, &error), error);
+        else
+            assert_refused(get(NULL, &error), (enum pullkey_error_class)class,
+                           "fake-a: the fake says", error);
+        assert_string_equal(trail, class == PULLKEY_NO_IDENTITY ? "gagb" : "ga");
+    }
+    fakes[0].get = fakes[1].get = PULLKEY_NO_IDENTITY;
+    use(CHAIN("{\"type\":\"fake-a\",\"optional\":true}"), "host.example");
+    assert_refused(get(NULL, &error), PULLKEY_NOT_FOUND, "no credential for", error);
+    for (size_t i = 0; i < UNIT_COUNT(others); i++) {
+        use(others[i], "host.example");
+        assert_refused(get(NULL, &error), PULLKEY_NO_IDENTITY, "fake-a: the fake says", error);
+    }
+}
+
 static void bad_credentials_are_errors(void **state)
 {
     static char big[PULLKEY_SECRET_MAX + 2];
@@ -581,6 +612,7 @@ int main(void)
         RESOLVE_TEST(first_hit_answers),
         RESOLVE_TEST(errors_stop),
         RESOLVE_TEST(on_error_next_goes_on),
+        RESOLVE_TEST(an_optional_one_may_lack_an_identity),
         RESOLVE_TEST(bad_credentials_are_errors),
         RESOLVE_TEST(the_kubelet_needs_a_rule),
         RESOLVE_TEST(absent_modules),
