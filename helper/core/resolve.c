@@ -311,10 +311,12 @@ static void judge_scope(const struct resolve *resolve, const struct registry_ref
 /* Static pods have no token, and an instance that asks as them has nothing for them. */
 static bool has_no_asker(const struct resolve *resolve, const struct config_instance *instance)
 {
-    const cJSON *identity = json_member(instance->options, "identity");
+    static const char as_pod[] =
+        "for @identity=workload @identity.kubelet @oauth.actor.kubelet "
+        "@oauth.client_assertion.kubelet @oauth.client_secret.kubelet\nworkload";
 
     return resolve->asker.caller == CONFIG_KUBELET && !resolve->workload &&
-           cJSON_IsString(identity) && strcmp(identity->valuestring, "workload") == 0;
+           cache_declares(as_pod, instance->options, "workload");
 }
 
 int resolve_get(const struct resolve *resolve, const struct registry_reference *reference,

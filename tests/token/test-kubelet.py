@@ -138,5 +138,35 @@ def recipes():
             equal(answer(it, f"{R}/a", token), ("Registry", R, f"u:{token}"))
 
 
+@case("a static pod has no token: an instance with the pod's identity is passed over, and the last one says what is missing")
+def static_pods():
+    with scene(None, "unused.test") as it:
+        token = jwt()
+        robot = instance(it, "echo", identity={"file": it.home.write("token", token)}, variables={"username": "robot"})
+        source = {"kubelet": True}
+        asks = {"token_url": "https://unused.test/", "client_id": "c"}
+        as_pod = [
+            instance(it, "echo", identity=source),
+            instance(it, identity=source, aws={"role_arn": ROLE}),
+            instance(it, "oauth", identity={"env": "X"}, oauth={**asks, "actor": source}),
+            instance(it, "oauth", oauth={**asks, "grant": "client-credentials", "client_assertion": source}),
+        ]
+        for one in as_pod:
+            configure(it, rule(one, robot))
+            equal(answer(it, IMAGES[0])[2], f"robot:{token}", one)
+            check("not asked: the kubelet sent no service account token" in it.home.read("log"), "the cause")
+            it.home.write("log", "")
+        configure(it, rule(as_pod[0]))
+        done = ask(it, f"{R}/a")
+        check(done.returncode == 1 and "tokenAttributes" in done.stderr, done)
+        configure(it, rule({**as_pod[0], "optional": True}))
+        equal(answer(it, f"{R}/a")[1], None)
+        check("tokenAttributes" in it.home.read("log"), "the cause")
+        # Who is not the kubelet has none at all, and that is a mistake.
+        it.use("echo", identity=source)
+        check("only the kubelet sends one" in it.error(R), "docker")
+        equal(it.server.connections, 0)
+
+
 if __name__ == "__main__":
     sys.exit(run())
