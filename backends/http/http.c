@@ -302,7 +302,8 @@ int http_send(struct http *http, const struct http_request *request, struct http
     int r;
 
     if (!request->url->https && !(request->allow_http && url_is_loopback(request->url)) &&
-        !(request->allow_metadata && url_is_metadata(request->url)))
+        !(request->allow_metadata && url_is_metadata(request->url)) &&
+        !(request->allow_private && url_is_private(request->url)))
         return error_set(error, PULLKEY_DENIED,
                          "%s is not asked over plain http: only a server on this machine is",
                          request->url->host);

@@ -4,10 +4,10 @@
  * it does not belong.
  *
  * https with TLS 1.2 or newer and full verification, unless the user has asked twice; plain http to
- * the loopback and to the clouds' metadata services only, only if a request says so, and never
- * through a proxy. No redirects, no cookies, no .netrc, no decompression. One libcurl handle for
- * each server, so that nothing of one is ever sent to another; credentials are set for each request
- * and wiped after it.
+ * the loopback, the clouds' metadata services and private addresses only, only if a request says
+ * so, and never through a proxy. No redirects, no cookies, no .netrc, no decompression. One libcurl
+ * handle for each server, so that nothing of one is ever sent to another; credentials are set for
+ * each request and wiped after it.
  *
  * Limits: HTTP_BODY_MAX (or body_max) and HTTP_HEADERS_MAX, HTTP_CONNECT_MS for each connection,
  * the deadline for everything with all retries. The log gets one line for each attempt: method,
@@ -71,6 +71,7 @@ struct http_request {
                               the deadline for the rest */
     bool allow_http;       /* plain http, to the loopback */
     bool allow_metadata;   /* plain http, where url_is_metadata */
+    bool allow_private;    /* plain http, where url_is_private: to what the platform has named */
     bool secret_path;      /* whoever knows it is answered: not for the log */
     bool public_only; /* refuse addresses that are not public (address.h); a proxy hides them */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,8 +17,16 @@
 
 static bool is_where_http_may_go(const struct server *server, const struct sockaddr *address)
 {
-    return url_is_metadata(&server->url) ? address_is_metadata(address)
-                                         : address_is_loopback(address);
+    const struct sockaddr_in *ipv4 = (const void *)address;
+    char text[INET_ADDRSTRLEN];
+
+    if (url_is_metadata(&server->url))
+        return address_is_metadata(address);
+    if (!url_is_private(&server->url))
+        return address_is_loopback(address);
+    return address->sa_family == AF_INET &&
+           inet_ntop(AF_INET, &ipv4->sin_addr, text, sizeof(text)) &&
+           strcmp(text, server->url.host) == 0;
 }
 
 /* The one place where a connection is made: the last look at where it goes. A proxy's address is

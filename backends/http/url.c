@@ -228,6 +228,19 @@ bool url_is_loopback(const struct url *url)
     return strcmp(url->host, "localhost") == 0;
 }
 
+bool url_is_private(const struct url *url)
+{
+    struct in_addr address;
+    uint32_t number;
+
+    if (url->kind != URL_IPV4 || inet_pton(AF_INET, url->host, &address) != 1)
+        return false;
+    number = ntohl(address.s_addr);
+    return number >> 24 == 10 || number >> 20 == 0xac1 /* 172.16.0.0/12 */ ||
+           number >> 16 == 0xa9fe /* 169.254.0.0/16 */ ||
+           number >> 16 == 0xc0a8 /* 192.168.0.0/16 */;
+}
+
 bool url_is_metadata(const struct url *url)
 {
     /* Machines, containers and pods of the clouds; the name leads to the first address. */

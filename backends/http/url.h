@@ -45,4 +45,7 @@ bool url_is_loopback(const struct url *url);
 /* The fixed addresses where clouds tell a machine who it is, which know plain http only. */
 bool url_is_metadata(const struct url *url);
 
+/* An address itself, and no name: of IPv4, private (RFC 1918) or link-local (169.254.0.0/16). */
+bool url_is_private(const struct url *url);
+
 #endif

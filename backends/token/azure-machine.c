@@ -27,6 +27,7 @@ static int ask(struct exchange *exchange, const struct azure_place *place,
         .url = &place->url,
         .headers = headers,
         .attempt_ms = place->is_named ? 0 : MACHINE_TOKEN_MS,
+        .allow_private = place->is_platform,
     };
     int r;
 

@@ -28,7 +28,8 @@ static void set_header(struct azure_place *place, const char *name, const char *
     buffer_append_text(&place->header, value);
 }
 
-/* An address of the environment, which names this machine: what is sent there is a secret of it. */
+/* An address of the environment, which names this machine or its platform: what is sent there is a
+ * secret of it. */
 static int set_address(struct azure_place *place, const char *variable, const char *address,
                        struct pullkey_error *error)
 {
@@ -36,8 +37,8 @@ static int set_address(struct azure_place *place, const char *variable, const ch
 
     place->is_named = true;
     if (r == 0 && !place->url.https && !url_is_loopback(&place->url) &&
-        !url_is_metadata(&place->url))
-        r = error_set(error, PULLKEY_INVALID, "it must be of this machine");
+        !(place->is_platform ? url_is_private(&place->url) : url_is_metadata(&place->url)))
+        r = error_set(error, PULLKEY_INVALID, "it must be of this machine or its platform");
     return r < 0 ? error_wrap(error, "%s", variable) : buffer_check(&place->header, error);
 }
 
@@ -49,6 +50,7 @@ static int find_service(struct azure_place *ret, const char *endpoint, const cha
                          "managed identities of Service Fabric are not known here: give a workload "
                          "identity or a service principal");
     ret->name = "the App Service";
+    ret->is_platform = true;
     ret->version = SERVICE_VERSION;
     ret->client_key = "client_id";
     set_header(ret, "X-IDENTITY-HEADER: ", header);

@@ -16,6 +16,7 @@ struct azure_place {
     const char *client_key; /* the parameter that chooses one of several; NULL: there is but one */
     const char *client_id;  /* where nobody chooses; NULL: the service does */
     bool is_named;          /* by the options or the environment: it is there */
+    bool is_platform;       /* the platform has named it, perhaps by a private address */
     bool is_arc;            /* who asks must show that it can read a file */
 };
 

@@ -61,7 +61,8 @@ int exchange_endpoint(const struct exchange *exchange, const char *name, const c
 #define EXCHANGE_TRACE_MAX 16384
 void exchange_trace(const struct exchange *exchange, const struct buffer *json);
 
-/* http_send, to an address that exchange_endpoint has found. */
+/* http_send, to an address that exchange_endpoint has found, or a private one where the request
+ * says so. */
 int exchange_send(struct exchange *exchange, struct http_request *request,
                   struct http_response *ret, struct pullkey_error *error);
 

@@ -120,6 +120,7 @@ static int ask(struct http *http, const cJSON *item, struct buffer *out)
         .content_type = text_of(item, "content_type"),
         .allow_http = cJSON_IsTrue(json_member(item, "allow_http")),
         .allow_metadata = cJSON_IsTrue(json_member(item, "allow_metadata")),
+        .allow_private = cJSON_IsTrue(json_member(item, "allow_private")),
         .public_only = cJSON_IsTrue(json_member(item, "public_only")),
     };
     int r = url_parse(text_of(item, "url"), &url, &error);

@@ -281,20 +281,23 @@ def _():
             equal(send(url(server), [server], BEARER).fine().answer["length"], len(bomb))
 
 
-@case("plain http: the loopback and metadata services, if a request says so, and nowhere else")
+@case("plain http: the loopback, metadata services and private addresses, if a request says so, and nowhere else")
 def _():
     with Server(lambda request: Reply(200), None) as server:
         port = server.port
         routes = {f"169.254.169.254:{port}": port, f"169.254.170.2:{port}": port}
-        routes |= {f"10.0.0.1:{port}": port}
+        routes |= {f"{address}:{port}": port for address in ("10.0.0.1", "169.254.129.3")}
         hosts = {"metadata.google.internal": "169.254.169.254", "api.test": "127.0.0.1"}
         local, metadata = {**BEARER, "allow_http": True}, {**BEARER, "allow_metadata": True}
+        private = {**BEARER, "allow_private": True}
         for host, request in (
             ("localhost", local),
             ("127.0.0.1", local),
             ("169.254.169.254", metadata),
             ("169.254.170.2", metadata),
             ("metadata.google.internal", metadata),
+            ("10.0.0.1", private),
+            ("169.254.129.3", private),
         ):
             result = send(f"http://{host}:{port}/", [server], request, hosts=hosts, routes=routes)
             result.fine()
@@ -308,10 +311,22 @@ def _():
             ("10.0.0.1", {**local, **metadata}),
             ("api.test", {**local, **metadata}),
             ("169.254.169.253", {**local, **metadata}),
+            ("169.254.129.3", {**local, **metadata}),
+            ("api.test", private),
+            ("localhost", private),
+            ("198.51.100.1", private),
         ):
             send(f"http://{host}:{port}/", request=request, hosts=hosts, routes=routes).failed(
                 "denied", "plain http"
             )
+        for address in ("10.0.0.1", "169.254.129.3"):
+            proxy = f"http://127.0.0.1:{port}"
+            result = send(f"http://{address}:{port}/", request=private, proxy=proxy, routes=routes)
+            if address == "10.0.0.1":
+                result.failed("denied", "through a proxy")
+            else:
+                check(", proxy" not in result.fine().log, result.log)
+                count += 1
         # A name server is not to be believed.
         name = "metadata.google.internal"
         for address in ("10.0.0.1", "127.0.0.1"):

@@ -302,9 +302,32 @@ def app_service():
         it.home.env["IDENTITY_HEADER"] = it.azure.header
         fine(it)
         equal(asked(it), [f"GET machine{SERVICE_PATH}", f"POST {HOST}{EXCHANGE_PATH}"])
-        it.home.env["IDENTITY_ENDPOINT"] = f"http://evil.test{SERVICE_PATH}"
-        check("IDENTITY_ENDPOINT: it must be of this machine" in error(it), "another host")
+        for address in ("evil.test", "metadata.google.internal", "198.51.100.1"):
+            it.home.env["IDENTITY_ENDPOINT"] = f"http://{address}{SERVICE_PATH}"
+            check("IDENTITY_ENDPOINT: it must be of this machine" in error(it), address)
         equal(asked(it), [])
+
+
+@case("the App Service at an address of its platform's: link-local or private, over http, and never through a proxy")
+def app_service_platform():
+    with azure_scene() as it, Server(lambda request: Reply(500)) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            it.home.env[name] = f"http://127.0.0.1:{proxy.port}"
+        it.home.env.update(no_proxy=HOST, IDENTITY_HEADER=it.azure.header)
+        it.azure.tenant_known = False
+        for address in ("169.254.129.3", "169.254.130.3", "172.16.1.2"):
+            it.home.env["NET_ROUTES"] += f",{address}:8081={it.machine.port}"
+            it.home.env["IDENTITY_ENDPOINT"] = f"http://{address}:8081{SERVICE_PATH}"
+            fine(it)
+            equal(asked(it), [f"GET machine{SERVICE_PATH}", f"POST {HOST}{EXCHANGE_PATH}"])
+        it.azure.replies[SERVICE_PATH] = [Reply(302, [("Location", f"http://169.254.129.3:8081{SERVICE_PATH}")])]
+        uncached(it)
+        refused(it, "redirects are not followed")
+        equal(len(asked(it)), 1)
+        equal(proxy.connections, 0)
+        # The same address is nobody's to ask without the platform's header.
+        it.home.env["MSI_ENDPOINT"] = it.home.env.pop("IDENTITY_ENDPOINT")
+        refused(it, "MSI_ENDPOINT: it must be of this machine")
 
 
 @case("the managed identities of Machine Learning, one of several too, and of Cloud Shell, which has one alone")

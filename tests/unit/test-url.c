@@ -281,13 +281,46 @@ static void test_metadata(void **state)
     }
 }
 
+static void test_private(void **state)
+{
+    static const struct {
+        const char *text;
+        bool expected;
+    } cases[] = {
+        { "http://169.254.129.3:8081/msi/token", true },
+        { "http://172.16.1.2", true },
+        { "http://172.31.255.255", true },
+        { "http://172.32.0.0", false },
+        { "http://10.0.0.1:80", true },
+        { "http://192.168.255.255", true },
+        { "http://192.169.0.0", false },
+        { "http://127.0.0.1", false },
+        { "http://100.64.0.1", false },
+        { "http://10.test", false },
+        { "http://localhost", false },
+        { "http://metadata.google.internal", false },
+        { "http://[::ffff:10.0.0.1]", false },
+        { "http://[fe80::1]", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+        struct pullkey_error error;
+        struct url url;
+
+        assert_fine(url_parse(cases[i].text, &url, &error), error);
+        if (url_is_private(&url) != cases[i].expected)
+            fail_msg("%s", cases[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_every_byte), cmocka_unit_test(test_agrees_with_libcurl),
         cmocka_unit_test(test_authority),  cmocka_unit_test(test_loopback),
-        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_metadata),   cmocka_unit_test(test_private),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
