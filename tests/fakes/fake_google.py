@@ -5,7 +5,7 @@ is an objection.
 
     google = Google(directory)
     scene(google.handle, *google.HOSTS)     by host and path, over TLS
-    Server(google.handle_metadata)          plain HTTP
+    Server(google.handle_machine)          plain HTTP
     google.replies[PATH] = [Reply, ...]     in place of answers, the first first
 """
 
@@ -223,7 +223,7 @@ class Google:
         end = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 3600))
         return answer(accessToken=self.issue(scopes), expireTime=f"{end}{self.fraction}Z")
 
-    def handle_metadata(self, request):
+    def handle_machine(self, request):
         self.asked.append(f"{request.method} metadata{request.target}")
         if self.replies.get(request.path):
             return self.replies[request.path].pop(0)

@@ -3,12 +3,12 @@
 
 import json
 import os
-import time
 from contextlib import contextmanager
 
-from scene import MARKER, scene
+from cloud_scene import *
+from scene import MARKER
 from fake_aws import ACCOUNT, ENDPOINTS, SENT, SENT_TO_MACHINE, SESSION, Aws, password
-from tap import check, equal
+from tap import equal
 from wire import Server
 
 HOST = f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com"
@@ -27,33 +27,13 @@ MORE_HOSTS = ("evil.test", "ecr.corp.test", "token.actions.test")
 def aws_scene(*more):
     """`more` are further names of the same server."""
     names = (*ENDPOINTS, *MORE_HOSTS, *more)
-    with scene(lambda request: it.answer(request), *names, headers=SENT) as it:
-        it.aws = Aws(it.home.directory("aws"), MARKER)
-        it.answer = it.aws.handle
-        with (
-            Server(lambda request: it.aws.handle_machine(request), headers=SENT_TO_MACHINE) as it.machine,
-            Server(lambda request: it.aws.handle_container(request)) as it.container,
-        ):
-            routes = f",169.254.169.254:80={it.machine.port}"
+    with cloud_scene("ecr", Aws, HOST, names, SENT, SENT_TO_MACHINE, SECRETS) as it:
+        it.aws, it.asks_for_errors = it.cloud, True
+        with Server(lambda request: it.aws.handle_container(request)) as it.container:
             for address in ("169.254.170.2", "169.254.170.23"):
-                routes += f",{address}:80={it.container.port}"
-            it.home.env["NET_ROUTES"] += routes
-            it.use("ecr")
+                it.home.env["NET_ROUTES"] += f",{address}:80={it.container.port}"
             yield it
-            equal(it.aws.objections + it.machine.objections + it.container.objections, [], "objections")
-            log = it.home.read("log")
-            for secret in SECRETS:
-                check(secret not in log, f"{secret} in the log")
-
-
-def uncached(it):
-    """The next get asks again."""
-    it.home.env["PULLKEY_CACHE_DIR"] = it.home.directory(f"cache-{time.monotonic_ns()}")
-
-
-def asked(it):
-    found, it.aws.asked[:] = list(it.aws.asked), []
-    return found
+            equal(it.container.objections, [], "objections")
 
 
 def fine(it, who, host=HOST, service="ecr", region="eu-west-1"):
@@ -64,21 +44,6 @@ def fine(it, who, host=HOST, service="ecr", region="eu-west-1"):
 
 def cached(it, who, host=HOST, service="ecr", region="eu-west-1"):
     equal(it.get(host), f"AWS:{password(who, service, region)}", host)
-
-
-def error(it, host=HOST):
-    uncached(it)
-    line = it.error(host)
-    for secret in SECRETS:
-        check(secret not in line, f"{secret} in {line}")
-    return line
-
-
-def refused(it, *said, host=HOST):
-    line = error(it, host)
-    for text in said:
-        check(text in line, f"{text!r} is not in {line!r}")
-    return line
 
 
 def nobody(it):

@@ -87,11 +87,8 @@ def look_alikes():
     )
     with aws_scene() as it:
         be_user(it)
-        for name in names:
-            for form in (name, name.upper()):
-                uncached(it)
-                equal(it.get(form), None, form)
-        equal((asked(it), it.server.connections), ([], 0))
+        no_registries(it, *names)
+        equal(asked(it), [])
 
 
 @case("nobody: a private registry says why within two seconds, also unasked; a public one has nothing, and no error")
@@ -136,15 +133,11 @@ def gate():
         else:
             refused(it, "this is no machine of EC2")
             equal(it.machine.connections, 0)
-        with Server(lambda request: Reply(200, body="a proxy")) as proxy:
-            address = f"http://127.0.0.1:{proxy.port}"
-            it.home.env.update(http_proxy=address, HTTP_PROXY=address, all_proxy=address, ALL_PROXY=address)
-            it.home.env["no_proxy"] = "amazonaws.com"
+        with unasked_proxy(it, "amazonaws.com"):
             it.use("ecr", aws={"imds": True})
             fine(it, "machine:machine-role")
             it.home.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://169.254.170.23/v2/credentials/uuid"
             fine(it, "container")
-            equal(proxy.connections, 0)
 
 
 sys.exit(run())

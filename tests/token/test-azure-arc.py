@@ -7,14 +7,14 @@ import os
 import sys
 from contextlib import contextmanager
 
-from scene import MARKER, scene
+from azure_scene import *
+from scene import MARKER
 
 import namespace
-from fake_azure import EXCHANGE_PATH, MACHINE_PATH, Azure
-from tap import case, check, equal, run
-from wire import Reply, Server
+from fake_azure import EXCHANGE_PATH, MACHINE_PATH
+from tap import case, equal, run
+from wire import Reply
 
-HOST = "team.azurecr.io"
 PLACE = "/var/opt/azcmagent/tokens"
 KEY = f"{PLACE}/11111111.key"
 PROOF = f"{MARKER}+/="
@@ -22,29 +22,17 @@ PROOF = f"{MARKER}+/="
 
 @contextmanager
 def arc_scene():
-    azure = []
-    with scene(lambda request: azure[0].handle(request), HOST) as it:
-        azure.append(Azure(it.home.directory("azure"), MARKER))
-        it.azure = azure[0]
+    with azure_scene() as it:
         it.azure.tenant_known = False
         it.azure.arc = (KEY, PROOF)
-        with Server(it.azure.handle_machine, headers=("metadata",)) as it.machine:
-            it.home.env["IDENTITY_ENDPOINT"] = f"http://127.0.0.1:{it.machine.port}{MACHINE_PATH}"
-            it.home.env["IMDS_ENDPOINT"] = f"http://127.0.0.1:{it.machine.port}"
-            it.use("acr")
-            yield it
-            equal(it.azure.objections + it.machine.objections, [], "objections")
-            check(MARKER not in it.home.read("log"), "a secret in the log")
+        it.home.env["IDENTITY_ENDPOINT"] = f"http://127.0.0.1:{it.machine.port}{MACHINE_PATH}"
+        it.home.env["IMDS_ENDPOINT"] = f"http://127.0.0.1:{it.machine.port}"
+        yield it
 
 
 def write(path, text):
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
-
-
-def refused(it, said):
-    line = it.error(HOST)
-    check(said in line and MARKER not in line, f"{said!r} is not in {line!r}")
 
 
 @case("the file that Arc names is its own proof")
