@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The metadata service of machines and pods of Google's. It is asked where the options or the
- * environment name it, or the firmware is Google's.
+ * The metadata service of machines, pods and containers of Google's. It is asked where the options
+ * or the environment name it, the firmware is Google's, or the environment is that of Cloud Run,
+ * whose sandbox shows no firmware.
  */
 #include "google.h"
 
@@ -22,22 +23,29 @@ struct service {
     bool is_named; /* by the options or the environment: somebody waits for it */
 };
 
+/* Knative sets the first one elsewhere, too: there it is an error, which NO_GCE_CHECK prevents. */
+static bool is_cloud_run(void)
+{
+    return exchange_environment("K_SERVICE") || exchange_environment("CLOUD_RUN_JOB");
+}
+
 static int find_service(const struct exchange *exchange, struct service *ret,
                         struct pullkey_error *error)
 {
-    const char *never = exchange_environment("NO_GCE_CHECK");
-    const char *host = exchange_environment("GCE_METADATA_HOST");
+    static const char *const names[] = { "GCE_METADATA_HOST", "GCE_METADATA_ROOT",
+                                         "GCE_METADATA_IP" };
+    const char *never = exchange_environment("NO_GCE_CHECK"), *host = NULL;
     char address[URL_AUTHORITY_SIZE + 8];
     int r;
 
-    if (!host)
-        host = exchange_environment("GCE_METADATA_ROOT");
+    for (size_t i = 0; !host && i < sizeof(names) / sizeof(names[0]); i++)
+        host = exchange_environment(names[i]);
     ret->is_named = host || json_member(exchange->settings->endpoints, "google_metadata");
     if (!ret->is_named && never && text_equal_any_case(never, "true"))
         return error_set(error, PULLKEY_NO_IDENTITY,
                          "there are no Google credentials, and NO_GCE_CHECK keeps from asking the "
                          "machine");
-    if (!ret->is_named && !machine_is_google(""))
+    if (!ret->is_named && !machine_is_google("") && !is_cloud_run())
         return error_set(error, PULLKEY_NO_IDENTITY,
                          "there are no Google credentials, and this is no machine of Google's: set "
                          "GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default "

@@ -231,6 +231,8 @@ class Google:
         try:
             want(request.method == "GET" and request.header("metadata-flavor") == "Google", "Metadata-Flavor")
             query = dict(urllib.parse.parse_qsl(request.query, strict_parsing=True) if request.query else [])
+            if request.target == "/":
+                return Reply(200, flavor, "computeMetadata/\n")
             if request.path == ACCOUNT_PATH + "token":
                 want(query == ({"scopes": self.scopes} if self.scopes else {}), f"query: {query}")
                 scopes = (self.scopes or CLOUD).split(",")

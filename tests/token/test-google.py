@@ -6,6 +6,7 @@ are sent and object to everything else.
 import json
 import os
 import sys
+import time
 
 from google_scene import *
 from fake_google import ACCOUNT_PATH, CLOUD, IAM, POOL, TOKEN_URL, answer
@@ -232,6 +233,33 @@ def metadata():
         it.use("gcp")
         check("GCE_METADATA_HOST must be" in error(it), "another host")
         equal(it.server.connections, 0)
+
+
+@case("Cloud Run, which shows no firmware: K_SERVICE and CLOUD_RUN_JOB lead to the metadata service; GCE_METADATA_IP too")
+def cloud_run():
+    with google_scene() as it, unasked_proxy(it):
+        found = [f"GET metadata{ACCOUNT_PATH}token"]
+        del it.home.env["PULLKEY_CONFIG"]
+        equal(it.get(HOST), None)
+        it.use("gcp")
+        for name, value in (("K_SERVICE", "service"), ("CLOUD_RUN_JOB", "job")):
+            refused(it, "this is no machine of Google's")
+            it.home.env[name] = value
+            equal((scopes_of(it, it.get(HOST)), asked(it)), ([CLOUD], ["GET metadata/", *found]))
+            it.home.env["NO_GCE_CHECK"] = "true"
+            refused(it, "NO_GCE_CHECK keeps from asking the machine")
+            del it.home.env["NO_GCE_CHECK"], it.home.env[name]
+        it.home.env["GCE_METADATA_IP"] = "169.254.169.254"
+        equal((scopes_of(it, it.get(HOST)), asked(it)), ([CLOUD], found))
+        # Elsewhere, where something else or nobody has that address, it is an error, and soon.
+        del it.home.env["GCE_METADATA_IP"]
+        it.home.env["K_SERVICE"] = "another"
+        it.google.replies = {"/": [Reply(200)], ACCOUNT_PATH + "token": [Reply(404)]}
+        refused(it, "no metadata service of Google's")
+        it.home.env["NET_ROUTES"] = it.home.env["NET_ROUTES"].replace("169.254.169.254", "198.51.100.9")
+        start = time.monotonic()
+        refused(it, "the metadata service of this machine does not answer")
+        check(time.monotonic() - start < 5, "somebody was waited for")
 
 
 @case("nothing configured: no identity is not found, at once and without a request; named it is an error")

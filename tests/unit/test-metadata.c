@@ -234,14 +234,42 @@ static void elsewhere(void **state)
     }
 }
 
+/* Cloud Run shows no firmware. It is asked as a machine is, and no longer. */
+static void cloud_run(void **state)
+{
+    static const char *const names[] = { "K_SERVICE", "CLOUD_RUN_JOB" };
+    static const char token[] = "{\"access_token\":\"t\",\"expires_in\":\"600\"}";
+    struct pullkey_error error;
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(names); i++) {
+        assert_int_equal(setenv(names[i], "x", 1), 0);
+        reset();
+        service.is_elsewhere = true;
+        service.replies[0].status = 200;
+        service.replies[1] = (struct reply){ 200, token };
+        assert_fine(get_google(&error), error);
+        assert_int_equal(service.asked[1].ms, MACHINE_TOKEN_MS);
+        reset();
+        service.is_elsewhere = true;
+        assert_int_equal(get_google_identity(&error), -PULLKEY_UNREACHABLE);
+        assert_int_equal(service.count, 2);
+        assert_int_equal(service.waited, 1000);
+        assert_int_equal(get_azure(&error), -PULLKEY_NO_IDENTITY);
+        assert_int_equal(unsetenv(names[i]), 0);
+    }
+}
+
 int main(void)
 {
     static const char *const names[] = {
         "IDENTITY_ENDPOINT", "MSI_ENDPOINT",      "AZURE_CLIENT_ID",
-        "GCE_METADATA_HOST", "GCE_METADATA_ROOT", "NO_GCE_CHECK",
+        "GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP",
+        "NO_GCE_CHECK",      "K_SERVICE",         "CLOUD_RUN_JOB",
     };
     const struct CMUnitTest tests[] = { cmocka_unit_test(away), cmocka_unit_test(starts),
-                                        cmocka_unit_test(busy), cmocka_unit_test(elsewhere) };
+                                        cmocka_unit_test(busy), cmocka_unit_test(elsewhere),
+                                        cmocka_unit_test(cloud_run) };
 
     for (size_t i = 0; i < UNIT_COUNT(names); i++)
         (void)unsetenv(names[i]);
