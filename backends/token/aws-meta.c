@@ -26,8 +26,6 @@
 #define MACHINE_ATTEMPTS_MAX 5
 #define TOKEN_PATH "/latest/api/token"
 #define ROLES_PATH "/latest/meta-data/iam/security-credentials/"
-#define ROLE_NAME_MAX 64
-#define TOKEN_MAX 4096
 
 bool aws_is_container_host(const struct url *url)
 {
@@ -205,21 +203,14 @@ static int get_session(struct aws *aws, struct buffer *line, struct pullkey_erro
             "the machine's metadata have no sessions of IMDSv2 (HTTP %ld), and are not asked "
             "without one: allow IMDSv2 for the instance, or set AWS_EC2_METADATA_DISABLED=true",
             response.status);
-    if (response.body.length == 0 || response.body.length > TOKEN_MAX)
-        return error_set(error, PULLKEY_INVALID,
-                         "the machine's metadata give no session token: is their address right?");
-    buffer_append_text(line, "X-aws-ec2-metadata-token: ");
-    buffer_append(line, response.body.data, response.body.length);
-    return buffer_check(line, error);
+    return aws_read_session(&response.body, line, error);
 }
 
-/* The first line of the list, which has one. */
-static int get_role(struct aws *aws, const char *line, char ret[ROLE_NAME_MAX + 1],
+static int get_role(struct aws *aws, const char *line, char ret[AWS_ROLE_SIZE],
                     struct pullkey_error *error)
 {
     cleanup_response struct http_response response = { 0 };
     int r = ask(aws, HTTP_GET, ROLES_PATH, line, &response, error);
-    size_t length;
 
     if (r < 0)
         return r;
@@ -230,21 +221,14 @@ static int get_role(struct aws *aws, const char *line, char ret[ROLE_NAME_MAX + 
                          "the machine's metadata do not name its role (HTTP %ld): try again, or "
                          "attach an instance profile",
                          response.status);
-    length = strcspn(response.body.data, "\r\n");
-    if (length == 0 || length > ROLE_NAME_MAX ||
-        strspn(response.body.data, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                   "_+=,.@-") != length)
-        return error_set(error, PULLKEY_INVALID,
-                         "the machine's metadata name no role: is their address right?");
-    memcpy(mempcpy(ret, response.body.data, length), "", 1);
-    return 0;
+    return aws_read_role(&response.body, ret, error);
 }
 
 static int get_keys(struct aws *aws, const char *line, const char *role, struct aws_keys *ret,
                     struct pullkey_error *error)
 {
     cleanup_response struct http_response response = { 0 };
-    char path[sizeof(ROLES_PATH) + ROLE_NAME_MAX], expiration[AWS_EXPIRATION_SIZE];
+    char path[sizeof(ROLES_PATH) + AWS_ROLE_SIZE], expiration[AWS_EXPIRATION_SIZE];
     int r;
 
     (void)snprintf(path, sizeof(path), ROLES_PATH "%s", role);
@@ -264,8 +248,8 @@ int aws_machine_keys(struct aws *aws, bool is_wanted, struct aws_keys *ret,
                      struct pullkey_error *error)
 {
     const char *disabled = exchange_environment("AWS_EC2_METADATA_DISABLED");
-    cleanup_buffer struct buffer line = BUFFER_INIT(TOKEN_MAX + 64);
-    char role[ROLE_NAME_MAX + 1];
+    cleanup_buffer struct buffer line = BUFFER_INIT(AWS_SESSION_MAX + 64);
+    char role[AWS_ROLE_SIZE];
     int r;
 
     if (disabled && text_equal_any_case(disabled, "true"))

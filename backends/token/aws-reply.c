@@ -39,6 +39,31 @@ int aws_keys_set(struct aws_keys *ret, const char *id, const char *secret, const
     return r;
 }
 
+int aws_read_session(const struct buffer *body, struct buffer *line, struct pullkey_error *error)
+{
+    if (body->length == 0 || body->length > AWS_SESSION_MAX || strlen(body->data) != body->length ||
+        !is_visible(body->data))
+        return error_set(error, PULLKEY_INVALID,
+                         "the machine's metadata give no session token: is their address right?");
+    buffer_append_text(line, "X-aws-ec2-metadata-token: ");
+    buffer_append(line, body->data, body->length);
+    return buffer_check(line, error);
+}
+
+int aws_read_role(const struct buffer *body, char ret[AWS_ROLE_SIZE], struct pullkey_error *error)
+{
+    const char *name = body->data ? body->data : "";
+    const size_t length = strcspn(name, "\r\n");
+
+    if (length == 0 || length >= AWS_ROLE_SIZE ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+=,.@-") !=
+            length)
+        return error_set(error, PULLKEY_INVALID,
+                         "the machine's metadata name no role: is their address right?");
+    memcpy(mempcpy(ret, name, length), "", 1);
+    return 0;
+}
+
 static const char *text_of(const cJSON *object, const char *name)
 {
     const cJSON *item = json_member(object, name);

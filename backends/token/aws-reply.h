@@ -26,6 +26,14 @@ int aws_keys_set(struct aws_keys *ret, const char *id, const char *secret, const
 int aws_read_json(enum aws_json kind, const struct buffer *body, struct aws_keys *ret,
                   char ret_expiration[AWS_EXPIRATION_SIZE], struct pullkey_error *error);
 
+/* The header of a session with the metadata of a machine, whose token is of visible characters. */
+#define AWS_SESSION_MAX 4096
+int aws_read_session(const struct buffer *body, struct buffer *line, struct pullkey_error *error);
+
+/* The first of the roles of a machine, which has but one: a name that may be a part of a path. */
+#define AWS_ROLE_SIZE 65
+int aws_read_role(const struct buffer *body, char ret[AWS_ROLE_SIZE], struct pullkey_error *error);
+
 /* `action` is "AssumeRole" or "AssumeRoleWithWebIdentity". */
 int aws_read_sts(const char *action, const struct buffer *body, struct aws_keys *ret,
                  struct pullkey_error *error);

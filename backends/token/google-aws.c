@@ -11,33 +11,9 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "google.h"
-#include "registry-host.h"
 
 #define REGION "us-east-1" /* keys are good in all of the partition */
 #define TARGET "x-goog-cloud-target-resource"
-#define ADDRESS_MAX 512
-#define STS_HOSTS                                                                                  \
-    "^sts(-fips)?\\.[a-z0-9-]+\\.(amazonaws\\.(com|com\\.cn|eu)|api\\.aws|"                        \
-    "api\\.amazonwebservices\\.(com\\.cn|eu))$"
-
-/* Puts the region into the address, which must be STS's: the signature is for whom it names. */
-static int find_address(const char *pattern, const char *region, char ret[ADDRESS_MAX],
-                        struct pullkey_error *error)
-{
-    const char *place = strstr(pattern, "{region}");
-    const size_t before = place ? (size_t)(place - pattern) : strlen(pattern);
-    struct url url;
-    int r;
-
-    if (snprintf(ret, ADDRESS_MAX, "%.*s%s%s", (int)before, pattern, place ? region : "",
-                 place ? place + strlen("{region}") : "") >= ADDRESS_MAX)
-        return error_set(error, PULLKEY_INVALID, "it is too long");
-    r = url_parse(ret, &url, error);
-    if (r == 0 && (!url.https || url.port != 443 || !registry_host_matches(url.host, STS_HOSTS)))
-        r = error_set(error, PULLKEY_DENIED,
-                      "it leads to %s, which is not STS of AWS over https://", url.host);
-    return r;
-}
 
 /* One of the list "headers"; `line` is "Name: value". */
 static void write_header(struct buffer *json, const char *line)
@@ -146,7 +122,7 @@ int google_aws_subject(struct google *google, const struct google_credentials *c
     cleanup_aws_keys struct aws_keys keys = { 0 };
     cleanup_aws struct aws aws = { 0 };
     struct aws_registry nowhere = { 0 };
-    char address[ADDRESS_MAX], date[AWS_DATE_SIZE];
+    char address[GOOGLE_AWS_ADDRESS_SIZE], date[AWS_DATE_SIZE];
     int r;
 
     if (!region)
@@ -157,7 +133,7 @@ int google_aws_subject(struct google *google, const struct google_credentials *c
         return error_set(error, PULLKEY_INVALID, "AWS_REGION must be a region, as us-east-1");
     (void)snprintf(nowhere.region, sizeof(nowhere.region), "%s", region);
     nowhere.partition = aws_partition_of(region);
-    r = find_address(credentials->source.verification_url, region, address, error);
+    r = google_aws_address(credentials->source.verification_url, region, address, error);
     if (r < 0)
         return error_wrap(error, "the regional_cred_verification_url of %s", google->what);
     aws_open(google->exchange, &nowhere, &aws);

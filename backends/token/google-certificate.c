@@ -13,11 +13,6 @@
 #include "google.h"
 
 #define CONFIG_FILE "certificate_config.json"
-#define CONFIG_MAX 65536
-#define PEM_MAX 65536
-#define BEGIN "-----BEGIN CERTIFICATE-----"
-#define END "-----END CERTIFICATE-----"
-#define CHAIN_MAX 10 /* certificates */
 
 static int find_config(const struct google *google, const cJSON *certificate,
                        char ret[FILE_PATH_MAX], struct pullkey_error *error)
@@ -56,71 +51,16 @@ static int read_named(const char *path, struct buffer *ret, struct pullkey_error
     return r;
 }
 
-/* "cert_configs": { "workload": { "cert_path": PATH, "key_path": PATH } } */
 static int read_pair(const struct json *config, const char *name, struct pullkey_secret *ret,
                      struct pullkey_error *error)
 {
-    const cJSON *workload = json_member(json_member(config->root, "cert_configs"), "workload");
-    cleanup_buffer struct buffer text = BUFFER_INIT(PEM_MAX);
-    const char *path = settings_text(workload, name);
-    int r;
+    cleanup_buffer struct buffer text = BUFFER_INIT(GOOGLE_FILE_MAX);
+    const char *path;
+    int r = google_certificate_path(config, name, &path, error);
 
-    if (!path || path[0] != '/')
-        return error_set(error, PULLKEY_INVALID,
-                         "%s has no absolute \"%s\" in \"workload\" of \"cert_configs\"",
-                         config->name, name);
-    r = read_named(path, &text, error);
+    if (r == 0)
+        r = read_named(path, &text, error);
     return r < 0 ? r : secret_set(ret, text.data ? text.data : "", text.length, error);
-}
-
-/* The DER of the next certificate of a PEM text as base64, which it is inside; false at its end. */
-static bool next_certificate(const char **at, struct buffer *ret)
-{
-    const char *begin = strstr(*at, BEGIN), *end;
-
-    if (!begin)
-        return false;
-    begin += strlen(BEGIN);
-    end = strstr(begin, END);
-    if (!end)
-        return false;
-    for (const char *c = begin; c < end; c++)
-        if (!strchr("\r\n\t ", *c))
-            buffer_append(ret, c, 1);
-    *at = end + strlen(END);
-    return ret->length > 0;
-}
-
-/* The first of a chain may be the leaf itself, which is there already. */
-static int write_chain(const char *leaf_pem, const char *chain_pem, struct buffer *ret,
-                       struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer leaf = BUFFER_INIT(PEM_MAX);
-    int count = 0;
-
-    if (!next_certificate(&leaf_pem, &leaf))
-        return error_set(error, PULLKEY_INVALID, "its certificate is no PEM");
-    buffer_append_text(ret, "[");
-    json_write_string(ret, leaf.data, leaf.length);
-    for (;; count++) {
-        cleanup_buffer struct buffer next = BUFFER_INIT(PEM_MAX);
-
-        if (!next_certificate(&chain_pem, &next))
-            break;
-        if (count == CHAIN_MAX)
-            return error_set(error, PULLKEY_INVALID, "its chain has more than %d certificates",
-                             CHAIN_MAX);
-        if (next.length == leaf.length && memcmp(next.data, leaf.data, leaf.length) == 0) {
-            if (count == 0)
-                continue;
-            return error_set(error, PULLKEY_INVALID,
-                             "its chain has its own certificate, and not as the first");
-        }
-        buffer_append_text(ret, ",");
-        json_write_string(ret, next.data, next.length);
-    }
-    buffer_append_text(ret, "]");
-    return buffer_check(ret, error);
 }
 
 static int read_certificate(struct google *google, const cJSON *certificate, struct buffer *ret,
@@ -128,8 +68,8 @@ static int read_certificate(struct google *google, const cJSON *certificate, str
 {
     struct exchange *exchange = google->exchange;
     const char *chain_path = settings_text(certificate, "trust_chain_path");
-    cleanup_buffer struct buffer text = BUFFER_INIT(CONFIG_MAX);
-    cleanup_buffer struct buffer chain = BUFFER_INIT(PEM_MAX);
+    cleanup_buffer struct buffer text = BUFFER_INIT(GOOGLE_FILE_MAX);
+    cleanup_buffer struct buffer chain = BUFFER_INIT(GOOGLE_FILE_MAX);
     cleanup_json struct json config = { 0 };
     char path[FILE_PATH_MAX];
     int r = find_config(google, certificate, path, error);
@@ -145,8 +85,8 @@ static int read_certificate(struct google *google, const cJSON *certificate, str
     if (r == 0 && chain_path)
         r = read_named(chain_path, &chain, error);
     return r < 0 ? r
-                 : write_chain(exchange->client_certificate.bytes, chain.data ? chain.data : "",
-                               ret, error);
+                 : google_certificate_chain(exchange->client_certificate.bytes,
+                                            chain.data ? chain.data : "", ret, error);
 }
 
 int google_certificate_subject(struct google *google, const struct google_credentials *credentials,

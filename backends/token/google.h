@@ -77,6 +77,22 @@ int google_aws_write(const char *address, const char *region, const char *audien
                      const char *date, const struct aws_keys *keys, struct pullkey_secret *ret,
                      struct pullkey_error *error);
 
+/* google-proof.c: the parts of files that lead to whoever has no token, without reading one. */
+
+/* A file with the certificate of this machine or its key (`name`), as certificate_config.json has
+ * it: "cert_configs": { "workload": { "cert_path": PATH, "key_path": PATH } } */
+int google_certificate_path(const struct json *config, const char *name, const char **ret,
+                            struct pullkey_error *error);
+
+/* The first certificate of one PEM text and all of another, as a list of JSON. */
+int google_certificate_chain(const char *leaf_pem, const char *chain_pem, struct buffer *ret,
+                             struct pullkey_error *error);
+
+/* Puts the region into the address, which must be STS's: the signature is for whom it names. */
+#define GOOGLE_AWS_ADDRESS_SIZE 512
+int google_aws_address(const char *pattern, const char *region, char ret[GOOGLE_AWS_ADDRESS_SIZE],
+                       struct pullkey_error *error);
+
 /* google-certificate.c: a chain of certificates; the client's own is what STS is asked with. */
 int google_certificate_subject(struct google *google, const struct google_credentials *credentials,
                                struct pullkey_secret *ret, struct pullkey_error *error);

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "program.h"
+#include "token-request.h"
 
 #define ARGUMENTS_MAX 32
 
@@ -94,8 +95,6 @@ int identity_get_github(struct exchange *exchange, const cJSON *value, struct id
     const char *address = exchange_environment("ACTIONS_ID_TOKEN_REQUEST_URL");
     const char *token = exchange_environment("ACTIONS_ID_TOKEN_REQUEST_TOKEN");
     cleanup_response struct http_response response = { 0 };
-    cleanup_json struct json json = { 0 };
-    const char *text;
     int r;
 
     if (!address || !token)
@@ -112,13 +111,6 @@ int identity_get_github(struct exchange *exchange, const cJSON *value, struct id
                       "the job still request one?",
                       value->valuestring, response.status);
     if (r == 0)
-        r = json_parse(&json, "reply", response.body.data ? response.body.data : "",
-                       response.body.length, 0, error);
-    if (r < 0)
-        return error_wrap(error, "the identity of the job");
-    text = settings_text(json.root, "value");
-    if (!text)
-        return error_set(error, PULLKEY_INVALID,
-                         "the answer of GitHub Actions has no \"value\" with an identity token");
-    return secret_set(&ret->token, text, strlen(text), error);
+        r = token_request_read_github(&response.body, &ret->token, error);
+    return r < 0 ? error_wrap(error, "the identity of the job") : 0;
 }

@@ -107,6 +107,38 @@ static void try_failure(const struct buffer *body)
     (void)aws_failure_advice(&failure);
 }
 
+static void try_session(const struct buffer *body)
+{
+    cleanup_buffer struct buffer line = BUFFER_INIT(AWS_SESSION_MAX + 64);
+    struct pullkey_error error = { 0 };
+    int r = aws_read_session(body, &line, &error);
+
+    if (r < 0) {
+        require(line.length == 0);
+        check_error(r, &error);
+        return;
+    }
+    require(strlen(line.data) == line.length && line.length <= AWS_SESSION_MAX + 26);
+    require(strcspn(line.data, "\r\n\t") == line.length);
+}
+
+/* It becomes a part of a path. */
+static void try_role(const struct buffer *body)
+{
+    char role[AWS_ROLE_SIZE] = "";
+    struct pullkey_error error = { 0 };
+    int r = aws_read_role(body, role, &error);
+
+    if (r < 0) {
+        require(role[0] == '\0');
+        check_error(r, &error);
+        return;
+    }
+    require(role[0] != '\0' && strlen(role) < AWS_ROLE_SIZE);
+    for (const char *c = role; *c != '\0'; c++)
+        require(*c > 0x20 && *c < 0x7f && !strchr("/\\?#%\"", *c));
+}
+
 /* A file, a NUL, and what CreateToken answers. */
 static void try_login(const struct buffer *body)
 {
@@ -158,6 +190,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (buffer_check(&body, &error) < 0)
         return 0;
     switch (data[0]) {
+    case 't': try_session(&body); break;
+    case 'r': try_role(&body); break;
     case 'm': try_json(AWS_JSON_METADATA, &body); break;
     case 'p': try_json(AWS_JSON_PROCESS, &body); break;
     case 's': try_json(AWS_JSON_SSO, &body); break;

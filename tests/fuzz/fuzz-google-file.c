@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * token/google-credentials and token/google-reply: the first byte chooses what the rest is, a file
- * with credentials or an answer. What is taken is whole; what is refused leaves nothing behind, and
- * its error is one line.
+ * token/google-credentials, google-proof and google-reply: the first byte chooses what the rest is,
+ * a file, a part of one or an answer. What is taken is whole; what is refused leaves nothing
+ * behind, and its error is one line.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/secret.h"
+#include "base/text.h"
 #include "token/google.h"
+#include "token/registry-host.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -89,6 +91,73 @@ static void try_iam(const struct buffer *text)
     check_error(&error);
 }
 
+static void try_config(const struct buffer *text)
+{
+    static const char *const names[] = { "cert_path", "key_path" };
+    cleanup_json struct json json = { 0 };
+    struct pullkey_error error = { 0 };
+    const char *path;
+
+    if (json_parse(&json, "config", text->data, text->length, 0, &error) < 0)
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        if (google_certificate_path(&json, names[i], &path, &error) < 0)
+            check_error(&error);
+        else
+            require(path[0] == '/');
+    }
+}
+
+/* A certificate, a NUL, and a chain. What comes out is a list of JSON with nothing twice. */
+static void try_chain(const struct buffer *text)
+{
+    cleanup_buffer struct buffer list = BUFFER_INIT(PULLKEY_SECRET_MAX);
+    const size_t length = strlen(text->data);
+    cleanup_json struct json json = { 0 };
+    struct pullkey_error error = { 0 };
+    const cJSON *item;
+
+    if (google_certificate_chain(text->data, length < text->length ? text->data + length + 1 : "",
+                                 &list, &error) < 0) {
+        check_error(&error);
+        return;
+    }
+    if (!text_is_utf8(list.data, list.length))
+        return;
+    require(json_parse(&json, "list", list.data, list.length, 0, &error) == 0);
+    require(cJSON_IsArray(json.root) && cJSON_GetArraySize(json.root) <= 11);
+    cJSON_ArrayForEach(item, json.root->child->next)
+        require(strcmp(item->valuestring, json.root->child->valuestring) != 0);
+}
+
+/* An address: who is signed for is STS, whatever surrounds the region. */
+static void try_address(const struct buffer *text)
+{
+    static const char *const domains[] = {
+        "amazonaws.com",
+        "amazonaws.com.cn",
+        "amazonaws.eu",
+        "api.aws",
+        "api.amazonwebservices.com.cn",
+        "api.amazonwebservices.eu",
+    };
+    char address[GOOGLE_AWS_ADDRESS_SIZE];
+    struct pullkey_error error = { 0 };
+    bool is_amazon = false;
+    struct url url;
+
+    if (strlen(text->data) != text->length)
+        return;
+    if (google_aws_address(text->data, "eu-west-1", address, &error) < 0) {
+        check_error(&error);
+        return;
+    }
+    require(url_parse(address, &url, &error) == 0 && url.https && url.port == 443);
+    for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++)
+        is_amazon = is_amazon || registry_host_is_below(url.host, domains[i]);
+    require(is_amazon && strncmp(url.host, "sts", 3) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
@@ -103,8 +172,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (buffer_check(&text, &error) < 0)
         return 0;
     switch (data[0]) {
+    case 'a': try_address(&text); break;
+    case 'c': try_config(&text); break;
     case 'f': try_file(&text); break;
     case 'i': try_iam(&text); break;
+    case 'p': try_chain(&text); break;
     case 'e':
         check_token(google_executable_read(&text, NOW, &token, &error), &token, &error);
         break;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * token/oauth-reply and token/token-request: the first byte chooses what the rest is, a token, a
- * refusal or the answer of an API server. What is taken is whole and has not ended; what is refused
- * leaves nothing behind, and its error is one line without any of what was sent.
+ * refusal or the answer of an API server or of GitHub's runner. What is taken is whole and has not
+ * ended; what is refused leaves nothing behind, and its error is one line without any of what was
+ * sent.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,19 @@ static void try_request(const struct buffer *text)
     check_token(&token);
 }
 
+static void try_github(const struct buffer *text)
+{
+    cleanup_secret struct pullkey_secret token = { 0 };
+    struct pullkey_error error = { 0 };
+
+    if (token_request_read_github(text, &token, &error) < 0) {
+        require(!token.bytes && error.code == PULLKEY_INVALID);
+        check_error(&error);
+        return;
+    }
+    check_token(&token);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
@@ -103,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer_append(&text, (const char *)data + 1, size - 1);
     switch (data[0]) {
     case 'e': try_refusal(&text); break;
+    case 'g': try_github(&text); break;
     case 'k': try_request(&text); break;
     default: try_reply(&text);
     }

@@ -488,7 +488,7 @@ def machine():
         it.aws.machine_failure = None
         for path, reply, said in (
             (IMDS_TOKEN, Reply(200), "give no session token"),
-            (IMDS_TOKEN, Reply(200, body="a\r\nb: c"), "a header"),
+            (IMDS_TOKEN, Reply(200, body="a\r\nb: c"), "give no session token"),
             (IMDS_ROLES, Reply(200, body="../../user-data"), "name no role"),
             (IMDS_ROLES, Reply(500), "500"),
             (paths[2], Reply(200, body="<html>"), "it is not a proper JSON object"),
