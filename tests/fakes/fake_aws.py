@@ -22,7 +22,7 @@ import time
 import urllib.parse
 from calendar import timegm
 from functools import cached_property
-from secrets import token_hex
+from secrets import token_bytes, token_hex
 
 from fake_google import Wrong, want
 from rsa_jwt import Key
@@ -93,10 +93,16 @@ class Refusal(Exception):
         self.status, self.code, self.message = status, code, message
 
 
+def key_id(kind, account):
+    """Behind a bit that is always set 40 bits are the account; the rest differs from key to key."""
+    number = 1 << 79 | int(account) << 39 | int.from_bytes(token_bytes(5), "big") >> 1
+    return kind + base64.b32encode(number.to_bytes(10, "big")).decode()
+
+
 class Keys:
-    def __init__(self, marker, who, is_temporary, life=3600):
+    def __init__(self, marker, who, is_temporary, life=3600, account=ACCOUNT):
         self.who = who
-        self.id = ("ASIA" if is_temporary else "AKIA") + token_hex(8).upper()
+        self.id = key_id("ASIA" if is_temporary else "AKIA", account)
         self.secret = f"{marker}/s+{token_hex(8)}="
         self.session = f"{SESSION}{token_hex(40)}==" if is_temporary else None
         self.end = time.time() + life if is_temporary else None
@@ -161,8 +167,8 @@ class Aws:
         """Lasting keys."""
         return self._keep(Keys(self.marker, who, False))
 
-    def temporary(self, who):
-        return self._keep(Keys(self.marker, who, True, self.temporary_life))
+    def temporary(self, who, account=ACCOUNT):
+        return self._keep(Keys(self.marker, who, True, self.temporary_life, account))
 
     def _keep(self, keys):
         self.keys[keys.id] = keys
