@@ -105,6 +105,25 @@ int rotate_again(struct rotate *rotate, bool *ret_changed, struct pullkey_error 
     return 0;
 }
 
+/* Unless the file is somebody else's by now: first its state, then a look at what it holds. Errors
+ * do no harm: what is kept is not used then. */
+static void extend_family(void *context)
+{
+    struct rotate *rotate = context;
+    char name[FILE_PATH_MAX + 8];
+    struct file_family family;
+    struct pullkey_error ignored;
+    bool is_changed;
+
+    file_family(rotate->path, &family);
+    if (rotate_again(rotate, &is_changed, &ignored) < 0 || is_changed)
+        return;
+    (void)snprintf(name, sizeof(name), "%s.tmp", rotate->path);
+    file_state(name, &family.next);
+    (void)snprintf(name, sizeof(name), "%s.family", rotate->path);
+    (void)file_replace(name, (const char *)&family, sizeof(family), 0600, &ignored);
+}
+
 int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
                    struct pullkey_error *error)
 {
@@ -120,7 +139,8 @@ int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
     buffer_append(&text, "\n", 1);
     r = buffer_check(&text, error);
     if (r == 0)
-        r = file_replace(rotate->path, text.data, text.length, 0600, error);
+        r = file_replace_ready(rotate->path, text.data, text.length, 0600, extend_family, rotate,
+                               error);
     return r < 0 ? error_wrap(error, "the server has replaced the refresh token, and the new one "
                                      "cannot be kept: the old one is used up, log in anew")
                  : 0;

@@ -3,7 +3,8 @@
  * A refresh token that its server replaces at each use (RFC 6749 section 6), in a file of ours:
  * mode 0600, one line, under the lock PATH.lock from the moment it is read until its successor is
  * in its place. So two processes never use the same one, and a process that is killed leaves the
- * old one or the new one, whole.
+ * old one or the new one, whole. PATH.family says whose token it is, as long as nobody else writes
+ * the file (file.h): what is kept from one of its tokens is good while that stays.
  */
 #ifndef PULLKEY_TOKEN_ROTATE_H
 #define PULLKEY_TOKEN_ROTATE_H
@@ -20,10 +21,9 @@ struct rotate {
 
 /*
  * Waits for the lock until the deadline, and reads the file: it must be as file.h says of FILE_OURS
- * and FILE_PRIVATE. -PULLKEY_INVALID where there is none: that there is no identity would be
- * remembered, and a file that changes with each use is no input of the cache. A file PATH.room
- * comes and goes, so that a full disk is an error before the server is asked. Release with
- * rotate_close.
+ * and FILE_PRIVATE. -PULLKEY_INVALID where there is none: a configuration names it, so this is no
+ * lack of an identity. A file PATH.room comes and goes, so that a full disk is an error before the
+ * server is asked. Release with rotate_close.
  */
 int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,
                 struct pullkey_error *error);

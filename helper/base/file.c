@@ -297,6 +297,12 @@ static int write_temporary(int directory, const char *name, const char *bytes, s
 int file_replace(const char *path, const char *bytes, size_t length, mode_t mode,
                  struct pullkey_error *error)
 {
+    return file_replace_ready(path, bytes, length, mode, NULL, NULL, error);
+}
+
+int file_replace_ready(const char *path, const char *bytes, size_t length, mode_t mode,
+                       void (*ready)(void *context), void *context, struct pullkey_error *error)
+{
     cleanup_directory struct file_directory directory = { -1 };
     char directory_path[FILE_PATH_MAX];
     char temporary[NAME_MAX + 1];
@@ -312,6 +318,8 @@ int file_replace(const char *path, const char *bytes, size_t length, mode_t mode
     if (r < 0)
         return r;
     r = write_temporary(directory.fd, temporary, bytes, length, mode, error);
+    if (r == 0 && ready)
+        ready(context);
     if (r == 0 && renameat(directory.fd, temporary, directory.fd, name) < 0)
         r = error_errno(error, errno, "cannot rename %s", temporary);
     if (r < 0) {

@@ -61,6 +61,34 @@ int file_check(const char *path, unsigned int flags, struct pullkey_error *error
 int file_replace(const char *path, const char *bytes, size_t length, mode_t mode,
                  struct pullkey_error *error);
 
+/* The same, with a call when PATH.tmp is whole and before it takes the place of the file. */
+int file_replace_ready(const char *path, const char *bytes, size_t length, mode_t mode,
+                       void (*ready)(void *context), void *context, struct pullkey_error *error);
+
+/*
+ * What tells one content of a file from another without reading it; all 0 where there is none.
+ * Links are followed: what they lead to counts.
+ */
+struct file_state {
+    uint64_t device, inode, size, modified; /* the last in nanoseconds */
+};
+
+void file_state(const char *path, struct file_state *ret);
+
+/*
+ * A file that we replace ourselves, and of which PATH.family, with these bytes, tells whose it is:
+ * it belongs to its founder, the state that it had when somebody else wrote it, while its state is
+ * one of the other two. Who replaces it writes PATH.family first, so a process that is killed
+ * leaves both right.
+ */
+struct file_family {
+    struct file_state now, next, founder;
+};
+
+/* All but `next`. A file of which nothing is known founds a family, so that nobody's file is taken
+ * for another's. */
+void file_family(const char *path, struct file_family *ret);
+
 /*
  * Makes the directory that will hold `path`, and those above it, with mode 0700 where they are
  * missing. What is there already must belong to the caller or root where something is made in it.

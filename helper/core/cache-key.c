@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -129,19 +128,14 @@ static int expand(const char *path, char ret[FILE_PATH_MAX], struct pullkey_erro
     return front ? file_join(ret, front, slash + 1, error) : 0;
 }
 
-/* What tells one content of a file from another without reading it. Links are followed: what they
- * lead to counts. */
+/* The path with its NUL, and what is of the same length each time. */
 static void append_file(struct buffer *values, const char *path)
 {
-    struct stat status;
+    struct file_state state;
 
-    buffer_append_text(values, path);
-    if (path[0] == '\0' || stat(path, &status) < 0)
-        buffer_append_text(values, " -");
-    else
-        buffer_printf(values, " %ju %ju %jd %jd.%09ld", (uintmax_t)status.st_dev,
-                      (uintmax_t)status.st_ino, (intmax_t)status.st_size,
-                      (intmax_t)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    file_state(path, &state);
+    buffer_append(values, path, strlen(path) + 1);
+    buffer_append(values, (const char *)&state, sizeof(state));
 }
 
 /* Names with a dot between, to the end or a "="; NULL where the options have no such member.
@@ -218,6 +212,15 @@ static void append_named_file(struct buffer *values, const char *text)
         append_file(values, text);
     else
         buffer_append_text(values, text);
+}
+
+/* One that the module replaces at each use: whose it is. */
+static void append_rotated(struct buffer *values, const char *path)
+{
+    struct file_family family;
+
+    file_family(path, &family);
+    buffer_append(values, (const char *)&family.founder, sizeof(family.founder));
 }
 
 /* What an option names, which is one text or a list of them. What it may not name is for the module
@@ -313,6 +316,8 @@ static int add_line(struct buffer *values, const cJSON *options, char *line,
         r = add_option(values, options, line + 5, append_variable, error);
     else if (strncmp(line, "file @", 6) == 0)
         r = add_option(values, options, line + 6, append_named_file, error);
+    else if (strncmp(line, "rotated @", 9) == 0)
+        r = add_option(values, options, line + 9, append_rotated, error);
     else if (strncmp(line, "env ", 4) == 0)
         r = add_variable(values, line + 4, error);
     else if (strncmp(line, "file ", 5) == 0)
@@ -321,7 +326,7 @@ static int add_line(struct buffer *values, const cJSON *options, char *line,
         r = 0; /* for cache_declares */
     else
         r = refuse_line(error, line);
-    /* No value holds a NUL, so the end of each is certain. */
+    /* No text holds a NUL, so the end of each is certain. */
     buffer_append(values, "", 1);
     return r;
 }

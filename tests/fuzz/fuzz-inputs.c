@@ -102,7 +102,17 @@ static bool is_hash(const char *text, size_t length)
     return length == HASH_TEXT_SIZE - 1 && strspn(text, "0123456789abcdef") >= length;
 }
 
-/* Looks at each line; *ret_declared: VARIABLE is among them. */
+static bool is_known(const char *line, size_t length)
+{
+    static const char *const kinds[] = { "env ", "file ", "rotated @" };
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (length >= strlen(kinds[i]) && strncmp(line, kinds[i], strlen(kinds[i])) == 0)
+            return true;
+    return length == strlen("workload") && strncmp(line, "workload", length) == 0;
+}
+
+/* Looks at each line that counts; *ret_declared: VARIABLE is among them. */
 static void check_lines(const char *inputs, bool *ret_declared)
 {
     bool counts = true;
@@ -111,17 +121,16 @@ static void check_lines(const char *inputs, bool *ret_declared)
     *ret_declared = false;
     while (*inputs != '\0') {
         size_t length = strcspn(inputs, "\n");
+        size_t part = cut_condition(inputs, length);
 
-        require(length == 0 || strncmp(inputs, "env ", 4) == 0 ||
-                strncmp(inputs, "file ", 5) == 0 || strncmp(inputs, "for ", 4) == 0 ||
-                strncmp(inputs, "unless ", 7) == 0 || !counts ||
-                strncmp(inputs, "workload", strlen("workload")) == 0);
         if (strncmp(inputs, "for ", 4) == 0)
             counts = is_met(inputs + 4, length - 4);
         else if (strncmp(inputs, "unless ", 7) == 0)
             counts = !is_met(inputs + 7, length - 7);
-        else if (counts && is_variable(inputs, cut_condition(inputs, length)))
-            *ret_declared = true;
+        else if (counts && part > 0) {
+            require(is_known(inputs, part));
+            *ret_declared = *ret_declared || is_variable(inputs, part);
+        }
         count += length > 0;
         inputs += length + (inputs[length] == '\n');
     }
@@ -144,7 +153,7 @@ static void check_slot(const char *inputs, const struct cache_slot *slot)
     if (declared)
         require(!same);
     /* A file may change meanwhile. */
-    else if (!strstr(inputs, "file "))
+    else if (!strstr(inputs, "file ") && !strstr(inputs, "rotated "))
         require(same);
 }
 

@@ -18,7 +18,8 @@ from registry import wait_for
 from wire import Reply, Server
 
 LIFE = 3600
-BEFORE = 25  # system calls before the one that puts the new token in its place
+BEFORE = 50  # system calls before the one that puts the new token in its place
+KEPT = "kept.example.com"
 
 
 class Clock:
@@ -144,6 +145,38 @@ def rotation():
         equal(it.home.find_text(it.oauth.refresh_tokens[-1]), ["refresh"])
 
 
+@case("what is kept is good while the file holds what came of the same login, whichever registry it was used for")
+def family():
+    with setting() as it:
+        path = it.refresh_file()
+        it.use("key", grant="refresh-token", refresh_token_file=path)
+        for name in names(3):
+            it.expect(name)
+            for kept in names(3)[: int(name[1]) + 1]:
+                it.kept(kept)
+        # Another's, by rename and in place.
+        os.rename(it.home.write("next", it.oauth.first_refresh_token() + "\n"), path)
+        os.chmod(path, 0o600)
+        for name in names(3):
+            it.expect(name)
+        for name in names(3):
+            it.kept(name)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(it.oauth.first_refresh_token() + "\n")
+        it.expect()
+        it.expect("r0.example.com")
+        it.kept()
+        # None is no login, and what was kept of one is not given again.
+        os.rename(path, path + "-away")
+        it.refuse("there is no refresh token", path)
+        os.rename(path + "-away", path)
+        it.kept()
+        it.oauth.rotates = False
+        it.expect("other.example.com")
+        it.kept()
+        it.kept("other.example.com")
+
+
 @case("many at once: for one registry it is used once; for several each uses the newest one")
 def crowds():
     with setting() as it:
@@ -219,8 +252,10 @@ class Loopback:
 
     def run(self, server, *words):
         """One start under syscall-fault, with a refresh token that is good; it, what it got, and the report."""
-        old = self.it.oauth.first_refresh_token()
-        self.it.refresh_file(old)
+        self.it.refresh_file()
+        self.it.expect(KEPT)
+        self.kept = self.it.get(KEPT)
+        old = self.it.oauth.refresh_tokens[-1]
         report = os.path.join(self.it.home.path, "report")
         command = [os.environ["SYSCALL_FAULT"], "--report", report, *words, self.it.home.helper, "get"]
         # Leaks cannot be looked for in what is traced already.
@@ -248,6 +283,7 @@ def killed():
             if report["fired"]:
                 equal(done.returncode, 137, f"call {number}")
                 check(not done.stdout or seen[-1], f"call {number}: used before it was kept")
+            equal(it.get(KEPT), loopback.kept, f"call {number}: whose it is")
         check(seen[0], "the end is after the writing")
         it.refresh_file()
         it.expect("last.example.com")
@@ -271,7 +307,7 @@ def full():
                     if "the refresh token is not used" not in done.stdout:
                         break
                     unused += 1
-                    equal(len(server.requests), asked)
+                    equal(len(server.requests), asked + 1, "the first one's alone")
                 at += 1
             check(unused > 0, call)
             check("the new one cannot be kept" in done.stdout, done.stdout)

@@ -380,6 +380,44 @@ static void named_file_counts(void **state)
     unsetenv("UNIT_FILE");
 }
 
+/* One that is replaced at each use counts by whose it is. */
+static void rotated_file_counts(void **state)
+{
+    cleanup_cache struct cache *cache = open_cache();
+    struct cache_key key = make_key();
+    struct file_family family;
+    struct pullkey_error error;
+    char options[FILE_PATH_MAX + 128], path[FILE_PATH_MAX + 8];
+
+    (void)state;
+    (void)snprintf(options, sizeof(options), "{\"a\":{\"file\":\"%s\"}}", identity);
+    key.options = options;
+    key.inputs = "env UNIT_DIR\nrotated @a.file\n";
+    unit_write(identity, "one", 3, 0600);
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    /* By us: before it takes the place of the old one, and then. */
+    (void)snprintf(path, sizeof(path), "%s.tmp", identity);
+    unit_write(path, "four", 4, 0600);
+    file_family(identity, &family);
+    file_state(path, &family.next);
+    (void)snprintf(path, sizeof(path), "%s.family", identity);
+    assert_fine(file_replace(path, (const char *)&family, sizeof(family), 0600, &error), error);
+    assert_false(misses(cache, &key));
+    (void)snprintf(path, sizeof(path), "%s.tmp", identity);
+    assert_int_equal(rename(path, identity), 0);
+    assert_false(misses(cache, &key));
+    /* By somebody else. */
+    unit_write(identity, "three", 5, 0600);
+    assert_true(misses(cache, &key));
+    assert_false(misses(cache, &key));
+    assert_int_equal(unlink(identity), 0);
+    assert_true(misses(cache, &key));
+    key.inputs = "env UNIT_DIR\nrotated /a/file\n";
+    assert_true(misses(cache, &key));
+    assert_true(misses(cache, &key));
+}
+
 static void no_value_of_the_environment_is_written(void **state)
 {
     cleanup_cache struct cache *cache = open_cache();
@@ -627,6 +665,7 @@ int main(void)
         CASE(options_name_files),
         CASE(home_counts_in_paths),
         CASE(named_file_counts),
+        CASE(rotated_file_counts),
         CASE(no_value_of_the_environment_is_written),
         CASE(names_are_hashes),
         CASE(untrusted_files_are_misses),

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/secret.h"
 #include "token/rotate.h"
 
@@ -58,6 +59,106 @@ static int replace(struct rotate *rotate, const char *text, struct pullkey_error
 
     assert_fine(secret_set(&token, text, strlen(text), error), *error);
     return rotate_replace(rotate, &token, error);
+}
+
+/* Whose token it is: the state that its file had when somebody else wrote it. */
+static struct file_state founder(void)
+{
+    struct file_family family;
+
+    file_family(path, &family);
+    return family.founder;
+}
+
+static bool is_own_founder(void)
+{
+    const struct file_state found = founder();
+    struct file_state own;
+
+    file_state(path, &own);
+    return memcmp(&found, &own, sizeof(own)) == 0;
+}
+
+#define assert_founder(wanted)                                                                     \
+    do {                                                                                           \
+        const struct file_state found = founder();                                                 \
+        assert_memory_equal(&found, &(wanted), sizeof(found));                                     \
+    } while (0)
+
+static void rotate_once(const char *text)
+{
+    cleanup_rotate struct rotate rotate;
+    struct pullkey_error error;
+
+    assert_fine(rotate_open(path, LONG_DEADLINE, &rotate, &error), error);
+    assert_fine(replace(&rotate, text, &error), error);
+}
+
+static void in_a_family(void **state)
+{
+    struct file_state first, other;
+    char aside[640];
+
+    (void)state;
+    put("first");
+    first = founder();
+    assert_true(is_own_founder());
+    rotate_once("first"); /* which is no change */
+    assert_true(is_own_founder());
+    rotate_once("second");
+    assert_false(is_own_founder());
+    assert_founder(first);
+    rotate_once("third");
+    assert_founder(first);
+    /* Another's, by rename with the same size, and in place. */
+    (void)snprintf(aside, sizeof(aside), "%s/aside", place);
+    unit_write(aside, "THIRD\n", 6, 0600);
+    assert_int_equal(rename(aside, path), 0);
+    assert_true(is_own_founder());
+    other = founder();
+    assert_memory_not_equal(&first, &other, sizeof(first));
+    rotate_once("fourth");
+    assert_founder(other);
+    put("else\n");
+    assert_true(is_own_founder());
+    /* None is nobody's, and a copy is another's. */
+    rotate_once("again");
+    assert_false(is_own_founder());
+    assert_int_equal(rename(path, aside), 0);
+    assert_true(is_own_founder());
+    put("again\n");
+    assert_true(is_own_founder());
+    assert_int_equal(rename(aside, path), 0);
+    assert_false(is_own_founder());
+    /* What tells it is gone, or is nothing. */
+    (void)snprintf(aside, sizeof(aside), "%s.family", path);
+    assert_int_equal(truncate(aside, 40), 0);
+    assert_true(is_own_founder());
+    assert_int_equal(unlink(aside), 0);
+    assert_true(is_own_founder());
+    assert_int_equal(mkfifo(aside, 0600), 0);
+    assert_true(is_own_founder());
+}
+
+/* Somebody who does not know the lock writes another while a server is asked. */
+static void no_family_of_anothers(void **state)
+{
+    cleanup_rotate struct rotate rotate;
+    struct pullkey_error error;
+    struct file_state first, other;
+
+    (void)state;
+    put("first");
+    rotate_once("second");
+    first = founder();
+    assert_fine(rotate_open(path, LONG_DEADLINE, &rotate, &error), error);
+    put("other");
+    other = founder();
+    assert_fine(replace(&rotate, "third", &error), error);
+    assert_true(is_own_founder());
+    put("other");
+    assert_true(is_own_founder());
+    assert_memory_not_equal(&first, &other, sizeof(first));
 }
 
 static void replaced(void **state)
@@ -194,8 +295,11 @@ static void many_processes(void **state)
     pid_t children[PROCESSES];
     char want[32];
 
+    struct file_state first;
+
     (void)state;
     put("0");
+    first = founder();
     for (size_t i = 0; i < PROCESSES; i++) {
         children[i] = fork();
         assert_true(children[i] >= 0);
@@ -209,15 +313,19 @@ static void many_processes(void **state)
         assert_int_equal(unit_wait(children[i]), 0);
     (void)snprintf(want, sizeof(want), "%d\n", PROCESSES * TURNS);
     assert_string_equal(content(), want);
+    assert_founder(first);
 }
 
-/* Wherever it is killed: what is there is a number, and not less than before. */
+/* Wherever it is killed: what is there is a number, not less than before, and of the same family.
+ */
 static void killed(void **state)
 {
     long last = 1000000;
+    struct file_state first;
 
     (void)state;
     put("1000000");
+    first = founder();
     for (size_t i = 0; i < KILLS; i++) {
         pid_t child = fork();
         int status;
@@ -240,6 +348,7 @@ static void killed(void **state)
         number = strtol(content(), &end, 10);
         assert_string_equal(end, "\n");
         assert_true(number >= last + 1);
+        assert_founder(first);
         last = number;
     }
 }
@@ -249,9 +358,9 @@ static void killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(replaced),         CASE(read_again),    CASE(files_that_are_none),
-        CASE(of_somebody_else), CASE(one_at_a_time), CASE(many_processes),
-        CASE(killed),
+        CASE(in_a_family),   CASE(no_family_of_anothers), CASE(replaced),
+        CASE(read_again),    CASE(files_that_are_none),   CASE(of_somebody_else),
+        CASE(one_at_a_time), CASE(many_processes),        CASE(killed),
     };
 
     return cmocka_run_group_tests_name("rotate", tests, NULL, NULL);

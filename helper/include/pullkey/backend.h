@@ -228,14 +228,15 @@ struct pullkey_module {
      * What chooses the identity behind an expiring token, one line each: "env NAME" or "file PATH",
      * where PATH may begin with "~/" or "$NAME/", or be "$NAME" alone, or "workload": what the
      * kubelet sent (since minor 2). Since minor 4: "env @OPTION.MEMBER" and "file @OPTION.MEMBER",
-     * which an option of the instance names, one text or a list; and "for CONDITION...", after
-     * which lines count only where a condition is met, until the next "for" or "unless":
-     * "@OPTION.MEMBER" where the instance has that option, "@OPTION.MEMBER=TEXT" where it is that
-     * text, "$NAME" where that variable has a value. After "unless CONDITION..." they count only
-     * where none is met, and so does a single line that ends with " unless CONDITION...". PATH may
-     * begin with "SYSCONFDIR/" or "DATADIR/", pullkey's own, and hold one "{@OPTION.MEMBER}": an
-     * option that is a name (a-z, 0-9, - and _), else there is no such file. "env NAME LENGTH" is
-     * the first bytes of the value.
+     * which an option of the instance names, one text or a list; "rotated @OPTION.MEMBER", files
+     * that the module replaces itself, of which PATH.family tells whose they are (base/file.h); and
+     * "for CONDITION...", after which lines count only where a condition is met, until the next
+     * "for" or "unless": "@OPTION.MEMBER" where the instance has that option,
+     * "@OPTION.MEMBER=TEXT" where it is that text, "$NAME" where that variable has a value. After
+     * "unless CONDITION..." they count only where none is met, and so does a single line that ends
+     * with " unless CONDITION...". PATH may begin with "SYSCONFDIR/" or "DATADIR/", pullkey's own,
+     * and hold one "{@OPTION.MEMBER}": an option that is a name (a-z, 0-9, - and _), else there is
+     * no such file. "env NAME LENGTH" is the first bytes of the value.
      *
      * Since minor 4: "registry": no answer depends on the path of the request, so that all paths of
      * a registry share one.
