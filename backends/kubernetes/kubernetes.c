@@ -279,6 +279,7 @@ static int kubernetes_review(void *state, const char *verb, const char *resource
 static const char inputs[] = "env KUBERNETES_SERVICE_HOST\n"
                              "env KUBERNETES_SERVICE_PORT\n"
                              "env KUBECONFIG\n"
+                             "file $KUBECONFIG\n"
                              "file ~/.kube/config\n"
                              "file /var/run/secrets/kubernetes.io/serviceaccount\n"
                              "file /etc/kubernetes/kubelet.conf\n"

@@ -136,6 +136,22 @@ def coalesced():
         equal((it.get(A), it.get(A), len(it.asked())), ("alice:two", "alice:two", 2))
 
 
+@case("a kubeconfig that the environment names and that changes: what came of the old one is not served")
+def another_kubeconfig():
+    with scene() as it:
+        it.configure({"type": "kubernetes", "secret": "registry/robot", "coalesce": 60})
+        it.api.put_config("registry", "robot", **{A: "alice:one"})
+        for it.api.token in ("first", "second"):
+            config = {
+                "current-context": "c",
+                "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+                "clusters": [{"name": "k", "cluster": {"server": it.api.url}}],
+                "users": [{"name": "u", "user": {"token": it.api.token}}],
+            }
+            it.home.env["KUBECONFIG"] = it.home.write("kubeconfig", json.dumps(config))
+            equal([(it.get(A), len(it.asked())) for _ in range(2)], [("alice:one", 1), ("alice:one", 0)])
+
+
 @case("secrets that are not as they should be: one line, which holds nothing of them")
 def malformed():
     with scene() as it:
