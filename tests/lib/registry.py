@@ -191,6 +191,10 @@ class Registry:
             request.add_header("Content-Type", content)
         if user is not None:
             request.add_header("Authorization", self._authorization(user, path))
+        return self.open(request)
+
+    def open(self, request):
+        """A request to a server of this registry's CA."""
         context = ssl.create_default_context(cafile=self.ca)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)

@@ -124,8 +124,7 @@ class Service:
             timeout = SECONDS
 
             def answer(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                request = Request(self, body)
+                request = Request(self, read_body(self))
                 service.requests.append(request)
                 status, headers, body = service.reply(request)
                 request.status = status
@@ -144,6 +143,19 @@ class Service:
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         return Handler
+
+
+def read_body(handler):
+    """Of a length that is announced, or in chunks, where the client does not know it before."""
+    if handler.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        return handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+    body = b""
+    while length := int(handler.rfile.readline().partition(b";")[0], 16):
+        body += handler.rfile.read(length)
+        handler.rfile.readline()
+    while handler.rfile.readline().strip():  # trailers, which nobody needs
+        pass
+    return body
 
 
 class Server(ThreadingHTTPServer):
@@ -186,6 +198,8 @@ class Recorder(Service):
             for name, value in headers:
                 if name.lower() not in HOP_BY_HOP:
                     connection.putheader(name, value)
+            if request.body and "Content-Length" not in request.headers:
+                connection.putheader("Content-Length", str(len(request.body)))
             connection.endheaders(request.body or None)
             response = connection.getresponse()
             body = response.read()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program of a test's own that serves until the test ends, also when the test is killed.
+
+    class Thing(Started):
+        def start(self):
+            self.program = Program("the thing", log)
+            self.program.start([path, ...], env)
+            self.program.wait(self.answers, "to answer")
+
+        def stop(self):
+            self.program.stop()
+
+    with Thing() as thing:      a start that fails is undone
+"""
+
+import signal
+import socket
+import subprocess
+from functools import partial
+
+from registry import START_SECONDS, die_with_parent, wait_for
+
+STOP_SECONDS = 60
+ATTEMPTS = 20  # to find a port that nobody takes meanwhile
+LOG_END = 4000  # characters of a log that an error shows
+
+
+class Started:
+    """For `with`: start() before it, and stop() after it, or where start() fails."""
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Program:
+    """`name` is what errors call it; the file `log_path` gets what it writes."""
+
+    def __init__(self, name, log_path):
+        self.name, self.log_path = name, log_path
+        self._process = None
+
+    @property
+    def process_id(self):
+        return self._process.pid
+
+    def start(self, arguments, env, directory=None, at_death=signal.SIGTERM, **options):
+        """`at_death` of the test is sent to it; `options` are more of Popen."""
+        with open(self.log_path, "ab") as log:
+            self._process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=env,
+                preexec_fn=partial(die_with_parent, at_death),
+                **options,
+            )
+
+    def start_at_free_port(self, arguments, env, answers, host="127.0.0.1", **options):
+        """For what takes no port that the kernel chooses: functions of a port give the arguments,
+        and whether it answers there. Returns the port.
+        """
+        for _ in range(ATTEMPTS):
+            port = free_port(host)
+            self.start(arguments(port), env, **options)
+            wait_for(lambda: self.has_ended() or answers(port), f"{self.name} to listen")
+            if not self.has_ended():
+                return port
+        raise AssertionError(f"{self.name} does not start:\n{self.log()[-LOG_END:]}")
+
+    def has_ended(self):
+        return self._process.poll() is not None
+
+    def wait(self, condition, what, seconds=START_SECONDS):
+        """Until the condition is true, whose value it returns, or the program has ended."""
+
+        def value():
+            if self.has_ended():
+                raise AssertionError(f"{self.name} ended at once:\n{self.log()[-LOG_END:]}")
+            return condition()
+
+        try:
+            return wait_for(value, f"{self.name} {what}", seconds)
+        except AssertionError as error:
+            if not self.has_ended():
+                error.add_note(self.log()[-LOG_END:])
+            raise
+
+    def stop(self, seconds=STOP_SECONDS):
+        """Nothing is done where it was not started."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+
+def free_port(host):
+    with socket.create_server((host, 0)) as listener:
+        return listener.getsockname()[1]
