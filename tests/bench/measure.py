@@ -13,15 +13,22 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "fakes")]
+import certs
 import crowd
+import namespace
 import plugin
+import tap
 from home import Home
+from wire import Server
 
 SERVER = "https://registry.example.com"
 USER = "bench"
 SECRET = "a token of a common length, " + "x" * 100
 TIMEOUT = 60
+CA_PATH = "/etc/ssl/certs"
+EXCHANGE_KIB = 12 * 1024
 
 
 class Unavailable(Exception):
@@ -54,6 +61,57 @@ class Subject:
 def verdict(value, goal):
     """Of a number that depends on the machine: printed, not asserted."""
     return "met" if value <= goal else "missed"
+
+
+def tell_ratio(row, other, name, goal):
+    """Of two times."""
+    ratio = row["minimum_ms"] / other["minimum_ms"]
+    tap.comment(f"{ratio:.2f} times {name}, goal {goal}: {verdict(ratio, goal)}")
+
+
+def assert_most(what, value, most):
+    """Of a number that a busy machine does not change."""
+    form = ".2f" if isinstance(value, float) else "d"
+    text = f"{value:{form}} {what}, at most {most:{form}}"
+    tap.comment(text)
+    tap.check(value <= most, text)
+
+
+def assert_memory(row, curl):
+    """Of an exchange, beside curl with the same one. The median: where the kernel happens to put
+    the libraries makes two runs differ by hundreds of KiB.
+    """
+    goal, other = EXCHANGE_KIB, curl["median_rss_kib"]
+    most = goal if on_debian_12() else max(goal, other)
+    tap.comment(f"{row['rss_kib']} KiB in one run, curl {curl['rss_kib']}")
+    assert_most(f"KiB (curl {other})", row["median_rss_kib"], most)
+
+
+def on_debian_12():
+    """Nearly all the memory of an exchange is libcurl, OpenSSL and what they need themselves. The
+    goal is for the ones of Debian 12; others may need more, as curl does then.
+    """
+    with open("/etc/os-release", encoding="utf-8") as text:
+        return {"ID=debian\n", 'VERSION_ID="12"\n'} <= set(text)
+
+
+@contextlib.contextmanager
+def trusted_server(own, handle, headers):
+    """A server on loopback whose authority is the only one that the system trusts, in a namespace
+    of the test's own: libcurl's CAPATH is a directory of hashed names, as on every Debian, and its
+    bundle, which curl reads too, is short.
+    """
+    authority = certs.Authority(own.directory("authority"))
+    directory = own.directory("trusted")
+    shutil.copy(authority.file, os.path.join(directory, "authority.pem"))
+    subprocess.run(["openssl", "rehash", directory], check=True)
+    os.symlink("authority.pem", os.path.join(directory, "ca-certificates.crt"))
+    with Server(handle, authority.issue("server", "IP:127.0.0.1"), headers=headers) as server:
+        namespace.mount("--bind", directory, CA_PATH)
+        try:
+            yield server
+        finally:
+            namespace.unmount(CA_PATH)
 
 
 def credential():
@@ -245,7 +303,7 @@ def secret_service(directory):
 
 
 def times(spawner, subjects, rounds, directory):
-    """Runs all in turns; a dictionary for each: minimum, median, p90 (ms), rss (KiB)."""
+    """Runs all in turns; a dictionary for each: minimum, median, p90 (ms), rss (KiB) at most and median."""
     words = [spawner, str(rounds)]
     for number, subject in enumerate(subjects):
         path = os.path.join(directory, f"input-{number}")
@@ -259,7 +317,7 @@ def times(spawner, subjects, rounds, directory):
     lines = done.stdout.splitlines()
     results = []
     for subject, line in zip(subjects, lines, strict=True):
-        least, median, ninety, rss, failures = map(int, line.split())
+        least, median, ninety, rss, usual, failures = map(int, line.split())
         if failures:
             raise RuntimeError(f"{subject.name}: {failures} of {rounds} runs failed")
         results.append(
@@ -268,6 +326,7 @@ def times(spawner, subjects, rounds, directory):
                 "median_ms": median / 1e6,
                 "p90_ms": ninety / 1e6,
                 "rss_kib": rss,
+                "median_rss_kib": usual,
             }
         )
     return results
@@ -295,6 +354,25 @@ def instructions(subject):
     if done.returncode or not found:
         raise RuntimeError(f"{subject.name} under valgrind: {done.stderr.strip()[-300:]}")
     return int(found[1])
+
+
+def instructions_or_skip(*subjects):
+    """A number for each."""
+    try:
+        return [instructions(subject) for subject in subjects]
+    except Unavailable as reason:
+        raise tap.Skip(str(reason)) from reason
+
+
+def assert_instructions(subject, empty, most):
+    """More than an empty program's."""
+    own, counted = instructions_or_skip(subject, empty)
+    assert_most(f"instructions more than an empty program's {counted}", own - counted, most)
+
+
+def assert_work(subject, curl, most):
+    own, counted = instructions_or_skip(subject, curl)
+    assert_most("times the instructions of curl", own / counted, most)
 
 
 def needed(program):

@@ -44,29 +44,19 @@ def subject(kind):
 
 def system_calls(kind):
     calls = measure.system_calls(SYSCALL_FAULT, subject(kind))
-    tap.comment(f"{calls} system calls, limit {LIMITS[kind]['calls']}")
-    tap.check(calls <= LIMITS[kind]["calls"], f"{calls} system calls")
+    measure.assert_most("system calls", calls, LIMITS[kind]["calls"])
 
 
 def memory(kind):
     empty = measure.Subject("empty", [EMPTY])
     rows = measure.times(SPAWN, [empty, subject(kind)], 20, SCRATCH.name)
-    rss = rows[1]["rss_kib"]
-    tap.comment(f"{rss} KiB, empty program {rows[0]['rss_kib']}, limit {LIMITS[kind]['rss_kib']}")
-    tap.check(rss <= LIMITS[kind]["rss_kib"], f"{rss} KiB")
+    most = LIMITS[kind]["rss_kib"]
+    measure.assert_most(f"KiB (empty program {rows[0]['rss_kib']})", rows[1]["rss_kib"], most)
 
 
 def instructions(kind):
-    try:
-        counts = [
-            measure.instructions(s) for s in (measure.Subject("empty", [EMPTY]), subject(kind))
-        ]
-    except measure.Unavailable as reason:
-        raise tap.Skip(str(reason)) from reason
-    own = counts[1] - counts[0]
-    limit = LIMITS[kind]["instructions"]
-    tap.comment(f"{own} instructions more than an empty program's {counts[0]}, limit {limit}")
-    tap.check(own <= limit, f"{own} instructions")
+    empty = measure.Subject("empty", [EMPTY])
+    measure.assert_instructions(subject(kind), empty, LIMITS[kind]["instructions"])
 
 
 @tap.case("docker-credential-pullkey names no library but libc and libcjson")

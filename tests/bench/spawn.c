@@ -8,8 +8,9 @@
  * Each program is run ROUNDS times by posix_spawn (which is vfork underneath), its input from the
  * file STDIN, its output to /dev/null, with the caller's environment and the variables of the case.
  * Prints one line a case, in order: minimum, median and 90th percentile in nanoseconds of the
- * monotonic clock, the largest resident set of any run in KiB (wait4), and how many runs did not
- * end with exit 0. A program that cannot be started ends everything with exit 1.
+ * monotonic clock, the largest resident set of any run in KiB (wait4) and the median of all, and
+ * how many runs did not end with exit 0. A program that cannot be started ends everything with
+ * exit 1.
  *
  * The resident set of a child can never look smaller than that of this program, which the kernel
  * counts in at exec: so this program is kept as small as an empty one.
@@ -37,7 +38,7 @@ struct timed_case {
     char **argv;
     char *environment[MAX_ENVIRONMENT];
     uint64_t *times;
-    long max_rss;
+    uint64_t *rss;
     int failures;
 };
 
@@ -95,7 +96,8 @@ static char **parse_case(char **words, struct timed_case *c, size_t rounds)
     if (build_environment(c, variables, n) < 0)
         return NULL;
     c->times = calloc(rounds, sizeof(*c->times));
-    if (!c->times)
+    c->rss = calloc(rounds, sizeof(*c->rss));
+    if (!c->times || !c->rss)
         return NULL;
     if (*end) {
         *end = NULL;
@@ -134,8 +136,7 @@ static int run_once(struct timed_case *c, size_t round)
         fprintf(stderr, "spawn: %s: %s\n", c->argv[0], strerror(r));
         return -1;
     }
-    if (usage.ru_maxrss > c->max_rss)
-        c->max_rss = usage.ru_maxrss;
+    c->rss[round] = (uint64_t)usage.ru_maxrss;
     if (!WIFEXITED(status) || WEXITSTATUS(status))
         c->failures++;
     return 0;
@@ -152,9 +153,11 @@ static int by_size(const void *a, const void *b)
 static void print_case(const struct timed_case *c, size_t rounds)
 {
     qsort(c->times, rounds, sizeof(*c->times), by_size);
-    printf("%llu %llu %llu %ld %d\n", (unsigned long long)c->times[0],
+    qsort(c->rss, rounds, sizeof(*c->rss), by_size);
+    printf("%llu %llu %llu %llu %llu %d\n", (unsigned long long)c->times[0],
            (unsigned long long)c->times[rounds / 2], (unsigned long long)c->times[rounds * 9 / 10],
-           c->max_rss, c->failures);
+           (unsigned long long)c->rss[rounds - 1], (unsigned long long)c->rss[rounds / 2],
+           c->failures);
 }
 
 int main(int argc, char **argv)
