@@ -379,6 +379,22 @@ int fixture_end_all(void **state)
     return 0;
 }
 
+/* As tests/token/without-home.py has it, the account's entry alone says where the home is. */
+static void set_home(const struct fixture *fixture)
+{
+    const char *accounts = getenv("PULLKEY_TEST_ACCOUNTS");
+    FILE *file;
+
+    assert_int_equal(setenv("HOME", fixture->root, 1), 0);
+    if (!accounts)
+        return;
+    assert_int_equal(unsetenv("HOME"), 0);
+    file = fopen(accounts, "we");
+    assert_non_null(file);
+    assert_true(fprintf(file, "root:x:0:0:root:%s:/bin/sh\n", fixture->root) > 0);
+    assert_int_equal(fclose(file), 0);
+}
+
 int fixture_begin(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
@@ -401,7 +417,7 @@ int fixture_begin(void **state)
     (void)snprintf(fixture->root, sizeof(fixture->root), "%s/contract-XXXXXX",
                    place ? place : "/tmp");
     assert_non_null(mkdtemp(fixture->root));
-    assert_int_equal(setenv("HOME", fixture->root, 1), 0);
+    set_home(fixture);
     assert_int_equal(unsetenv("XDG_CONFIG_HOME"), 0);
     assert_int_equal(unsetenv("XDG_STATE_HOME"), 0);
     fixture_setup->prepare(fixture);

@@ -6,7 +6,8 @@
         home.get("127.0.0.1:5000")      {"ServerURL": ..., "Username": ..., "Secret": ...} or None
         home.run(["skopeo", ...])       a finished process, with output as text
 
-PULLKEY_BINDIR names the directory of the programs under test.
+PULLKEY_BINDIR names the directory of the programs under test. Where tests/token/without-home.py runs
+the test, no variable says where the home is.
 """
 
 import json
@@ -46,6 +47,7 @@ class Home:
             "TMPDIR": self.directory("tmp"),
             "LC_ALL": "C.UTF-8",
         }
+        self._lose()
         if ca is not None:
             self.env["SSL_CERT_FILE"] = ca
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
@@ -63,6 +65,22 @@ class Home:
                 if not os.path.islink(path):
                     os.chmod(path, 0o700)
         shutil.rmtree(self.path)
+
+    def _lose(self):
+        """The entry of the account alone says where the home is. What the machine has for root is
+        not to be written into.
+        """
+        accounts = os.environ.get("PULLKEY_TEST_ACCOUNTS")
+        if accounts is None:
+            return
+        for name in [name for name in self.env if name == "HOME" or name.startswith("XDG_")]:
+            del self.env[name]
+        self.env["PULLKEY_CACHE_DIR"] = self.directory("cache")
+        with open(accounts, "r+", encoding="utf-8") as file:
+            others = [line for line in file if not line.startswith("root:")]
+            file.seek(0)
+            file.writelines([f"root:x:0:0:root:{self.path}:/bin/sh\n", *others])
+            file.truncate()
 
     def directory(self, name):
         """A directory below the home, made if it is not there, for the owner only."""

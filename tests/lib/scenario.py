@@ -84,7 +84,8 @@ def set_up(home, tool):
     check(section, f"README.md has no heading {tool}")
     commands = re.findall(r"^```sh\n(.*?)^```$", section[1], re.M | re.S)
     equal(len(commands), 1, f"set-ups for {tool}")
-    home.succeed(["sh", "-eu", "-c", commands[0].replace("/root/", f"{home.path}/")])
+    commands = commands[0].replace("/root/", f"{home.path}/")
+    home.succeed(["sh", "-eu", "-c", commands], env={"HOME": home.path})
 
 
 def cases(client_class, extra=()):

@@ -45,22 +45,10 @@ def basic_of(request):
     return base64.b64decode(value).decode()
 
 
-def lose_home(home):
-    """As without-home.py has it: the account alone says where the home is."""
-    accounts = os.environ.get("PULLKEY_TEST_ACCOUNTS")
-    if accounts is None:
-        return
-    for name in [name for name in home.env if name == "HOME" or name.startswith("XDG_")]:
-        del home.env[name]
-    with open(accounts, "w", encoding="ascii") as file:
-        file.write(f"root:x:0:0:root:{home.path}:/bin/sh\n")
-
-
 class Scene:
     def __init__(self, home, server, names):
         self.home, self.server = home, server
         self.log = os.path.join(home.path, "log")
-        lose_home(home)
         routes = os.environ["NET_ROUTES_LIBRARY"]
         # It comes before the sanitizer's library, where there is one.
         options = home.env.get("ASAN_OPTIONS")

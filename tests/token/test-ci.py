@@ -184,18 +184,21 @@ def settings():
 def hide_pullkey(it):
     """No pullkey in the PATH, and a curl that has an archive with one."""
     it.home.directory("bin")
-    for name in ("bash", "sh", "id", "mkdir", "rm", "mv", "cat", "sha256sum", "gzip", "grep", "chmod", "test", "touch"):
+    # Without a HOME the account is looked up.
+    tools = "bash sh id getent cut mkdir rm mv cat sha256sum gzip grep chmod test touch"
+    for name in tools.split():
         os.symlink(shutil.which(name), os.path.join(it.home.path, "bin", name))
     it.home.write("unpack/docker-credential-pullkey", "#!/bin/sh\n")
-    it.home.write("unpack/pullkey", '#!/bin/sh\nprintf "%s\\n" "$*" >>"$HOME/called"\n')
+    home = it.home.path
+    it.home.write("unpack/pullkey", f'#!/bin/sh\nprintf "%s\\n" "$*" >>"{home}/called"\n')
     for name in ("docker-credential-pullkey", "pullkey"):
         os.chmod(os.path.join(it.home.path, "unpack", name), 0o755)
     archive = os.path.join(it.home.path, "archive.tar.gz")
     subprocess.run(["tar", "-czf", archive, "-C", os.path.join(it.home.path, "unpack"), "."], check=True)
     # The tree of the archive goes into the home in place of /.
     programs = {
-        "curl": f'while [ "$1" != -o ]; do shift; done\necho "$3" >>"$HOME/asked"\nexec cp "{archive}" "$2"\n',
-        "tar": f'echo "$*" >>"$HOME/unpacked"\nexec {shutil.which("tar")} -xzf "$2" -C "$HOME/bin"\n',
+        "curl": f'while [ "$1" != -o ]; do shift; done\necho "$3" >>"{home}/asked"\nexec cp "{archive}" "$2"\n',
+        "tar": f'echo "$*" >>"{home}/unpacked"\nexec {shutil.which("tar")} -xzf "$2" -C "{home}/bin"\n',
         "sudo": 'exec "$@"\n',
         "cp": f'exec {shutil.which("cp")} "$@"\n',
     }
@@ -233,7 +236,9 @@ def builds():
         it.github()
         hide_pullkey(it)
         # A tree with an installer that only says how it is called.
-        it.home.write("tree/packaging/quickstart", '#!/bin/sh\necho "$*" >"$HOME/built"\ncp "$HOME"/unpack/* "$HOME/bin"\n')
+        home = it.home.path
+        text = f'#!/bin/sh\necho "$*" >"{home}/built"\ncp "{home}"/unpack/* "{home}/bin"\n'
+        it.home.write("tree/packaging/quickstart", text)
         os.chmod(os.path.join(it.home.path, "tree/packaging/quickstart"), 0o755)
         shutil.copytree(CI, os.path.join(it.home.path, "tree/packaging/ci"))
         it.home.env["GITHUB_ACTION_PATH"] = os.path.join(it.home.path, "tree/packaging/ci")
