@@ -20,7 +20,8 @@ from daemon import CONFIGURATION, ROOT, program_path
 from helper import PYTHON, Helper
 from hosts import k3s_hosts, table
 from node import helped, named, node
-from registry import Registry, die_with_parent, wait_for
+from program import die_with_parent, wait_for
+from registry import Registry
 from scenario import MARKER, PASSWORD, USER, succeed
 from service import Gate
 from tap import CASES, check, equal, run

@@ -10,13 +10,12 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 
 from image import DOCKER
-from registry import die_with_parent, find_program, wait_for
+from program import Program, find_program
 from scenario import REFUSED, Client, cases, login_again, set_up
 from tap import equal, run
 
@@ -72,26 +71,14 @@ class DockerDaemon(Docker):
         arguments += ["--data-root", self.home.directory("data"), "--bridge", "none"]
         arguments += ["--exec-root", self.home.directory("run/docker"), "--iptables=false"]
         arguments += ["--pidfile", os.path.join(self.home.path, "docker.pid"), "--ip6tables=false"]
-        with open(os.path.join(self.home.path, "dockerd.log"), "wb") as log:
-            self.daemon = subprocess.Popen(
-                [find_program("dockerd", "docker.io"), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.home.env,
-                preexec_fn=die_with_parent,
-            )
-        wait_for(self.answers, "the docker daemon to answer")
-
-    def answers(self):
-        if self.daemon.poll() is not None:
-            raise AssertionError(f"dockerd ended at once:\n{self.home.read('dockerd.log')[-2000:]}")
-        return self.docker("version").returncode == 0
+        program = find_program("dockerd", "docker.io")
+        self.daemon = Program("dockerd", os.path.join(self.home.path, "dockerd.log"))
+        self.daemon.start([program, *arguments], self.home.env)
+        self.daemon.wait(lambda: self.docker("version").returncode == 0, "to answer")
 
     def close(self):
         if self.daemon is not None:
-            self.daemon.terminate()
-            self.daemon.wait(30)
+            self.daemon.stop()
 
     def push(self):
         archive = os.path.join(self.home.path, "image.tar")

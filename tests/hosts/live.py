@@ -15,7 +15,7 @@ import tempfile
 from contextlib import contextmanager
 
 from node import CERTS, PROGRAM
-from registry import die_with_parent, wait_for
+from program import die_with_parent, wait_for
 from tap import Skip, case, check
 from template import FORMS, TARGET
 

@@ -19,7 +19,7 @@ import ordinary
 
 from daemon import ROOT
 from hosts import basic, table, write_hosts
-from registry import die_with_parent, wait_for
+from program import die_with_parent, wait_for
 from tap import case, check, equal, run
 
 PROGRAM = os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts")

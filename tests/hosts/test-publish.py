@@ -20,7 +20,7 @@ from scene import CREDENTIAL, GOOD, scene, url
 from daemon import ROOT, program_path
 from home import Home
 from hosts import HostsFile, basic, table, write_hosts
-from registry import die_with_parent, wait_for
+from program import die_with_parent, wait_for
 from tap import case, check, comment, equal, run
 
 KEPT, CHANGED = "kept.example.com", "changed.example.com"

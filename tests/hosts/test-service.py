@@ -22,7 +22,7 @@ import tomllib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import peers
 from home import Home
-from registry import die_with_parent, find_program, wait_for
+from program import die_with_parent, find_program, wait_for
 from tap import Skip, case, check, equal, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -21,7 +21,7 @@ import threading
 
 import ordinary
 from namespace import mount
-from registry import die_with_parent, wait_for
+from program import die_with_parent, wait_for
 from tap import check, equal
 
 PROGRAM = os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts")

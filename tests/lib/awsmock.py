@@ -11,86 +11,61 @@ import json
 import os
 import re
 import socket
-import subprocess
 import tempfile
 import urllib.request
 
 import peers
-from registry import die_with_parent, wait_for
+from program import Program, Started
 
 
-class Emulator:
-    def __init__(self):
+class Emulator(Started):
+    def __init__(self, name):
         self.port = None
-        self._process = None
-        self._output = None
+        self._log = tempfile.NamedTemporaryFile(prefix="pullkey-emulator-")
+        self._program = Program(name, self._log.name)
+        self._env = {"PATH": os.environ["PATH"], "HOME": tempfile.gettempdir()}
 
-    def __enter__(self):
-        self._output = tempfile.NamedTemporaryFile(prefix="pullkey-emulator-")
+    def stop(self):
+        self._program.stop()
+        self._log.close()
+
+    def _answers(self, port):
         try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-        self._output.close()
-
-    def output(self):
-        with open(self._output.name, encoding="utf-8", errors="replace") as file:
-            return file.read()
-
-    def _run(self, arguments):
-        self._process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-            env={"PATH": os.environ["PATH"], "HOME": tempfile.gettempdir()},
-            preexec_fn=die_with_parent,
-        )
-
-    def _answers(self):
-        if self._process.poll() is not None:
-            raise AssertionError(f"it ended: {self.output()}")
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
             return False
         return True
 
 
 class Moto(Emulator):
-    def start(self):
-        self._run([peers.python("moto"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
-        wait_for(lambda: self._find_port() and self._answers(), "moto to listen")
+    def __init__(self):
+        super().__init__("moto")
 
-    def _find_port(self):
-        found = re.search(r"Running on http://127\.0\.0\.1:(\d+)", self.output())
-        if self._process.poll() is not None:
-            raise AssertionError(f"moto ended: {self.output()}")
-        self.port = int(found[1]) if found else None
-        return self.port
+    def start(self):
+        words = [peers.python("moto"), "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+        self._program.start(words, self._env)
+        self.port = self._program.wait(self._listening, "to listen")
+        self._program.wait(lambda: self._answers(self.port), "to answer")
+
+    def _listening(self):
+        found = re.search(r"Running on http://127\.0\.0\.1:(\d+)", self._program.log())
+        return found and int(found[1])
 
 
 class MetadataMock(Emulator):
     """Its keys are always the same."""
 
     def __init__(self, role="baskinc-role"):
-        super().__init__()
+        super().__init__("the metadata mock")
         self.role = role
         self.id = self.secret = self.session = None
 
     def start(self):
         program = peers.program("ec2-metadata-mock")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self._run([program, "--hostname", "127.0.0.1", "--port", str(self.port), "--imdsv2"])
-        wait_for(self._answers, "the metadata mock to listen")
+        words = [program, "--hostname", "127.0.0.1", "--imdsv2", "--port"]
+        self.port = self._program.start_at_free_port(
+            lambda port: [*words, str(port)], self._env, self._answers
+        )
         url = f"http://127.0.0.1:{self.port}/latest"
         ask = lambda path, method="GET", **headers: urllib.request.urlopen(
             urllib.request.Request(url + path, method=method, headers=headers), timeout=10

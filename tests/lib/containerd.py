@@ -20,7 +20,7 @@ import re
 import subprocess
 
 import peers
-from registry import die_with_parent, find_program, wait_for
+from program import Program, Started, find_program, wait_for
 from tap import Skip, equal
 
 ROOT = os.geteuid() == 0
@@ -91,7 +91,7 @@ UNWANTED = {
 }
 
 
-class Containerd:
+class Containerd(Started):
     def __init__(self, home, version, config_path="", settings="", level="info"):
         """`config_path` is where the CRI plugin looks for hosts directories. `settings` are more
         lines for the table of the CRI plugin that has the settings of images.
@@ -106,19 +106,7 @@ class Containerd:
         self._nerdctl = NERDCTL.get(version, "nerdctl")
         self.socket = os.path.join(home.directory("run"), "containerd.sock")
         self.inside = [] if ROOT else user_namespace()
-        self._log = os.path.join(home.path, "containerd.log")
-        self._process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
+        self._program = Program("containerd", os.path.join(home.path, "containerd.log"))
 
     @property
     def sends_headers_for_tokens(self):
@@ -127,30 +115,16 @@ class Containerd:
 
     @property
     def process_id(self):
-        return self._process.pid
+        return self._program.process_id
 
     def start(self):
         configuration = self.home.write("containerd.toml", self.configuration())
-        with open(self._log, "ab") as log:
-            self._process = subprocess.Popen(
-                [*self.inside, self.program, "--config", configuration],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.home.env,
-                preexec_fn=die_with_parent,
-            )
-        wait_for(self._answers, "containerd to answer")
+        words = [*self.inside, self.program, "--config", configuration]
+        self._program.start(words, self.home.env)
+        self._program.wait(lambda: self.crictl("images").returncode == 0, "to answer")
 
     def stop(self):
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+        self._program.stop(STOP_SECONDS)
 
     def restart(self):
         """For what is only read at start: config.toml, and the environment."""
@@ -180,8 +154,7 @@ class Containerd:
         )
 
     def log(self):
-        with open(self._log, encoding="utf-8", errors="replace") as log:
-            return log.read()
+        return self._program.log()
 
     def crictl_pull(self, reference, credentials=None, env=None):
         """`credentials` ("USER:PASSWORD") are the image's own, as a pod's imagePullSecrets are."""
@@ -238,11 +211,6 @@ class Containerd:
         env = {"NERDCTL_TOML": os.path.join(self.home.path, "nerdctl.toml")}
         program = peers.program(self._nerdctl)
         return self.home.run([*self.inside, program, *options, *arguments], env=env)
-
-    def _answers(self):
-        if self._process.poll() is not None:
-            raise AssertionError(f"containerd ended at once:\n{self.log()[-4000:]}")
-        return self.crictl("images").returncode == 0
 
     def _has_no_image(self):
         return not json.loads(succeed(self.crictl("images", "--output", "json")))["images"]

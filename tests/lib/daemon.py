@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 
-from registry import die_with_parent, wait_for
+from program import Started, die_with_parent, wait_for
 from tap import check
 
 ROOT = os.geteuid() == 0
@@ -24,7 +24,7 @@ STOP_SECONDS = 30
 TIMEOUT = 3  # seconds, of a helper
 
 
-class Hosts:
+class Hosts(Started):
     def __init__(self, home, source, containerd=None, program=None, store=None):
         """`containerd` is that object of the configuration; `program` another copy of the daemon;
         `store` another directory for pullkey's own store.
@@ -43,17 +43,6 @@ class Hosts:
         self._socket = None
         self._store = store or os.path.join(home.path, ".config/pullkey")
         self.configure(containerd or {})
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
     def configure(self, containerd, **more):
         """Writes the configuration anew, by rename as editors do."""

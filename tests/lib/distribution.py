@@ -23,18 +23,11 @@ import peers
 from program import Program, Started
 from registry import Registry
 from service import Recorder
+from tokens import CONFIGURATION, ISSUER
 
 PEERS = {"2.8": "token-server", "2.5": "token-server-2-5"}
 SERVICE = "distribution"
-ISSUER = "test token server"
 PATH = "/token/"
-TOKEN_AUTH = """\
-  token:
-    realm: https://{address}{path}
-    service: {service}
-    issuer: {issuer}
-    rootcertbundle: {bundle}
-"""
 
 
 class TokenServer(Started):
@@ -123,8 +116,8 @@ class Distribution(Registry):
         self.server.start()
         self.tokens = Recorder(self.server)
         self.tokens.start()
-        return TOKEN_AUTH.format(
-            address=self.tokens.address,
+        return CONFIGURATION.format(
+            tokens=self.tokens.address,
             path=PATH,
             service=SERVICE,
             issuer=ISSUER,

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 from secrets import token_hex
 
-from registry import die_with_parent
+from program import die_with_parent
 
 NOT_FOUND = "credentials not found in native keychain\n"
 SECONDS = 120

@@ -12,7 +12,7 @@ import subprocess
 from base64 import b64encode, urlsafe_b64encode
 
 import peers
-from registry import die_with_parent
+from program import die_with_parent
 
 PEERS = {"2.3": "hostsfile", "2.0": "hostsfile-2-0", "1.7": "hostsfile-1-7"}
 

@@ -8,6 +8,8 @@ import json
 import os
 import tarfile
 
+from tap import equal
+
 # Media types of manifest, configuration and layer.
 OCI = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -83,6 +85,13 @@ class Image:
         path = os.path.join(self.directory, "blobs", *digest.split(":"))
         with open(path, "rb") as file:
             return file.read()
+
+    def check_copied(self, directory):
+        """What `skopeo copy IMAGE dir:DIRECTORY` has left is this image."""
+        with open(os.path.join(directory, "manifest.json"), encoding="utf-8") as file:
+            manifest = json.load(file)
+        equal(manifest["config"]["digest"], self.config, "image ID")
+        equal([layer["digest"] for layer in manifest["layers"]], [self.layer], "layers")
 
     @staticmethod
     def _layer(content):

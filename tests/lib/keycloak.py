@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import ssl
-import subprocess
 import tempfile
 import time
 import urllib.parse
@@ -21,7 +20,7 @@ import urllib.request
 from base64 import b64decode, urlsafe_b64decode
 
 import peers
-from registry import die_with_parent, wait_for
+from program import Program, Started, wait_for
 
 START_SECONDS = 240  # with nothing to run on but what other tests leave
 TOKEN_PATH = "/protocol/openid-connect/token"
@@ -59,26 +58,14 @@ def claims_of(token):
     return json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-class Keycloak:
+class Keycloak(Started):
     """`certificate` is (certificate, key), of 127.0.0.1; `authority` the file of who signed it."""
 
     def __init__(self, certificate, authority, realms):
         self.certificate, self.authority, self.realms = certificate, authority, realms
         self.directory = tempfile.mkdtemp(prefix="pullkey-keycloak-")
         self.port = None
-        self._log = os.path.join(self.directory, "log")
-        self._process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
+        self._program = Program("Keycloak", os.path.join(self.directory, "log"))
 
     def start(self):
         program = peers.program("keycloak")
@@ -89,37 +76,23 @@ class Keycloak:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(each, file)
         certificate, key = self.certificate
-        with open(self._log, "wb") as log:
-            self._process = subprocess.Popen(
-                [program, home, "--import-realm", "--http-enabled=false", "--hostname-strict=false"]
-                + ["--http-host=127.0.0.1", "--https-port=0"]
-                + [f"--https-certificate-file={certificate}", f"--https-certificate-key-file={key}"]
-                + [f"--truststore-paths={self.authority}"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.directory,
-                env={"PATH": os.environ["PATH"], "HOME": self.directory, "LC_ALL": "C.UTF-8"},
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-            )
-        self.port = wait_for(self._listening, "Keycloak to listen", START_SECONDS)
+        self._program.start(
+            [program, home, "--import-realm", "--http-enabled=false", "--hostname-strict=false"]
+            + ["--http-host=127.0.0.1", "--https-port=0"]
+            + [f"--https-certificate-file={certificate}", f"--https-certificate-key-file={key}"]
+            + [f"--truststore-paths={self.authority}"],
+            {"PATH": os.environ["PATH"], "HOME": self.directory, "LC_ALL": "C.UTF-8"},
+            self.directory,
+            start_new_session=True,
+        )
+        self.port = self._program.wait(self._listening, "to listen", START_SECONDS)
 
     def stop(self):
-        if self._process is not None:
-            self._process.terminate()  # its script ends the server
-            self._process.wait(60)
-            self._process = None
+        self._program.stop()  # its script ends the server
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def log(self):
-        with open(self._log, encoding="utf-8", errors="replace") as log:
-            return log.read()
-
     def _listening(self):
-        found = PORT.search(self.log())
-        if not found and self._process.poll() is not None:
-            raise AssertionError(f"Keycloak ended at once:\n{self.log()[-4000:]}")
+        found = PORT.search(self._program.log())
         return found and int(found[1])
 
     @property

@@ -16,7 +16,7 @@ import os
 import subprocess
 
 import peers
-from registry import die_with_parent
+from program import die_with_parent
 
 STOP_SECONDS = 30
 VERSION = "credentialprovider.kubelet.k8s.io/v1"

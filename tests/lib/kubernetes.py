@@ -29,7 +29,7 @@ from subprocess import run
 from typing import NamedTuple
 
 from kubeserver import Server
-from registry import die_with_parent, find_program, wait_for
+from program import die_with_parent, find_program, wait_for
 
 NODES = "system:nodes"
 RBAC = "rbac.authorization.k8s.io"

@@ -11,14 +11,12 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import tempfile
 from contextlib import contextmanager
-from functools import partial
 
 import peers
 from certs import Authority, openssl
-from registry import die_with_parent, wait_for
+from program import Program, wait_for
 
 HOST = "127.0.0.1"
 ISSUER = "https://kubernetes.default.svc.cluster.local"
@@ -59,7 +57,7 @@ class Server:
         self.directory = tempfile.mkdtemp(prefix="pullkey-kubernetes-")
         self.audit_log = os.path.join(self.directory, "audit.log")
         self._ports = {name: reserve_port() for name in ("api", "etcd", "peer")}
-        self._processes = {}
+        self._running = {}
         self._write("audit.yaml", AUDIT_POLICY)
         self.authority = Authority(self.directory, "server-ca")
         self.clients = Authority(self.directory, "client-ca")
@@ -80,29 +78,28 @@ class Server:
 
     def start(self):
         """Returns when all of it is ready, the roles that every cluster has among it."""
-        if "etcd" not in self._processes:
+        if "etcd" not in self._running:
             self._run("etcd", self._etcd_options())
         self._run("kube-apiserver", self._api_options())
         wait_for(self._is_ready, "the API server to be ready", START_SECONDS)
 
     def stop(self):
         """Ends the API server alone: connections are refused."""
-        self._end("kube-apiserver")
+        self._running.pop("kube-apiserver").stop(STOP_SECONDS)
 
     def kill(self):
-        self._processes["kube-apiserver"].kill()
-        self._end("kube-apiserver")
+        self._running.pop("kube-apiserver").kill()
 
     @contextmanager
     def paused(self):
         """Connections are accepted meanwhile, and nothing is answered."""
-        process = self._processes["kube-apiserver"]
-        process.send_signal(signal.SIGSTOP)
+        server = self._running["kube-apiserver"]
+        server.send_signal(signal.SIGSTOP)
         try:
-            wait_for(lambda: is_stopped(process.pid), "the server to stop")
+            wait_for(lambda: is_stopped(server.process_id), "the server to stop")
             yield
         finally:
-            process.send_signal(signal.SIGCONT)
+            server.send_signal(signal.SIGCONT)
 
     def connections(self):
         """How many there are to the server, its own among them (proc(5), /proc/net/tcp)."""
@@ -115,10 +112,9 @@ class Server:
         self.start()
 
     def close(self):
-        for process in self._processes.values():
-            process.kill()  # nothing is to be kept
-        for name in list(self._processes):
-            self._end(name)
+        for program in self._running.values():
+            program.kill()  # nothing is to be kept
+        self._running.clear()
         for held in self._ports.values():
             held.close()
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -185,31 +181,18 @@ class Server:
         ]
 
     def _run(self, name, options):
-        with open(os.path.join(self.directory, f"{name}.log"), "ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [self.programs[name], *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.directory,
-                env={"PATH": "/usr/bin:/bin", "HOME": self.directory, "LC_ALL": "C.UTF-8"},
-                # Neither would end soon on SIGTERM once the other is gone.
-                preexec_fn=partial(die_with_parent, signal.SIGKILL),
-            )
-
-    def _end(self, name):
-        process = self._processes.pop(name)
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self._running[name] = Program(name, os.path.join(self.directory, f"{name}.log"))
+        self._running[name].start(
+            [self.programs[name], *options],
+            {"PATH": "/usr/bin:/bin", "HOME": self.directory, "LC_ALL": "C.UTF-8"},
+            self.directory,
+            # Neither would end soon on SIGTERM once the other is gone.
+            at_death=signal.SIGKILL,
+        )
 
     def _is_ready(self):
-        for name, process in self._processes.items():
-            if process.poll() is not None:
-                raise AssertionError(f"{name} ended at once:\n{self.log(name)[-4000:]}")
+        for program in self._running.values():
+            program.check_running()
         connection = self.connect(self.checker)
         try:
             # The namespaces that every cluster has are made after the server says that it is ready.

@@ -9,12 +9,10 @@ verifies them by the keys that their issuer publishes, before a registry whose u
 import os
 import re
 import shutil
-import socket
-import subprocess
 import tempfile
 from base64 import b64encode
 
-from registry import die_with_parent, find_program, wait_for
+from program import Program, Started, find_program
 from tap import Skip
 
 MODULES = "/usr/lib/apache2/modules"
@@ -63,25 +61,14 @@ ProxyPass / https://localhost:{registry}/
 """
 
 
-class OidcProxy:
+class OidcProxy(Started):
     def __init__(self, registry, user, keycloak, realm, audience):
         self.registry, self.keycloak = registry, keycloak
         self.user, self.realm, self.audience = user, realm, audience
         self.host = "127.0.0.1"
         self.directory = tempfile.mkdtemp(prefix="pullkey-httpd-")
         self.port = None
-        self._process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
+        self._program = Program("httpd", os.path.join(self.directory, "log"))
 
     @property
     def address(self):
@@ -94,29 +81,20 @@ class OidcProxy:
         # Its children read the authority as nobody.
         os.chmod(self.directory, 0o755)
         shutil.copy(self.registry.ca, os.path.join(self.directory, "ca.crt"))
-        for _ in range(20):  # it takes no port that the kernel chooses
-            self.port = free_port(self.host)
-            if self._start(program):
-                return
-        raise AssertionError(f"httpd does not start:\n{self.log()}")
-
-    def _start(self, program):
-        configuration = os.path.join(self.directory, "httpd.conf")
-        with open(configuration, "w", encoding="utf-8") as file:
-            file.write(self._configuration())
-        self._process = subprocess.Popen(
-            [program, "-f", configuration, "-D", "FOREGROUND"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-            env={"PATH": "/usr/bin:/bin"},
-            preexec_fn=die_with_parent,
+        self.port = self._program.start_at_free_port(
+            lambda port: [program, "-f", self._configure(port), "-D", "FOREGROUND"],
+            {"PATH": "/usr/bin:/bin"},
+            lambda _: "resuming normal operations" in self.log(),
+            self.host,
         )
-        started = lambda: "resuming normal operations" in self.log()
-        wait_for(lambda: started() or self._process.poll() is not None, "httpd to listen", 60)
-        return started()
 
-    def _configuration(self):
+    def _configure(self, port):
+        path = os.path.join(self.directory, "httpd.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self._configuration(port))
+        return path
+
+    def _configuration(self, port):
         basic = f"{self.user}:{self.registry.users[self.user]}".encode()
         certificate, key = self.registry.certificate
         load = lambda name: f"LoadModule {name}_module {MODULES}/mod_{name}.so"
@@ -124,7 +102,7 @@ class OidcProxy:
             directory=self.directory,
             modules="\n".join(map(load, NEEDED.split())),
             host=self.host,
-            port=self.port,
+            port=port,
             certificate=certificate,
             key=key,
             authority=self.registry.ca,
@@ -135,14 +113,11 @@ class OidcProxy:
         )
 
     def stop(self):
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(60)
-            self._process = None
+        self._program.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def log(self):
-        return self._read("log")
+        return self._program.log()
 
     def statuses(self):
         """Of the requests so far."""
@@ -154,8 +129,3 @@ class OidcProxy:
                 return file.read()
         except FileNotFoundError:
             return ""
-
-
-def free_port(host):
-    with socket.create_server((host, 0)) as listener:
-        return listener.getsockname()[1]

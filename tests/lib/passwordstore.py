@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 
 from daemon import ROOT
-from registry import die_with_parent, find_program
+from program import die_with_parent, find_program
 
 ACCOUNT, NUMBER = "pullkey-test-pass", 64123
 KEY = "pass@example.test"

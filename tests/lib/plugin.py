@@ -16,7 +16,7 @@ import subprocess
 import time
 
 from home import Home
-from registry import die_with_parent
+from program import die_with_parent
 from tap import check, equal
 
 GROUP = "credentialprovider.kubelet.k8s.io/"

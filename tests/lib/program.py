@@ -13,16 +13,48 @@
     with Thing() as thing:      a start that fails is undone
 """
 
+import ctypes
+import os
+import shutil
 import signal
 import socket
 import subprocess
+import time
 from functools import partial
 
-from registry import START_SECONDS, die_with_parent, wait_for
+from tap import Skip
 
+LIBC = ctypes.CDLL(None)  # not loaded between fork and exec, where other threads' locks stay shut
+START_SECONDS = 30
 STOP_SECONDS = 60
 ATTEMPTS = 20  # to find a port that nobody takes meanwhile
 LOG_END = 4000  # characters of a log that an error shows
+
+
+def find_program(name, package=None):
+    """The path of a program; also looks where an ordinary user's PATH does not."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin:/sbin")
+    if path is None:
+        raise Skip(f"{name} is missing (Debian package {package or name})")
+    return path
+
+
+def die_with_parent(number=signal.SIGTERM):
+    """For preexec_fn: the kernel ends the child when the test ends, however that happens."""
+    pr_set_pdeathsig = 1
+    LIBC.prctl(pr_set_pdeathsig, number)
+
+
+def wait_for(condition, what, seconds=START_SECONDS):
+    """Polls until the condition is true and returns its value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s in vain for {what}")
+        time.sleep(0.02)
 
 
 class Started:
@@ -65,13 +97,13 @@ class Program:
                 **options,
             )
 
-    def start_at_free_port(self, arguments, env, answers, host="127.0.0.1", **options):
+    def start_at_free_port(self, arguments, env, answers, host="127.0.0.1"):
         """For what takes no port that the kernel chooses: functions of a port give the arguments,
         and whether it answers there. Returns the port.
         """
         for _ in range(ATTEMPTS):
             port = free_port(host)
-            self.start(arguments(port), env, **options)
+            self.start(arguments(port), env)
             wait_for(lambda: self.has_ended() or answers(port), f"{self.name} to listen")
             if not self.has_ended():
                 return port
@@ -80,12 +112,18 @@ class Program:
     def has_ended(self):
         return self._process.poll() is not None
 
+    def check_running(self):
+        if self.has_ended():
+            raise AssertionError(f"{self.name} ended:\n{self.log()[-LOG_END:]}")
+
+    def send_signal(self, number):
+        self._process.send_signal(number)
+
     def wait(self, condition, what, seconds=START_SECONDS):
         """Until the condition is true, whose value it returns, or the program has ended."""
 
         def value():
-            if self.has_ended():
-                raise AssertionError(f"{self.name} ended at once:\n{self.log()[-LOG_END:]}")
+            self.check_running()
             return condition()
 
         try:
@@ -103,9 +141,14 @@ class Program:
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
+            pass
+        self.kill()
+
+    def kill(self):
+        if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._process = None
+            self._process = None
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as log:

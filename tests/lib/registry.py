@@ -11,25 +11,20 @@ The CA is made anew every time. The registry picks its port itself, and dies wit
 when the test is killed.
 """
 
-import ctypes
 import json
 import os
 import re
 import shutil
-import signal
 import ssl
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from typing import NamedTuple
 
-from tap import Skip
+from program import Program, Started, find_program, wait_for  # for all who have one
 
-START_SECONDS = 30
-LIBC = ctypes.CDLL(None)  # not loaded between fork and exec, where other threads' locks stay shut
 PROGRAMS = {"docker-registry": "docker-registry", "htpasswd": "apache2-utils", "openssl": "openssl"}
 
 CONFIGURATION = """\
@@ -67,33 +62,7 @@ class Request(NamedTuple):
     status: int
 
 
-def find_program(name, package=None):
-    """The path of a program; also looks where an ordinary user's PATH does not."""
-    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/bin:/usr/sbin:/sbin")
-    if path is None:
-        raise Skip(f"{name} is missing (Debian package {package or name})")
-    return path
-
-
-def die_with_parent(number=signal.SIGTERM):
-    """For preexec_fn: the kernel ends the child when the test ends, however that happens."""
-    pr_set_pdeathsig = 1
-    LIBC.prctl(pr_set_pdeathsig, number)
-
-
-def wait_for(condition, what, seconds=START_SECONDS):
-    """Polls until the condition is true and returns its value."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.02)
-
-
-class Registry:
+class Registry(Started):
     def __init__(self, users, host="127.0.0.1"):
         self.users = users
         self.host = host
@@ -102,19 +71,7 @@ class Registry:
         # For another server of the same CA.
         self.certificate = (f"{self.directory}/server.crt", f"{self.directory}/server.key")
         self.port = None
-        self._log = os.path.join(self.directory, "log")
-        self._process = None
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
+        self._program = Program("the registry", os.path.join(self.directory, "log"))
 
     @property
     def address(self):
@@ -126,28 +83,16 @@ class Registry:
         auth = self._make_auth(programs)
         text = CONFIGURATION.format(directory=self.directory, host=self.host, auth=auth)
         configuration = self._write("config.yml", text)
-        with open(self._log, "wb") as log:
-            self._process = subprocess.Popen(
-                [programs["docker-registry"], "serve", configuration],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.directory,
-                env={"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none"},
-                preexec_fn=die_with_parent,
-            )
-        self.port = int(wait_for(self._listening, "the registry to listen"))
-        wait_for(self._answers, "the registry to answer")
+        self._program.start(
+            [programs["docker-registry"], "serve", configuration],
+            {"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none"},
+            self.directory,
+        )
+        self.port = int(self._program.wait(self._listening, "to listen"))
+        self._program.wait(self._answers, "to answer")
 
     def stop(self):
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+        self._program.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def requests(self, method=None, part=""):
@@ -235,8 +180,7 @@ class Registry:
         return "\n".join(lines[-count:])
 
     def log(self):
-        with open(self._log, encoding="utf-8", errors="replace") as log:
-            return log.read()
+        return self._program.log()
 
     def _entries(self):
         for line in self.log().splitlines():
@@ -248,8 +192,6 @@ class Registry:
                 yield entry
 
     def _listening(self):
-        if self._process.poll() is not None:
-            raise AssertionError(f"the registry ended at once:\n{self.log()}")
         found = re.search(r"listening on [^ \"]*:(\d+), tls", self.log())
         return found and found.group(1)
 

@@ -16,6 +16,8 @@ import urllib.parse
 from base64 import b64decode, b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from program import Started
+
 # Of one connection, which the proxy has two of.
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade"}
 SECONDS = 30
@@ -68,7 +70,7 @@ class Request:
         return f"<{self.method} {self.path} with {', '.join(shown)}: {self.status}>"
 
 
-class Service:
+class Service(Started):
     """`certificate` is (certificate, key). reply() of a subclass answers. A thread a connection."""
 
     def __init__(self, certificate, host="127.0.0.1"):
@@ -77,13 +79,6 @@ class Service:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(*certificate)
         self._server = None
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
     @property
     def port(self):

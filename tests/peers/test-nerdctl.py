@@ -8,7 +8,6 @@ of the helper tells which.
 
 import os
 import socket
-import subprocess
 import sys
 import threading
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "fakes")]
 
 import peers
-from registry import die_with_parent, find_program, wait_for
+from program import Program, find_program
 from scenario import (
     PASSWORD,
     REPOSITORY,
@@ -86,27 +85,14 @@ class Nerdctl(Client):
     def start_containerd(self):
         text = CONTAINERD.format(home=self.home.path, socket=self.socket)
         configuration = self.home.write("containerd.toml", text)
-        with open(os.path.join(self.home.path, "containerd.log"), "wb") as log:
-            self.daemon = subprocess.Popen(
-                [find_program("containerd"), "--config", configuration],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.home.env,
-                preexec_fn=die_with_parent,
-            )
-        wait_for(self.answers, "containerd to answer")
-
-    def answers(self):
-        if self.daemon.poll() is not None:
-            log = self.home.read("containerd.log")[-2000:]
-            raise AssertionError(f"containerd ended at once:\n{log}")
-        return self.nerdctl("images").returncode == 0
+        words = [find_program("containerd"), "--config", configuration]
+        self.daemon = Program("containerd", os.path.join(self.home.path, "containerd.log"))
+        self.daemon.start(words, self.home.env)
+        self.daemon.wait(lambda: self.nerdctl("images").returncode == 0, "to answer")
 
     def close(self):
         if self.daemon is not None:
-            self.daemon.terminate()
-            self.daemon.wait(30)
+            self.daemon.stop()
 
     @property
     def reference(self):
