@@ -173,9 +173,8 @@ static int explain(const struct http *http, const struct server *server,
     failure.verify_result = verify_result(server->easy);
     (void)curl_easy_getinfo(server->easy, CURLINFO_HTTP_CONNECTCODE, &failure.proxy_status);
     (void)curl_easy_getinfo(server->easy, CURLINFO_OS_ERRNO, &failure.os_errno);
-    (void)curl_easy_getinfo(
-        server->easy, server->url.https ? CURLINFO_APPCONNECT_TIME_T : CURLINFO_CONNECT_TIME_T,
-        &connected);
+    /* Not the times of the handshakes: a connection that is used again has had them. */
+    (void)curl_easy_getinfo(server->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
     failure.connected = connected > 0;
     /* libcurl 7.88 calls a header line over its own limit "out of memory"; before there is a
      * connection it is its TLS library that says so. */

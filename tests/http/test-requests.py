@@ -126,6 +126,24 @@ def _():
     check(time.monotonic() - start < 4, "it took longer than asked")
 
 
+@case("a server that falls silent on a connection that it has answered on: asked once")
+def _():
+    silent = threading.Event()
+
+    def answer(request):
+        if len(server.requests) > 1:
+            silent.wait(30)
+        return Reply(200)
+
+    with Server(answer, LOCALHOST) as server:
+        late = {**POST, "attempt_ms": 400}
+        results = send_all([{"url": url(server), **one} for one in (POST, late)], [server])
+        silent.set()
+        results[0].fine()
+        results[1].failed("unreachable", "did not answer in time")
+        equal((len(server.requests), server.connections), (2, 1))
+
+
 @case("a PUT is sent again with the same body, as the table says")
 def _():
     soon = [("Retry-After", "0")]
