@@ -29,10 +29,9 @@ static int write_authorization(const struct http_request *request, struct buffer
     int r;
 
     if (request->scheme == HTTP_BEARER) {
-        for (size_t i = 0; i < request->secret->length; i++)
-            if (request->secret->bytes[i] <= 0x20 || request->secret->bytes[i] >= 0x7f)
-                return error_set(error, PULLKEY_INVALID,
-                                 "the token holds bytes that no token may have");
+        if (!text_is_ascii(request->secret->bytes, request->secret->length, '!'))
+            return error_set(error, PULLKEY_INVALID,
+                             "the token holds bytes that no token may have");
         buffer_append_text(line, "Authorization: Bearer ");
         buffer_append(line, request->secret->bytes, request->secret->length);
         return buffer_check(line, error);

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/jwt.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "google.h"
 #include "identity-sources.h"
 
@@ -139,10 +140,9 @@ static int check_token(const struct exchange *exchange, char least, struct ident
 
     if (secret->length == 0)
         return error_set(error, PULLKEY_NO_IDENTITY, "%s is empty", token->what);
-    for (size_t i = 0; i < secret->length; i++)
-        if (secret->bytes[i] < least || secret->bytes[i] > '~')
-            return error_set(error, PULLKEY_INVALID, "%s holds bytes that no token may have",
-                             token->what);
+    if (!text_is_ascii(secret->bytes, secret->length, least))
+        return error_set(error, PULLKEY_INVALID, "%s holds bytes that no token may have",
+                         token->what);
     token->expiry = jwt_expiry(secret);
     if (token->expiry > 0 && token->expiry <= exchange->host->wall_seconds() - EXPIRED_LEEWAY)
         return error_set(error, PULLKEY_INVALID,

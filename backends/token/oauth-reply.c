@@ -73,6 +73,9 @@ int oauth_read_reply(const struct buffer *body, int64_t now, struct oauth_reply 
     r = check_type(json_member(json.root, "token_type"), error);
     if (r == 0)
         r = copy_text(token, &reply.access_token, error);
+    if (r == 0 && !text_is_ascii(token->valuestring, reply.access_token.length, '!'))
+        r = error_set(error, PULLKEY_INVALID,
+                      "its access_token holds bytes that no token may have");
     if (r == 0)
         r = find_expiry(json.root, now, &reply, error);
     if (r < 0) {

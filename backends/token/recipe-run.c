@@ -264,8 +264,13 @@ static int find_expiry(const struct recipe_run *run, const struct pullkey_secret
     const cJSON *lifetime = json_member(run->recipe->answer, "lifetime");
     const int64_t now = run->exchange->host->wall_seconds();
     cleanup_buffer struct buffer seconds = BUFFER_INIT(LIFE_TEXT_MAX);
-    int r = text ? recipe_expand(&run->values, text, RECIPE_TEXT, &seconds, error) : 0;
+    int r;
 
+    /* A password that is stored somewhere: nobody keeps it. */
+    *ret = 0;
+    if (lifetime && lifetime->valueint == 0)
+        return 0;
+    r = text ? recipe_expand(&run->values, text, RECIPE_TEXT, &seconds, error) : 0;
     if (r == 0 && seconds.length > 0)
         r = expiry_in(&(cJSON){ .type = cJSON_String, .valuestring = seconds.data }, now, ret,
                       error);
@@ -276,8 +281,16 @@ static int find_expiry(const struct recipe_run *run, const struct pullkey_secret
         return 0;
     *ret = expiry_jwt(secret, now);
     if (*ret == 0)
-        *ret = now + (lifetime ? (int64_t)lifetime->valuedouble : EXPIRY_UNKNOWN_SECONDS);
+        *ret = now + (lifetime ? lifetime->valueint : EXPIRY_UNKNOWN_SECONDS);
     return expiry_check(*ret, now, error);
+}
+
+static bool has_control(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    return false;
 }
 
 static int answer(const struct recipe_run *run, struct pullkey_credential *ret,
@@ -301,9 +314,18 @@ static int answer(const struct recipe_run *run, struct pullkey_credential *ret,
                          "its steps",
                          run->recipe->name, secret.length == 0 ? "secret" : "user name",
                          run->missing[0] != '\0' ? ", as " : "", run->missing);
+    if (has_control(username.data))
+        return error_set(error, PULLKEY_INVALID,
+                         "the user name that the recipe \"%s\" got has control characters",
+                         run->recipe->name);
     view = (struct pullkey_secret){ secret.data, secret.length };
     run->exchange->is_username_secret = recipe_is_secret(&run->values, name);
     r = find_expiry(run, &view, &expiry, error);
+    if (r == 0 && expiry != 0 && !text_is_ascii(secret.data, secret.length, '!'))
+        r = error_set(error, PULLKEY_INVALID,
+                      "the token that the recipe \"%s\" got holds bytes that no token may have; if "
+                      "it is a password, the recipe must have \"lifetime\": 0",
+                      run->recipe->name);
     return r < 0 ? r : exchange_answer(run->exchange, username.data, &view, expiry, ret, error);
 }
 

@@ -189,6 +189,9 @@ static const cJSON *element(const cJSON *list, const char *part)
     return cJSON_GetArrayItem(list, index);
 }
 
+/* From here on two numbers are one to JSON's readers. */
+#define NUMBERS 0x1p53
+
 bool recipe_point(const cJSON *root, const char *pointer, struct buffer *ret)
 {
     const cJSON *item = root;
@@ -207,7 +210,7 @@ bool recipe_point(const cJSON *root, const char *pointer, struct buffer *ret)
         buffer_append_text(ret, item->valuestring);
     else if (cJSON_IsBool(item))
         buffer_append_text(ret, cJSON_IsTrue(item) ? "true" : "false");
-    else if (cJSON_IsNumber(item))
+    else if (cJSON_IsNumber(item) && item->valuedouble > -NUMBERS && item->valuedouble < NUMBERS)
         buffer_printf(ret, "%.0f", item->valuedouble);
     else
         return false;

@@ -6,7 +6,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "http/url.h"
+#include "expiry.h"
+#include "http/proxy.h"
 
 enum kind { KIND_TEXT, KIND_TEXTS, KIND_OBJECT, KIND_LIST, KIND_NUMBER };
 
@@ -24,7 +25,9 @@ static bool has_kind(const cJSON *item, enum kind kind)
     case KIND_TEXT: return cJSON_IsString(item);
     case KIND_OBJECT: return cJSON_IsObject(item);
     case KIND_LIST: return cJSON_IsArray(item);
-    case KIND_NUMBER: return cJSON_IsNumber(item) && item->valuedouble > 0;
+    case KIND_NUMBER:
+        return cJSON_IsNumber(item) && item->valuedouble == item->valueint && item->valueint >= 0 &&
+               item->valueint <= EXPIRY_MAX_SECONDS;
     case KIND_TEXTS:
         if (!cJSON_IsObject(item))
             return false;
@@ -49,8 +52,11 @@ static int check_members(const struct json *json, const cJSON *object,
                          const struct member members[], struct pullkey_error *error)
 {
     static const char *const wanted[] = {
-        [KIND_TEXT] = "text",   [KIND_TEXTS] = "an object of texts",   [KIND_OBJECT] = "an object",
-        [KIND_LIST] = "a list", [KIND_NUMBER] = "a number of seconds",
+        [KIND_TEXT] = "text",
+        [KIND_TEXTS] = "an object of texts",
+        [KIND_OBJECT] = "an object",
+        [KIND_LIST] = "a list",
+        [KIND_NUMBER] = "a whole number of seconds up to a week",
     };
     const cJSON *item;
 
@@ -225,7 +231,9 @@ static int check_text(const struct names *names, const cJSON *item, struct pullk
                                   : "has in ${} what is no variable and was not taken before%s",
                               names->in_address ? ", host and path" : "");
     }
-    return 0;
+    return strstr(at, "${")
+               ? json_error(&names->recipe->json, item, error, "has a \"${\" without its \"}\"")
+               : 0;
 }
 
 static int check_texts(const struct names *names, const cJSON *members, struct pullkey_error *error)
@@ -368,7 +376,8 @@ static int check_step(const struct recipe *recipe, const cJSON *step, struct pul
                               "must be text, or an object with \"number\" alone");
     }
     cJSON_ArrayForEach(item, json_member(step, "expect")) {
-        if (!cJSON_IsNumber(item) || item->valuedouble < 200 || item->valuedouble > 299)
+        if (!cJSON_IsNumber(item) || item->valuedouble != item->valueint || item->valueint < 200 ||
+            item->valueint > 299)
             return json_error(json, item, error, "must be a status from 200 to 299");
     }
     return check_parts(&(struct names){ .recipe = recipe, .before = step }, step, error);

@@ -9,14 +9,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 /* Of VSCHAR (RFC 6749 appendix A.17), without the blank. */
 static bool is_token(const struct pullkey_secret *token)
 {
-    for (size_t i = 0; i < token->length; i++)
-        if (token->bytes[i] <= 0x20 || token->bytes[i] >= 0x7f)
-            return false;
-    return token->length > 0;
+    return token->length > 0 && text_is_ascii(token->bytes, token->length, '!');
 }
 
 static int read_token(const char *path, struct pullkey_secret *ret, struct pullkey_error *error)

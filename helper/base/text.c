@@ -84,6 +84,14 @@ void text_make_printable(char *text)
     }
 }
 
+bool text_is_ascii(const char *bytes, size_t length, char least)
+{
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] < least || bytes[i] > '~')
+            return false;
+    return true;
+}
+
 bool text_is_name(const char *text, size_t limit)
 {
     size_t length = strnlen(text, limit + 1);

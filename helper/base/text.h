@@ -20,6 +20,9 @@ void text_make_printable(char *text);
 /* Lower-case letters, digits, '-' and '_', 1 to `limit` bytes, beginning with a letter or digit. */
 bool text_is_name(const char *text, size_t limit);
 
+/* Printable ASCII alone, from `least` on: '!', or ' ' where a blank is fine. */
+bool text_is_ascii(const char *bytes, size_t length, char least);
+
 /* RFC 4648 section 4, with padding. */
 void text_base64_encode(struct buffer *buffer, const char *bytes, size_t length);
 

@@ -159,6 +159,52 @@ def redirects():
         equal(len(seen), before)
 
 
+def answered(it, lifetime=60, **members):
+    """What comes of a recipe whose server answers with these."""
+    recipe = {
+        "version": 1,
+        "description": "d",
+        "servers": ["https://gitlab.com"],
+        "steps": [{"method": "GET", "url": "https://gitlab.com/x", "take": {"u": "/user", "t": "/token"}}],
+        "answer": {"username": "${u}", "secret": "${t}", "lifetime": lifetime},
+    }
+    it.reply = answer(**{"user": "u", "token": "fine", **members})
+    it.use(it.home.write("recipes/answered.json", json.dumps(recipe)))
+    it.home.run([it.home.helper, "erase"], "r.example.com")
+    return it.home.run([it.home.helper, "get"], "r.example.com").stdout
+
+
+@case("what a server gives is no credential where it has bytes that none may have, or is another number than was sent")
+def odd():
+    with scene(lambda request: it.reply, "gitlab.com") as it:
+        check('"Secret":"fine"' in answered(it), "a fine one")
+        for text in ("x\ny", "a b", " a", "a\t", "\x7f", "é", "a\r\nX: y"):
+            said = answered(it, token=MARKER + text)
+            check("holds bytes that no token may have" in said and MARKER not in said, said)
+        for text in ("a\nb", "\x01", "a\x7f", "\t"):
+            said = answered(it, user=text)
+            check("has control characters" in said, said)
+        check(json.loads(answered(it, user="é u"))["Username"] == "é u", "a user name is text")
+        equal(json.loads(answered(it, token=9007199254740991))["Secret"], "9007199254740991")
+        for number in (9007199254740992, 12345678901234567890, -(2**60)):
+            said = answered(it, token=number)
+            check("has got no secret, as gitlab.com answers without /token" in said, said)
+
+
+@case("a password that is stored somewhere is handed on as it is, and no file has it")
+def stored():
+    with scene(lambda request: it.reply, "gitlab.com") as it:
+        password = "a pass word é\n"
+        for number in (1, 2):
+            asked = len(it.server.requests)
+            equal(json.loads(answered(it, 0, token=password))["Secret"], password)
+            equal(json.loads(it.home.run([it.home.helper, "get"], "r.example.com").stdout)["Secret"], password)
+            equal(len(it.server.requests), asked + 2, "each time anew")
+            equal(it.home.find_text("pass word"), [])
+        answered(it, 600, token="that-is-kept")
+        check(it.home.find_text("that-is-kept"), "so that it can be found")
+
+
 @case("an endpoint of a recipe can be another, also on this machine")
 def endpoints():
     with federation("hub.corp.test") as it:

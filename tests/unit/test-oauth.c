@@ -81,6 +81,10 @@ static void no_replies(void **state)
         { "[]", "access_token" },
         { "{\"access_token\":\"\"}", "access_token" },
         { "{\"access_token\":1}", "access_token" },
+        { "{\"access_token\":\"a b\"}", "bytes that no token may have" },
+        { "{\"access_token\":\"a\\nb\"}", "bytes that no token may have" },
+        { "{\"access_token\":\"\\u00e9\",\"refresh_token\":\"r\"}",
+          "bytes that no token may have" },
         { "{\"token\":\"a\"}", "access_token" },
         { "{\"access_token\":\"a\",\"token_type\":\"DPoP\"}", "token_type" },
         { "{\"access_token\":\"a\",\"token_type\":\"mac\"}", "token_type" },
@@ -103,7 +107,8 @@ static void no_replies(void **state)
                        error);
         assert_null(reply.access_token.bytes);
         /* The one that was sent is used up. */
-        assert_true(!reply.refresh_token.bytes == !strstr(samples[i].text, "\"refresh_token\":\"r"));
+        assert_true(!reply.refresh_token.bytes ==
+                    !strstr(samples[i].text, "\"refresh_token\":\"r"));
     }
 }
 

@@ -13,6 +13,8 @@
 #define SERVERS "\"servers\":[\"https://h.test\",\"https://${host}\",\"${s}\"],"
 #define ANSWER "\"answer\":{\"username\":\"u\",\"secret\":\"${t}\"}}"
 #define TAKE ",\"take\":{\"t\":\"/t\"}}]," ANSWER
+#define LIFETIME(number)                                                                           \
+    HEAD "\"answer\":{\"username\":\"u\",\"secret\":\"s\",\"lifetime\":" number "}}"
 #define STEP(members) HEAD VARIABLES SERVERS "\"steps\":[{" members TAKE
 #define GET(url, more) STEP("\"method\":\"GET\",\"url\":\"" url "\"" more)
 #define POST(more) STEP("\"method\":\"POST\",\"url\":\"https://h.test/x\"," more)
@@ -37,7 +39,9 @@ static void good(void **state)
         POST("\"form\":{\"f\":\"${a}\"}"),
         POST("\"json\":{\"j\":\"${a}\",\"n\":{\"number\":\"${a}\"}}"),
         POST("\"json\":{},\"headers\":{\"X-Token_1\":\"${identity}\"}"),
-        HEAD "\"answer\":{\"username\":\"u\",\"secret\":\"${identity}\",\"lifetime\":60}}",
+        HEAD "\"answer\":{\"username\":\"u\",\"secret\":\"${identity}$\",\"lifetime\":60}}",
+        LIFETIME("0"),
+        LIFETIME("604800"),
         HEAD "\"$schema\":\"s\",\"registries\":[\"r.test\",\"*.r.test\"],\"identity\":{},"
              "\"answer\":{\"username\":\"u\","
              "\"secret\":\"s\",\"expires_in\":\"5\"},}",
@@ -64,8 +68,12 @@ static void bad(void **state)
         { "{}", "has no \"version\"" },
         { "{\"version\":2,\"description\":\"\",\"answer\":{}}", "version: must be 1" },
         { HEAD "\"answer\":{}}", "answer: has no \"username\"" },
-        { HEAD "\"answer\":{\"username\":\"u\",\"secret\":\"s\",\"lifetime\":0}}",
-          "a number of seconds" },
+        { LIFETIME("-1"), "a whole number of seconds up to a week" },
+        { LIFETIME("0.5"), "a whole number of seconds up to a week" },
+        { LIFETIME("604801"), "a whole number of seconds up to a week" },
+        { LIFETIME("9.2e18"), "a whole number of seconds up to a week" },
+        { LIFETIME("1e300"), "a whole number of seconds up to a week" },
+        { LIFETIME("\"60\""), "a whole number of seconds up to a week" },
         { HEAD "\"answer\":{\"username\":\"u\",\"secret\":\"${s}\"}}",
           "answer.secret: has in ${}" },
         { HEAD "\"answer\":{\"username\":\"${identity.}\",\"secret\":\"s\"}}",
@@ -134,6 +142,12 @@ static void bad(void **state)
         { GET("https://h.test/${identity.sub}", ""), "may hold variables, host and path" },
         { GET("https://h.test/${t}", ""), "may hold variables, host and path" },
         { GET("https://h.test/${}", ""), "may hold variables, host and path" },
+        { GET("https://h.test/${a", ""), "has a \"${\" without its \"}\"" },
+        { GET("https://h.test/x", ",\"bearer\":\"${a}${identity\""),
+          "has a \"${\" without its \"}\"" },
+        { POST("\"form\":{\"f\":\"${\"}"), "has a \"${\" without its \"}\"" },
+        { HEAD "\"answer\":{\"username\":\"u\",\"secret\":\"${identity\"}}",
+          "answer.secret: has a \"${\" without its \"}\"" },
         { GET("https://h.test/x", ",\"query\":{\"q\":\"${t}\"}"), "steps[0].query.q: has in ${}" },
         { GET("https://h.test/x", ",\"query\":{\"q\":1}"), "an object of texts" },
         { GET("https://h.test/x", ",\"query\":{\"q\":{\"number\":\"1\"}}"), "an object of texts" },
@@ -143,6 +157,8 @@ static void bad(void **state)
           "excludes" },
         { GET("https://h.test/x", ",\"basic\":{\"username\":\"\"}"), "has no \"password\"" },
         { GET("https://h.test/x", ",\"expect\":[302]"), "must be a status from 200 to 299" },
+        { GET("https://h.test/x", ",\"expect\":[200.5]"), "must be a status from 200 to 299" },
+        { GET("https://h.test/x", ",\"expect\":[1e10]"), "must be a status from 200 to 299" },
         { GET("https://h.test/x", ",\"headers\":{\"Host\":\"evil.test\"}"),
           "no header that a recipe may set" },
         { GET("https://h.test/x", ",\"headers\":{\"hOST\":\"evil.test\"}"),
@@ -330,16 +346,23 @@ static void paths(void **state)
 static void pointers(void **state)
 {
     static const char text[] =
-        "{\"a\":{\"b/c\":\"x\",\"d~\":[\"y\",{\"e\":12}]},\"t\":true,\"n\":null,\"\":\"z\"}";
+        "{\"a\":{\"b/c\":\"x\",\"d~\":[\"y\",{\"e\":12}]},\"t\":true,\"n\":null,\"\":\"z\","
+        "\"most\":9007199254740991,\"over\":9007199254740992,\"far\":12345678901234567890,"
+        "\"under\":-9007199254740992}";
     static const struct {
         const char *pointer, *result;
     } cases[] = {
-        { "/a/b~1c", "x" },    { "/a/d~0/0", "y" },    { "/a/d~0/1/e", "12" },
-        { "/t", "true" },      { "/", "z" },           { "/n", NULL },
-        { "/a", NULL },        { "/a/d~0/2", NULL },   { "/a/d~0/01", NULL },
-        { "/a/d~0/-1", NULL }, { "/a/d~0/0/x", NULL }, { "/t/x", NULL },
-        { "/none", NULL },     { "a", NULL },          { "", NULL },
-        { "/~2", NULL },       { "/a/d~", NULL },      { "/a/d~0/99999", NULL },
+        { "/a/b~1c", "x" },     { "/a/d~0/0", "y" },
+        { "/a/d~0/1/e", "12" }, { "/t", "true" },
+        { "/", "z" },           { "/n", NULL },
+        { "/a", NULL },         { "/a/d~0/2", NULL },
+        { "/a/d~0/01", NULL },  { "/a/d~0/-1", NULL },
+        { "/a/d~0/0/x", NULL }, { "/t/x", NULL },
+        { "/none", NULL },      { "a", NULL },
+        { "", NULL },           { "/~2", NULL },
+        { "/a/d~", NULL },      { "/a/d~0/99999", NULL },
+        { "/over", NULL },      { "/far", NULL },
+        { "/under", NULL },     { "/most", "9007199254740991" },
     };
     struct pullkey_error error;
     struct json json;
