@@ -161,8 +161,10 @@ def vault():
     with federation() as it:
         identity = from_file(it, "vault")
         variables = {"address": "https://vault.test", "role": "puller", "secret": "registries/harbor"}
+        it.them.secrets["/v1/secret/data/registries/harbor"]["data"]["password"] = f"pass-{MARKER}"
         it.use("vault", identity=identity, variables=variables)
-        equal(it.get("harbor.example.com"), "robot:pass")
+        equal(it.get("harbor.example.com"), f"robot:pass-{MARKER}")
+        equal(it.home.find_text(f"pass-{MARKER}"), [], "a stored password is not kept")
         equal(it.them.asked, ["POST vault.test/v1/auth/jwt/login", "GET vault.test/v1/secret/data/registries/harbor"])
         it.them.namespace, it.them.role, it.them.login = "team/a", None, "/v1/auth/k8s/prod/login"
         it.them.secrets = {"/v1/kv/a/data/b%20c": {"data": {"user/name": "u", "pass~word": "p"}}}
