@@ -11,7 +11,10 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#define FAREWELL_MS 200
 
 /* A name ending in '*' stands for all that begin so. */
 static const char *const hostile[] = {
@@ -78,14 +81,55 @@ static int settle_descriptors(struct pullkey_error *error)
     return 0;
 }
 
+/* For /proc/thread-self/children. One with a session of its own is there to see our end. */
+static void kill_groups(const char *children, ssize_t length, int number)
+{
+    pid_t child = 0;
+
+    for (ssize_t i = 0; i < length; i++) {
+        if (children[i] >= '0' && children[i] <= '9') {
+            child = child * 10 + (children[i] - '0');
+            continue;
+        }
+        if (child > 1 && getsid(child) == getsid(0))
+            (void)kill(-child, number);
+        child = 0;
+    }
+}
+
+void process_end_children(int number)
+{
+    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    char text[1024];
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
+
+    kill_groups(text, length, number);
+    for (int ms = 0; length > 0 && ms < FAREWELL_MS && waitpid(-1, NULL, WNOHANG) >= 0; ms += 5)
+        (void)poll(NULL, 0, 5);
+    kill_groups(text, length, SIGKILL);
+}
+
+static void end_with_children(int number)
+{
+    process_end_children(number);
+    /* Arrives when this returns, and is not handled any more. */
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
 /*
  * What a caller blocks is inherited, and alarms must arrive. Writing into a closed pipe and past a
- * limit on file sizes are errors of write(2), not ends of the process.
+ * limit on file sizes are errors of write(2), not ends of the process. What ends us reaches no
+ * program of ours, as each has a group of its own.
  */
 static void settle_signals(void)
 {
+    static const int endings[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
     sigset_t size;
 
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
+        if (signal(endings[i], end_with_children) == SIG_IGN)
+            (void)signal(endings[i], SIG_IGN);
     (void)sigemptyset(&size);
     (void)sigaddset(&size, SIGXFSZ);
     (void)sigprocmask(SIG_SETMASK, &size, NULL);
@@ -102,24 +146,6 @@ void process_restore_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGXFSZ, SIG_DFL);
     (void)signal(SIGPIPE, SIG_DFL);
-}
-
-void process_end_children(void)
-{
-    int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
-    char text[1024];
-    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
-    pid_t child = 0;
-
-    for (ssize_t i = 0; i < length; i++) {
-        if (text[i] >= '0' && text[i] <= '9') {
-            child = child * 10 + (text[i] - '0');
-            continue;
-        }
-        if (child > 1)
-            (void)kill(-child, SIGKILL);
-        child = 0;
-    }
 }
 
 static int keep_environment(struct process_caller *caller, struct pullkey_error *error)

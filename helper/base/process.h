@@ -14,7 +14,8 @@
  * Makes sure that descriptors 0 to 2 are open and no others, that the process leaves no core,
  * cannot be traced by its own user and gains no privileges, that what it makes is for its owner
  * only (umask 077), drops the environment variables that process_is_hostile names, ignores
- * SIGPIPE, and blocks SIGXFSZ and no other signal. Fails only where descriptors cannot be made
+ * SIGPIPE, and blocks SIGXFSZ and no other signal. SIGHUP, SIGINT, SIGQUIT and SIGTERM, where they
+ * are not ignored, call process_end_children first. Fails only where descriptors cannot be made
  * safe.
  */
 int process_harden(struct pullkey_error *error);
@@ -45,10 +46,12 @@ void process_give_back(const struct process_caller *caller);
 void process_restore_signals(void);
 
 /*
- * Kills the process groups that children of this thread lead, as helpers do, a child that has ended
- * and was not waited for included. For a handler: with system calls only.
+ * Sends a signal to the process groups of this session that children of this thread lead, as
+ * helpers do, a child that has ended and was not waited for included, and kills them when all
+ * children have ended, or a moment later: so that they can end what they have started. For a
+ * handler: with system calls only.
  */
-void process_end_children(void);
+void process_end_children(int number);
 
 /* True for a variable ("NAME=value" or "NAME") that loads code into a program or makes it leak. */
 bool process_is_hostile(const char *variable);

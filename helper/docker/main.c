@@ -60,7 +60,7 @@ static void give_up(int number)
     struct pollfd output = { .fd = STDOUT_FILENO, .events = POLLOUT };
 
     (void)number;
-    process_end_children();
+    process_end_children(SIGTERM);
     /* A client that reads nothing gets nothing. */
     if (poll(&output, 1, 0) != 1 || !(output.revents & POLLOUT))
         _exit(EXIT_FAILURE);

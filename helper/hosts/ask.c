@@ -15,7 +15,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/process.h"
 #include "core/cache.h"
 #include "core/credential.h"
 #include "core/module.h"
@@ -345,15 +344,6 @@ static int answer(const struct ask *ask, struct record *ret, struct pullkey_erro
     return 0;
 }
 
-/* Whoever has asked wants no answer any more: what was started to have one ends as well. */
-static void end_all(int signal_number)
-{
-    process_end_children();
-    /* Arrives when this returns, and is not handled any more. */
-    (void)signal(signal_number, SIG_DFL);
-    (void)raise(signal_number);
-}
-
 int ask_serve(int in, int out, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer input = BUFFER_INIT(ASK_SIZE_MAX);
@@ -363,7 +353,6 @@ int ask_serve(int in, int out, struct pullkey_error *error)
     struct ask ask = { 0 };
     int r;
 
-    (void)signal(SIGTERM, end_all);
     end_with_asker();
     r = buffer_read(&input, in, error);
 

@@ -54,7 +54,7 @@ static void give_up(int number)
                                           "PULLKEY_LOG=FILE shows what it was waiting for\n";
 
     (void)number;
-    process_end_children();
+    process_end_children(SIGTERM);
     (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
     _exit(EXIT_FAILURE);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """pullkey run, with commands that tell what they got. test-run-clients.py has real clients."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -575,6 +576,15 @@ def no_place():
         equal(home.find_text(CODED), [])
 
 
+def has_ended(pid):
+    """True also where nobody has waited for it yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
 @case("interrupted while a backend takes its time: nothing is run and nothing stays")
 def interrupted():
     with Home() as home, tempfile.TemporaryDirectory(dir="/dev/shm") as runtime:
@@ -596,8 +606,11 @@ def interrupted():
                 process.send_signal(number)
                 equal(process.wait(30), -number)
                 wait_for(lambda: not os.listdir(left), "the directory to go")
+                if number != signal.SIGKILL:
+                    wait_for(lambda: has_ended(helper), "the helper to end")
             finally:
-                os.kill(helper, signal.SIGKILL)  # it has outlived who asked
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(helper, signal.SIGKILL)  # it may have outlived who asked
             os.unlink(asked)
             process.stdin.close(), process.stdout.close()
         check(not os.path.exists(os.path.join(home.path, "ran")), "something was run")

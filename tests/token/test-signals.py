@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ends the helper ends the program that it waits for: nothing stays behind.
+
+usage: test-signals.py SOURCE-ROOT
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+
+from scene import scene
+from aws_scene import HOST, aws_scene, section, write_config
+from tap import case, check, equal, run
+
+import crowd
+from registry import wait_for
+
+del sys.argv[1:]
+ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+PLAIN, STUBBORN = "", "trap '' HUP INT QUIT TERM\n"
+R = "r.example.com"
+
+
+def slow(it, manner):
+    """A program that never answers, and says who it is."""
+    path = it.home.path
+    text = f"#!/bin/sh\n{manner}echo $$ > {path}/pid-new\nmv {path}/pid-new {path}/pid\nexec sleep 600\n"
+    return program(it, "slow", text)
+
+
+def program(it, name, text):
+    path = it.home.write(name, text)
+    os.chmod(path, 0o700)
+    return path
+
+
+def interrupt(it, server, number, ignored=False):
+    """Starts a get, and sends it a signal when the slow program runs; that one's end is waited for."""
+    if os.path.exists(os.path.join(it.home.path, "pid")):
+        os.unlink(os.path.join(it.home.path, "pid"))
+    process = crowd.start(it.home.helper, "get", it.home.env)
+    try:
+        process.stdin.write(server)
+        process.stdin.close()
+        process.stdin = None
+        wait_for(lambda: it.home.read("pid"), "the program", 30)
+        other = os.pidfd_open(int(it.home.read("pid")))
+        process.send_signal(number)
+        equal(process.wait(30), -number)
+        ended = select.select([other], [], [], 30)[0]
+        if not ended:
+            os.kill(int(it.home.read("pid")), signal.SIGKILL)
+        os.close(other)
+        check(ended, "the program goes on")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@case("identity.command, whatever it does with signals")
+def command():
+    with scene(None, "unused.test") as it:
+        for manner in (PLAIN, STUBBORN):
+            it.use("echo", identity={"command": [slow(it, manner)]})
+            for number in ENDINGS:
+                interrupt(it, R, number)
+
+
+@case("a credential_process")
+def credential_process():
+    with aws_scene() as it:
+        it.home.env["AWS_PROFILE"] = "tool"
+        write_config(it, section("profile tool", credential_process=slow(it, PLAIN)))
+        interrupt(it, HOST, signal.SIGINT)
+
+
+@case("the executable of a Google file")
+def executable():
+    with scene(None, "unused.test") as it:
+        content = {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": {"executable": {"command": slow(it, PLAIN), "timeout_millis": 30000}},
+        }
+        it.home.env["GOOGLE_APPLICATION_CREDENTIALS"] = it.home.write("google.json", json.dumps(content))
+        os.chmod(it.home.env["GOOGLE_APPLICATION_CREDENTIALS"], 0o600)
+        it.home.env["GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"] = "1"
+        it.use("gcp")
+        interrupt(it, "europe-west1-docker.pkg.dev", signal.SIGTERM)
+
+
+def use_helper(it, path):
+    rule = {"match": "**", "use": [{"type": "exec", "path": path}]}
+    it.home.env["PULLKEY_CONFIG"] = it.home.write("exec.json", json.dumps({"version": 1, "rules": [rule]}))
+
+
+@case("a helper of the backend exec, and what that one runs in a group of its own")
+def helper():
+    with scene(None, "unused.test") as it:
+        it.use("echo", identity={"command": [slow(it, PLAIN)]})
+        inner = f"PULLKEY_CONFIG={it.home.path}/config.json PULLKEY_CACHE_DIR={it.home.directory('inner')}"
+        use_helper(it, program(it, "docker-credential-a", f"#!/bin/sh\nexec env {inner} {it.home.helper} get\n"))
+        for number in ENDINGS:
+            interrupt(it, R, number)
+        use_helper(it, slow(it, STUBBORN))
+        interrupt(it, R, signal.SIGINT)
+
+
+@case("a signal that whoever starts the helper ignores is ignored, as by nohup")
+def ignored():
+    with scene(None, "unused.test") as it:
+        text = f"#!/bin/sh\nkill -HUP $PPID\necho token\n"
+        it.use("echo", identity={"command": [program(it, "print", text)]})
+        command = ["/bin/sh", "-c", 'trap "" HUP; exec "$0" get', it.home.helper]
+        done = it.home.run(command, R)
+        check('"Secret":"token"' in done.stdout, done)
+        equal(it.home.run([it.home.helper, "get"], "other.example.com").returncode, -signal.SIGHUP)
+
+
+if __name__ == "__main__":
+    sys.exit(run())
