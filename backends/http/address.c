@@ -100,6 +100,20 @@ bool address_is_metadata(const struct sockaddr *address)
     return false;
 }
 
+bool address_is_link_local(const struct sockaddr *address)
+{
+    static const struct block blocks[] = {
+        { { 0xfe, 0x80 }, 10 },
+        { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 169, 254 }, 112 },
+    };
+
+    if (address->sa_family == AF_INET6 &&
+        is_in_any(((const struct sockaddr_in6 *)(const void *)address)->sin6_addr.s6_addr, blocks,
+                  sizeof(blocks) / sizeof(blocks[0])))
+        return true;
+    return address_is_metadata(address);
+}
+
 bool address_is_loopback(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET) {

@@ -21,4 +21,7 @@ bool address_is_loopback(const struct sockaddr *address);
 /* 169.254.0.0/16 and fd00:ec2::/32, where the metadata services of clouds answer. */
 bool address_is_metadata(const struct sockaddr *address);
 
+/* Those, mapped into IPv6 too, and fe80::/10. */
+bool address_is_link_local(const struct sockaddr *address);
+
 #endif

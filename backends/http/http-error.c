@@ -166,6 +166,11 @@ static int explain_connect(const struct http_failure *failure, struct pullkey_er
 {
     const char *text = failure->os_errno != 0 ? strerrordesc_np((int)failure->os_errno) : NULL;
 
+    if (failure->forbidden && failure->beyond_link)
+        return error_set(error, PULLKEY_DENIED,
+                         "%s leads to an address of this link, where clouds have their metadata: "
+                         "it is not asked",
+                         failure->server);
     if (failure->forbidden)
         return error_set(error, PULLKEY_DENIED,
                          "%s leads to an address that is not public, and it was not you who named "

@@ -23,6 +23,7 @@ struct http_failure {
     bool connected; /* TLS included */
     bool too_large; /* headers or body went over a limit */
     bool forbidden; /* an address was refused */
+    bool beyond_link;
 };
 
 /* Sets the error; the class is as http_send says. */

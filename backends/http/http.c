@@ -77,7 +77,8 @@ static int find_server(struct http *http, const struct http_request *request, st
         server = &http->servers[i];
         if (server->url.https == request->url->https &&
             url_same_server(&server->url, request->url) &&
-            server->public_only == request->public_only) {
+            server->public_only == request->public_only &&
+            server->beyond_link == request->beyond_link) {
             *ret = server;
             return 0;
         }
@@ -165,6 +166,7 @@ static int explain(const struct http *http, const struct server *server,
         .loopback = url_is_loopback(&server->url),
         .too_large = transfer->too_large,
         .forbidden = server->forbidden,
+        .beyond_link = server->beyond_link,
     };
 
     *ret_again = false;

@@ -74,6 +74,7 @@ struct http_request {
     bool allow_private;    /* plain http, where url_is_private: to what the platform has named */
     bool secret_path;      /* whoever knows it is answered: not for the log */
     bool public_only; /* refuse addresses that are not public (address.h); a proxy hides them */
+    bool beyond_link; /* refuse those of this link, which clouds have their metadata at */
 };
 
 struct http_response {
@@ -96,7 +97,8 @@ void http_close(struct http *http);
  * Not a reply but an error: 3xx (-PULLKEY_INVALID), and 408, 429, 500, 502, 503 and 504 after the
  * last attempt (-PULLKEY_UNREACHABLE; ret->status says which). A server that cannot be reached, or
  * not in time, is -PULLKEY_UNREACHABLE; one whose certificate or reply is wrong -PULLKEY_INVALID;
- * one at an address that public_only forbids -PULLKEY_DENIED. Messages name the host.
+ * one at an address that public_only or beyond_link forbids -PULLKEY_DENIED. Messages name the
+ * host.
  */
 int http_send(struct http *http, const struct http_request *request, struct http_response *ret,
               struct pullkey_error *error);

@@ -121,7 +121,8 @@ static const char *first_of(const char *const *names, size_t count)
 bool proxy_is_forbidden(const struct url *url)
 {
     return url_is_metadata(url) ||
-           proxy_is_excluded(url, "169.254.0.0/16 [::ffff:169.254.0.0]/112 [fe80::]/10");
+           proxy_is_excluded(url, "metadata 169.254.0.0/16 [::ffff:169.254.0.0]/112 [fe80::]/10 "
+                                  "[fd00:ec2::]/32");
 }
 
 bool proxy_is_supported(const char *proxy)

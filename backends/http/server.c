@@ -37,7 +37,8 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
 
     (void)purpose;
     if (!server->proxy && ((!server->url.https && !is_where_http_may_go(server, &address->addr)) ||
-                           (server->public_only && !address_is_public(&address->addr)))) {
+                           (server->public_only && !address_is_public(&address->addr)) ||
+                           (server->beyond_link && address_is_link_local(&address->addr)))) {
         server->forbidden = true;
         return CURL_SOCKET_BAD;
     }
@@ -216,7 +217,11 @@ int server_open(const struct http_options *options, const struct http_request *r
 {
     int r;
 
-    *ret = (struct server){ .url = *request->url, .public_only = request->public_only };
+    *ret = (struct server){
+        .url = *request->url,
+        .public_only = request->public_only,
+        .beyond_link = request->beyond_link,
+    };
     url_authority(&ret->url, ret->authority);
     r = check_server_name(options, error);
     if (r == 0)

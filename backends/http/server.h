@@ -14,11 +14,11 @@ struct server {
     const char *proxy;       /* NULL: none */
     char *proxy_copy;        /* memory of `proxy` where libcurl's spelling differs */
     struct curl_slist *path; /* where to connect, in place of what the URL says; NULL */
-    bool public_only;
+    bool public_only, beyond_link;
     bool forbidden; /* during one request: an address was refused */
 };
 
-/* The same but for `url` and `public_only` may serve another request. -PULLKEY_INTERNAL where this
+/* The same but for `url` and those two may serve another request. -PULLKEY_INTERNAL where this
  * libcurl lacks what keeps credentials safe: a handle that is not as it must be is not there. */
 int server_open(const struct http_options *options, const struct http_request *request,
                 struct server *ret, struct pullkey_error *error);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "http/proxy.h"
 #include "recipe-run.h"
 
 #define NUMBER_TEXT_MAX 15 /* digits; JSON has no more than 53 bits of it for most readers */
@@ -34,10 +35,10 @@ static int set_server(const struct recipe_run *run, const char *text, struct rec
     }
     if (r < 0)
         return r;
-    if ((!ret->url.https && !url_is_loopback(&ret->url)) || url_is_metadata(&ret->url))
+    if ((!ret->url.https && !url_is_loopback(&ret->url)) || proxy_is_forbidden(&ret->url))
         return error_set(error, PULLKEY_DENIED,
                          "a recipe sends an identity to https:// servers alone, and to this "
-                         "machine");
+                         "machine, and not to metadata services");
     length = strlen(text);
     while (length > 0 && text[length - 1] == '/')
         length--;
@@ -235,6 +236,7 @@ int recipe_request_make(const struct recipe_run *run, const cJSON *step, struct 
     ret->request.url = &ret->url;
     ret->request.query = ret->query.data;
     ret->request.headers = ret->headers;
+    ret->request.beyond_link = true;
     if (form || json) {
         ret->body_view = (struct pullkey_secret){ ret->body.data, ret->body.length };
         ret->request.method = HTTP_POST;

@@ -156,7 +156,7 @@ static int check_servers(const struct recipe *recipe, struct pullkey_error *erro
             is_variable(recipe, item->valuestring))
             continue;
         if (url_parse(item->valuestring, &url, &cause) < 0 || !url.https ||
-            strcmp(url.target, "/") != 0 || url_is_metadata(&url) ||
+            strcmp(url.target, "/") != 0 || proxy_is_forbidden(&url) ||
             strspn(item->valuestring + 8, "abcdefghijklmnopqrstuvwxyz0123456789.:-[]") !=
                 strlen(item->valuestring + 8))
             return json_error(&recipe->json, item, error,

@@ -122,6 +122,7 @@ static int ask(struct http *http, const cJSON *item, struct buffer *out)
         .allow_metadata = cJSON_IsTrue(json_member(item, "allow_metadata")),
         .allow_private = cJSON_IsTrue(json_member(item, "allow_private")),
         .public_only = cJSON_IsTrue(json_member(item, "public_only")),
+        .beyond_link = cJSON_IsTrue(json_member(item, "beyond_link")),
     };
     int r = url_parse(text_of(item, "url"), &url, &error);
 

@@ -354,6 +354,24 @@ def _():
         equal(len(server.requests), count)
 
 
+@case("what must be beyond this link: a name that leads to it is refused, whatever was connected before")
+def _():
+    with in_turn(Reply(200)) as server:
+        port = server.port
+        hosts, routes = {"api.test": "169.254.7.7"}, {f"{host}:{port}": port for host in ("169.254.7.7", "10.0.0.7")}
+        there = {"url": f"https://api.test:{port}/", **BEARER}
+        beyond = {**there, "beyond_link": True}
+        results = send_all([there, beyond], [server], hosts=hosts, routes=routes)
+        results[0].fine()
+        results[1].failed("denied", f"api.test:{port} leads to an address of this link")
+        equal(len(server.requests), 1)
+        hosts = {"api.test": "10.0.0.7"}
+        send_all([beyond], [server], hosts=hosts, routes=routes)[0].fine()
+    for address in ("fe80::1", "::ffff:169.254.7.7", "fd00:ec2::254"):
+        beyond = {"beyond_link": True}
+        send("https://api.test/", request=beyond, hosts={"api.test": address}).failed("denied", "link")
+
+
 @case("the log has a line for each attempt, and never a query")
 def _():
     with in_turn(Reply(503, [("Retry-After", "0")]), Reply(200)) as server:

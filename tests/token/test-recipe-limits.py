@@ -71,6 +71,12 @@ def variables():
             "https://169.254.169.254",
             "http://metadata.google.internal",
             "http://[fd00:ec2::254]",
+            "https://[::ffff:169.254.169.254]",
+            "https://169.254.169.253",
+            "https://[fe80::1]",
+            "https://[fd00:ec2:1::1]",
+            "https://metadata",
+            "https://METADATA:443",
             "https://user@gitlab.com",
             "https://gitlab.com@evil.test",
             "https://gitlab.com:443@evil.test/",
@@ -157,6 +163,20 @@ def redirects():
         before = len(seen)
         check("may hold variables, host and path, and nothing else" in it.error("r.example.com"), "refused when it is read")
         equal(len(seen), before)
+
+
+@case("a server whose name leads to this link is not asked")
+def link():
+    with scene(lambda request: answer(t="answered"), "gitlab.com") as it:
+        names, routes = it.home.env["NET_HOSTS"], it.home.env["NET_ROUTES"]
+        for address in ("169.254.169.254", "::ffff:169.254.169.254", "fe80::1"):
+            it.home.env["NET_HOSTS"] = f"gitlab.com={address}"
+            it.home.env["NET_ROUTES"] = f"{address}:443={it.server.port}"
+            text = attack(it)
+            check("gitlab.com leads to an address of this link" in text, f"{address}: {text}")
+        equal(it.server.connections, 0)
+        it.home.env.update(NET_HOSTS=names, NET_ROUTES=routes)
+        check("answered" in attack(it), "the same beyond it")
 
 
 def answered(it, lifetime=60, **members):

@@ -132,6 +132,38 @@ static void test_metadata(void **state)
     assert_false(address_is_metadata((const struct sockaddr *)&other));
 }
 
+static void test_link_local(void **state)
+{
+    static const struct {
+        const char *text;
+        bool expected;
+    } cases[] = {
+        { "169.254.0.1", true },
+        { "169.255.0.1", false },
+        { "fd00:ec2::23", true },
+        { "fd00:ec3::23", false },
+        { "fe80::1", true },
+        { "febf::1", true },
+        { "fec0::1", false },
+        { "::ffff:169.254.169.254", true },
+        { "::ffff:169.255.169.254", false },
+        { "::fffe:169.254.169.254", false },
+        { "10.0.0.1", false },
+        { "::1", false },
+    };
+    const struct sockaddr_un other = { .sun_family = AF_UNIX };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
+        struct sockaddr_storage address;
+
+        parse(cases[i].text, &address);
+        if (address_is_link_local((const struct sockaddr *)&address) != cases[i].expected)
+            fail_msg("%s", cases[i].text);
+    }
+    assert_false(address_is_link_local((const struct sockaddr *)&other));
+}
+
 static void test_loopback(void **state)
 {
     static const struct {
@@ -157,10 +189,9 @@ static void test_loopback(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_public),
-        cmocka_unit_test(test_special),
-        cmocka_unit_test(test_loopback),
-        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_public),     cmocka_unit_test(test_special),
+        cmocka_unit_test(test_loopback),   cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_link_local),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,17 +68,11 @@ static const char *proxy_of(const char *text)
 static void test_environment(void **state)
 {
     static const char *const never[] = {
-        "http://r.example/",
-        "https://localhost/",
-        "https://127.0.0.1/",
-        "https://127.9.9.9/",
-        "https://[::1]/",
-        "https://169.254.169.254/",
-        "https://[fe80::1]/",
-        "https://[febf::1]/",
-        "https://[::ffff:169.254.169.254]/",
-        "https://[fd00:ec2::254]/",
-        "https://metadata.google.internal/",
+        "http://r.example/",        "https://localhost/",       "https://127.0.0.1/",
+        "https://127.9.9.9/",       "https://[::1]/",           "https://169.254.169.254/",
+        "https://[fe80::1]/",       "https://[febf::1]/",       "https://[::ffff:169.254.169.254]/",
+        "https://[fd00:ec2::254]/", "https://[fd00:ec2:1::1]/", "https://metadata.google.internal/",
+        "https://metadata/",
     };
 
     (void)state;
