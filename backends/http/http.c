@@ -316,7 +316,8 @@ int http_send(struct http *http, const struct http_request *request, struct http
         r = perform(http, server, request, &response, &again, error);
         if (r >= 0) {
             wait = wait_of_header(http, &response);
-            again = retry_status(response.status) ||
+            /* 412: Vault's server has not seen yet what another one has. */
+            again = retry_status(response.status) || response.status == 412 ||
                     (response.status >= 400 && response.status < 500 && retry_body(&response.body));
         }
         if (!again || attempt + 1 == attempts || !wait_for_next(http, attempt, wait))

@@ -91,8 +91,8 @@ int http_open(const struct pullkey_host *host, const struct http_options *option
 void http_close(struct http *http);
 
 /*
- * Sends a request, again where retry.h says so, and returns the reply; release it with
- * http_response_done.
+ * Sends a request, again where retry.h says so and after 412, and returns the reply; release it
+ * with http_response_done.
  *
  * Not a reply but an error: 3xx (-PULLKEY_INVALID), and 408, 429, 500, 502, 503 and 504 after the
  * last attempt (-PULLKEY_UNREACHABLE; ret->status says which). A server that cannot be reached, or

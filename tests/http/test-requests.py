@@ -151,6 +151,9 @@ def _():
         with in_turn(Reply(first, soon), Reply(first, soon), Reply(200)) as server:
             send(url(server), [server], PUT).fine()
             equal([request.body.decode() for request in server.requests], [BODY] * 3)
+    with in_turn(Reply(412, soon, "MARKER"), Reply(412, soon), Reply(412, soon, "{}")) as server:
+        send(url(server), [server], PUT).fine(412, "{}")
+        equal(len(server.requests), 3)
     for status in (400, 401, 403, 404, 409, 413, 422, 501):
         with in_turn(Reply(status, soon, "MARKER"), Reply(200)) as server:
             send(url(server), [server], PUT).fine(status)

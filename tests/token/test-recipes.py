@@ -122,8 +122,8 @@ def jfrog():
         variables = {"platform": "https://example.jfrog.io", "provider": "ci"}
         it.use("jfrog", identity=identity, variables=variables)
         with_token(it.get("example.jfrog.io"), "builder")
-        more = {"project": "p", "mapping": "m", "audience": "a"}
-        it.them.jfrog |= {"project_key": "p", "identity_mapping_name": "m", "audience": "a"}
+        more = {"project": "p", "mapping": "m", "audience": "a", "provider_type": "GitHub"}
+        it.them.jfrog |= {"project_key": "p", "identity_mapping_name": "m", "audience": "a", "provider_type": "GitHub"}
         it.them.jfrog_user = None
         it.use("jfrog", identity=identity, variables={**variables, **more, "username": "other"})
         with_token(it.get("example.jfrog.io"), "other")
@@ -234,7 +234,7 @@ def errors():
         ("docker-hub", HUB, "docker.io", "/oauth/token", answer(402, message="no plan"), "(402: no plan)"),
         ("vault", vault, "h.example.com", "/v1/auth/jwt/login", answer(403, errors=["permission denied"]),
          "(403: permission denied)"),
-        ("vault", vault, "h.example.com", "/v1/auth/jwt/login", answer(412, errors=["required index"]), "unreachable"),
+        ("vault", vault, "h.example.com", "/v1/auth/jwt/login", answer(412, NOW, errors=["required index"]), "unreachable"),
         ("vault", vault, "h.example.com", "/v1/secret/data/registries/harbor", answer(404, errors=[]), "(404)"),
         ("vault", vault, "h.example.com", "/v1/secret/data/registries/harbor", answer(data={"data": {"username": "u"}}),
          "/data/data/password: run"),
@@ -261,6 +261,11 @@ def again():
         with_token(it.get("docker.io"), "team")
         equal(len(it.them.asked), 3)
         it.use("vault", identity=from_file(it, "vault"), variables=REFUSED[-1][3])
+        before = len(it.them.asked)
+        it.them.replies["/v1/auth/jwt/login"] = [answer(412, NOW, errors=["required index state not present"])]
+        it.them.replies["/v1/secret/data/registries/harbor"] = [answer(412, NOW, errors=[])] * 2
+        equal(it.get("h.example.com"), "robot:pass")
+        equal(len(it.them.asked), before + 5)
         it.them.replies["/v1/auth/jwt/login"] = [answer(503, NOW, errors=["Vault is sealed"])] * 9
         check("vault.test" in it.error("h.example.com"), "a vault that stays sealed")
 
