@@ -327,13 +327,11 @@ int http_send(struct http *http, const struct http_request *request, struct http
         return r;
     if (response.status >= 300 && response.status < 400)
         return explain_redirect(server, request, &response, error);
-    if (retry_status(response.status)) {
-        ret->status = response.status;
-        return http_explain_status(server->authority, response.status, wait, error);
-    }
     *ret = response;
     response = (struct http_response){ 0 };
-    return 0;
+    return retry_status(ret->status)
+               ? http_explain_status(server->authority, ret->status, wait, error)
+               : 0;
 }
 
 void http_response_done(struct http_response *response)

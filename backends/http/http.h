@@ -95,10 +95,10 @@ void http_close(struct http *http);
  * with http_response_done.
  *
  * Not a reply but an error: 3xx (-PULLKEY_INVALID), and 408, 429, 500, 502, 503 and 504 after the
- * last attempt (-PULLKEY_UNREACHABLE; ret->status says which). A server that cannot be reached, or
- * not in time, is -PULLKEY_UNREACHABLE; one whose certificate or reply is wrong -PULLKEY_INVALID;
- * one at an address that public_only or beyond_link forbids -PULLKEY_DENIED. Messages name the
- * host.
+ * last attempt (-PULLKEY_UNREACHABLE; *ret is the reply all the same). A server that cannot be
+ * reached, or not in time, is -PULLKEY_UNREACHABLE; one whose certificate or reply is wrong
+ * -PULLKEY_INVALID; one at an address that public_only or beyond_link forbids -PULLKEY_DENIED.
+ * Messages name the host.
  */
 int http_send(struct http *http, const struct http_request *request, struct http_response *ret,
               struct pullkey_error *error);

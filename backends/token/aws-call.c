@@ -276,8 +276,10 @@ static int explain(const struct aws_call *call, long status, const struct aws_fa
     if (!advice && (status == 401 || status == 403))
         advice = "it may not do that";
     if (!advice)
-        return error_set(error, PULLKEY_INVALID, "%s cannot answer %s: %s (HTTP %ld)", server,
-                         call->who, code, status);
+        return error_set(error, PULLKEY_INVALID,
+                         "%s cannot answer %s: %s (HTTP %ld); check the region, the role and the "
+                         "endpoint that are configured",
+                         server, call->who, code, status);
     if (aws_failure_is(failure, "AccessDenied"))
         (void)snprintf(text, sizeof(text), "allow it %s in IAM", call->action);
     else
@@ -327,8 +329,10 @@ int aws_call(struct aws *aws, const struct aws_call *call, struct http_response 
         long status;
 
         if (r < 0) {
+            read_failure(ret, &failure);
             http_response_done(ret);
-            return error_wrap(error, "%s of %s", call->action, call->who);
+            return error_wrap(error, "%s of %s%s%s", call->action, call->who,
+                              failure.code[0] != '\0' ? ": " : "", failure.code);
         }
         if (ret->status == 200)
             return 0;

@@ -19,6 +19,9 @@ from wire import Listener, Reply, Server
 WHO = "the keys AKIA... of the environment"
 
 
+CHECK = "; check the region, the role and the endpoint that are configured"
+
+
 @case("each error of ECR names the identity, the endpoint, the code, and what to do")
 def ecr_errors():
     rows = (
@@ -33,8 +36,9 @@ def ecr_errors():
         ("MissingAuthenticationToken", 403, "refuses", "the endpoint wants a signature; is it the right one?"),
         ("OptInRequired", 403, "refuses", "the account has not enabled this service or region"),
         ("SomethingNew", 403, "refuses", "it may not do that"),
-        ("InvalidParameterException", 400, "cannot answer", "InvalidParameterException (HTTP 400)"),
-        ("SomethingNew", 400, "cannot answer", "SomethingNew (HTTP 400)"),
+        ("InvalidParameterException", 400, "cannot answer", CHECK),
+        ("ValidationException", 400, "cannot answer", CHECK),
+        ("SomethingNew", 400, "cannot answer", CHECK),
     )
     with aws_scene() as it:
         be_user(it)
@@ -70,7 +74,8 @@ def sts_errors():
         ("ExpiredToken", 403, "it has expired; get a new one"),
         ("RegionDisabledException", 403, 'enable STS in that region, or set the option "region"'),
         ("IDPRejectedClaim", 403, "does the role trust the token's issuer"),
-        ("MalformedPolicyDocument", 400, "MalformedPolicyDocument (HTTP 400)"),
+        ("MalformedPolicyDocument", 400, CHECK),
+        ("ValidationError", 400, CHECK),
     )
     with aws_scene() as it:
         be_user(it)
@@ -125,7 +130,9 @@ def busy():
             it.aws.replies["GetAuthorizationToken"] = [refusal("ServerException", status)] * 2
             fine(it, "user/alice")
             it.aws.replies["GetAuthorizationToken"] = [refusal("ServerException", status)] * 3
-            refused(it, "ecr:GetAuthorizationToken", WHO, ECR, str(status))
+            refused(it, f"ecr:GetAuthorizationToken of {WHO}: ServerException: ", ECR, str(status))
+        it.aws.replies["GetAuthorizationToken"] = [Reply(503, AGAIN, "<html>")] * 3
+        refused(it, f"ecr:GetAuthorizationToken of {WHO}: {ECR} answers 503")
         # Nobody waits past the time that there is.
         late = Reply(400, [("Retry-After", "3600")], json.dumps({"__type": "ThrottlingException"}))
         it.aws.replies["GetAuthorizationToken"] = [late]
