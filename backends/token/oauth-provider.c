@@ -7,6 +7,7 @@
 #include "assertion.h"
 #include "base/error.h"
 #include "base/secret.h"
+#include "http/retry.h"
 #include "identity.h"
 #include "oauth-options.h"
 #include "providers.h"
@@ -23,6 +24,8 @@ struct flow {
     struct oauth_client client;
     struct pullkey_secret client_secret; /* what client.secret is */
     char what[IDENTITY_WHAT_SIZE];       /* who asks, for messages */
+    long status;                         /* of the answer; 0: there was none */
+    bool is_refused;                     /* the server does not know this token, or no more */
 };
 
 static void add_text(struct buffer *form, const char *name, const char *value)
@@ -90,6 +93,7 @@ static int get_client(struct flow *flow, struct pullkey_error *error)
     flow->client = (struct oauth_client){
         .auth = oauth_auth_of(flow->oauth),
         .id = settings_text(flow->oauth, "client_id"),
+        .is_once = key || json_member(flow->oauth, "assertion"),
     };
     secret_done(&flow->client_secret);
     if (flow->client.auth == OAUTH_NONE)
@@ -183,29 +187,6 @@ static void add_rest(const struct flow *flow, struct buffer *form)
     }
 }
 
-static int ask(struct flow *flow, struct oauth_reply *ret, struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer form = BUFFER_INIT(OAUTH_FORM_MAX);
-    int r = get_client(flow, error);
-
-    if (r < 0)
-        return r;
-    switch (oauth_grant_of(flow->oauth)) {
-    case OAUTH_GRANT_EXCHANGE: r = add_exchange(flow, &form, error); break;
-    case OAUTH_GRANT_JWT: r = add_jwt(flow, &form, error); break;
-    case OAUTH_GRANT_CLIENT:
-    case OAUTH_GRANT_REFRESH:
-    default:
-        (void)snprintf(flow->what, sizeof(flow->what), "the client %.100s",
-                       flow->client.id ? flow->client.id : "without a name");
-        add_text(&form, "grant_type", "client_credentials");
-    }
-    add_rest(flow, &form);
-    return r < 0 ? r
-                 : oauth_post(flow->exchange, &flow->url, &form, &flow->client, flow->what, ret,
-                              error);
-}
-
 static bool is_invalid_grant(const struct http_response *response)
 {
     cleanup_json struct json json = { 0 };
@@ -219,26 +200,63 @@ static bool is_invalid_grant(const struct http_response *response)
     return code && strcmp(code, "invalid_grant") == 0;
 }
 
-/* *ret_refused: the server does not know this token, or no more. */
-static int ask_refresh(struct flow *flow, const struct pullkey_secret *token,
-                       struct oauth_reply *ret, bool *ret_refused, struct pullkey_error *error)
+static int post(struct flow *flow, struct buffer *form, struct oauth_reply *ret,
+                struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer form = BUFFER_INIT(OAUTH_FORM_MAX);
     cleanup_response struct http_response response = { 0 };
     char server[URL_AUTHORITY_SIZE];
-    int r = get_client(flow, error);
+    int r = oauth_ask(flow->exchange, &flow->url, form, &flow->client, &response, error);
 
-    *ret_refused = false;
-    add_text(&form, "grant_type", "refresh_token");
-    add_secret(&form, "refresh_token", token);
-    add_rest(flow, &form);
-    if (r == 0)
-        r = oauth_ask(flow->exchange, &flow->url, &form, &flow->client, &response, error);
+    flow->status = response.status;
+    flow->is_refused = is_invalid_grant(&response);
     if (r < 0)
         return r;
     url_authority(&flow->url, server);
-    *ret_refused = is_invalid_grant(&response);
-    return oauth_answer(flow->exchange, &response, server, flow->what, &form, ret, error);
+    return oauth_answer(flow->exchange, &response, server, flow->what, form, ret, error);
+}
+
+static int ask_once(struct flow *flow, const struct pullkey_secret *refresh_token,
+                    struct oauth_reply *ret, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer form = BUFFER_INIT(OAUTH_FORM_MAX);
+    int r = get_client(flow, error);
+
+    flow->status = 0;
+    flow->is_refused = false;
+    if (r < 0)
+        return r;
+    switch (oauth_grant_of(flow->oauth)) {
+    case OAUTH_GRANT_EXCHANGE: r = add_exchange(flow, &form, error); break;
+    case OAUTH_GRANT_JWT: r = add_jwt(flow, &form, error); break;
+    case OAUTH_GRANT_REFRESH:
+        add_text(&form, "grant_type", "refresh_token");
+        add_secret(&form, "refresh_token", refresh_token);
+        break;
+    case OAUTH_GRANT_CLIENT:
+    default:
+        (void)snprintf(flow->what, sizeof(flow->what), "the client %.100s",
+                       flow->client.id ? flow->client.id : "without a name");
+        add_text(&form, "grant_type", "client_credentials");
+    }
+    add_rest(flow, &form);
+    return r < 0 ? r : post(flow, &form, ret, error);
+}
+
+/* What is signed here has an id that a server may take once, so it is signed anew each time. */
+static int ask(struct flow *flow, const struct pullkey_secret *refresh_token,
+               struct oauth_reply *ret, struct pullkey_error *error)
+{
+    const struct exchange *exchange = flow->exchange;
+
+    for (unsigned int attempt = 1;; attempt++) {
+        int r = ask_once(flow, refresh_token, ret, error);
+
+        if (r != -PULLKEY_UNREACHABLE || !flow->client.is_once || attempt == RETRY_ATTEMPTS ||
+            flow->status < 400 || flow->status == 429 ||
+            exchange->host->monotonic_ms() + RETRY_FIRST_MS >= exchange->request->deadline_ms)
+            return r;
+        http_wait(exchange->http, RETRY_FIRST_MS);
+    }
 }
 
 /* Under the lock of the file from its reading to the writing of the new token, if there is one. */
@@ -249,15 +267,16 @@ static int refresh(struct flow *flow, struct oauth_reply *ret, struct pullkey_er
     cleanup_oauth_reply struct oauth_reply reply = { 0 };
     cleanup_rotate struct rotate rotate = { .lock = LOCK_INIT };
     struct pullkey_error ignored;
-    bool is_refused, is_changed = false;
+    bool is_changed = false;
     int r = rotate_open(path, deadline_ms, &rotate, error);
 
     if (r < 0)
         return r;
     (void)snprintf(flow->what, sizeof(flow->what), "the refresh token in %s", path);
-    r = ask_refresh(flow, &rotate.token, &reply, &is_refused, error);
-    if (r < 0 && is_refused && rotate_again(&rotate, &is_changed, &ignored) == 0 && is_changed)
-        r = ask_refresh(flow, &rotate.token, &reply, &is_refused, error);
+    r = ask(flow, &rotate.token, &reply, error);
+    if (r < 0 && flow->is_refused && rotate_again(&rotate, &is_changed, &ignored) == 0 &&
+        is_changed)
+        r = ask(flow, &rotate.token, &reply, error);
     /* Also where the answer is refused otherwise. */
     if (reply.refresh_token.length > 0) {
         int kept = rotate_replace(&rotate, &reply.refresh_token, r < 0 ? &ignored : error);
@@ -319,7 +338,7 @@ static int oauth_get(struct exchange *exchange, struct pullkey_credential *ret,
     r = url_parse(settings_text(flow.oauth, "token_url"), &flow.url, error);
     if (r == 0)
         r = oauth_grant_of(flow.oauth) == OAUTH_GRANT_REFRESH ? refresh_whole(&flow, &reply, error)
-                                                              : ask(&flow, &reply, error);
+                                                              : ask(&flow, NULL, &reply, error);
     if (r == 0)
         r = check_issued(&flow, &reply, error);
     secret_done(&flow.client_secret);

@@ -62,7 +62,12 @@ int oauth_ask(struct exchange *exchange, const struct url *url, struct buffer *f
     cleanup_buffer struct buffer secret = BUFFER_INIT(PULLKEY_SECRET_MAX);
     const bool is_basic = client->auth == OAUTH_BASIC || client->auth == OAUTH_BASIC_RAW;
     struct pullkey_secret body, password;
-    struct http_request request = { .url = url, .method = HTTP_POST, .content_type = HTTP_FORM };
+    struct http_request request = {
+        .url = url,
+        .method = HTTP_POST,
+        .content_type = HTTP_FORM,
+        .attempts = client->is_once,
+    };
     int r = is_basic ? encode_client(client, &id, &secret, error) : 0;
 
     add_client(client, form);
@@ -96,16 +101,4 @@ int oauth_ask(struct exchange *exchange, const struct url *url, struct buffer *f
         http_query_add(form, "client_secret", client->secret.bytes, client->secret.length);
     }
     return r;
-}
-
-int oauth_post(struct exchange *exchange, const struct url *url, struct buffer *form,
-               const struct oauth_client *client, const char *who, struct oauth_reply *ret,
-               struct pullkey_error *error)
-{
-    cleanup_response struct http_response response = { 0 };
-    char server[URL_AUTHORITY_SIZE];
-    int r = oauth_ask(exchange, url, form, client, &response, error);
-
-    url_authority(url, server);
-    return r < 0 ? r : oauth_answer(exchange, &response, server, who, form, ret, error);
 }

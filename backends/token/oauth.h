@@ -25,6 +25,7 @@ struct oauth_client {
     enum oauth_client_auth auth;
     const char *id;               /* NULL: none */
     struct pullkey_secret secret; /* for basic and post; the assertion itself for that */
+    bool is_once;                 /* something in the form may be sent once only */
 };
 
 #define OAUTH_TYPE_SIZE 128
@@ -37,20 +38,12 @@ struct oauth_reply {
 };
 
 /*
- * Adds the client to the form, posts it, reads the answer. `who` is what the form is made of, for
- * messages: "the token of /run/token". -PULLKEY_DENIED with the server's own code and description
- * (printable, cut) where it refuses, with what to do for the codes of RFC 6749 section 5.2 and RFC
- * 8693 section 2.2.2; -PULLKEY_UNREACHABLE where it says that its trouble will pass. Release the
- * reply with oauth_reply_done.
- */
-int oauth_post(struct exchange *exchange, const struct url *url, struct buffer *form,
-               const struct oauth_client *client, const char *who, struct oauth_reply *ret,
-               struct pullkey_error *error);
-
-/*
- * Its two halves, for servers whose refusals say more than OAuth's: the question, and what is made
- * of an answer that is none of those. After the question `form` has everything secret that was
- * sent, so that nothing of it is repeated.
+ * The question: adds the client to the form and posts it. Afterwards `form` has everything secret
+ * that was sent, so that nothing of it is repeated. And what is made of an answer; `who` is what
+ * the form is made of, for messages: "the token of /run/token". -PULLKEY_DENIED with the server's
+ * own code and description (printable, cut) where it refuses, with what to do for the codes of RFC
+ * 6749 section 5.2 and RFC 8693 section 2.2.2; -PULLKEY_UNREACHABLE where it says that its trouble
+ * will pass. Release the reply with oauth_reply_done.
  */
 int oauth_ask(struct exchange *exchange, const struct url *url, struct buffer *form,
               const struct oauth_client *client, struct http_response *ret,

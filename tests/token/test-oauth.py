@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+import urllib.parse
 
 from scene import MARKER, answer, jwt, scene
 from oauth_scene import R, Setting, setting
@@ -272,6 +273,32 @@ def nobody():
         it.expect()
         it.use(identity={"kubelet": True})
         it.refuse("only the kubelet sends one")
+
+
+@case("what is signed here is signed anew where a server is asked again; a server that is out of service ends it")
+def once():
+    with setting() as it:
+        exchange = {"identity": {"env": "TOKEN"}}
+        account = {"grant": "jwt-bearer", "assertion": {"key": it.oauth.account.private, "issuer": "account"}}
+        client = {"grant": "client-credentials"}
+        refresh = {"grant": "refresh-token", "refresh_token_file": it.refresh_file()}
+        soon = [("Retry-After", "0")]
+        for number, (auth, options) in enumerate((("key", exchange), ("key", client), ("none", account), ("key", refresh))):
+            it.use(auth, **options)
+            before = len(it.it.server.requests)
+            it.oauth.replies = [Reply(503, soon), answer(400, error="temporarily_unavailable")]
+            it.expect(f"r{number}.example.com")
+            forms = [dict(urllib.parse.parse_qsl(one.body.decode())) for one in it.it.server.requests[before:]]
+            signed = [form.get("client_assertion") or form["assertion"] for form in forms]
+            equal((len(signed), len(set(signed))), (3, 3))
+            before = len(it.it.server.requests)
+            it.oauth.replies = [Reply(429, soon)]
+            it.error(f"s{number}.example.com")
+            equal(len(it.it.server.requests), before + 1)
+            it.oauth.replies = [Reply(503, soon)] * 9
+            it.error(f"t{number}.example.com")
+            equal(len(it.it.server.requests), before + 4)
+            it.oauth.replies = []
 
 
 @case("a program that prints the identity; one that fails, and what no token is")
