@@ -2,6 +2,7 @@
 #include "rotate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,12 +38,12 @@ static int read_token(const char *path, struct pullkey_secret *ret, struct pullk
 }
 
 /* Not by writing the file itself once more: somebody who does not know the lock may just have
- * replaced it. */
+ * replaced it. The one that is written has no name then, so nothing stays of who is killed. */
 int rotate_check_room(const char *file, size_t size, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(size);
     char path[FILE_PATH_MAX];
-    int r;
+    int fd, r;
 
     if (snprintf(path, sizeof(path), "%s.room", file) >= FILE_PATH_MAX)
         return error_set(error, PULLKEY_INVALID, "%s: the path is too long", file);
@@ -50,10 +51,19 @@ int rotate_check_room(const char *file, size_t size, struct pullkey_error *error
         buffer_append(&text, "\n", 1);
     r = buffer_check(&text, error);
     if (r == 0)
-        r = file_replace(path, text.data, text.length, 0600, error);
-    if (r == 0 && unlink(path) < 0)
-        r = error_set(error, PULLKEY_INTERNAL, "%s: %s", path, strerror(errno));
-    return r;
+        r = file_check_directory(path, error);
+    if (r < 0)
+        return r;
+    (void)unlink(path);
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(error, errno, "cannot make %s", path);
+    (void)unlink(path);
+    r = file_write_all(fd, text.data, text.length, error);
+    if (r == 0 && fsync(fd) < 0)
+        r = error_errno(error, errno, "cannot flush it");
+    (void)close(fd);
+    return r < 0 ? error_wrap(error, "%s", path) : 0;
 }
 
 int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,

@@ -2,7 +2,9 @@
 /* A refresh token in its file: read with care, replaced whole, by one process at a time. */
 #include "unit.h"
 
+#include <dirent.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -15,6 +17,16 @@
 #define KILLS 40
 
 static char place[512], path[600], lock_path[640], temporary[640];
+
+static bool is_killed_at_flush;
+
+/* In place of the C library's. */
+int fsync(int fd)
+{
+    if (is_killed_at_flush)
+        (void)raise(SIGKILL);
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static int set_up(void **state)
 {
@@ -353,14 +365,56 @@ static void killed(void **state)
     }
 }
 
+/* What is tried before the server is asked leaves nothing behind, nor minds what is left. */
+static void killed_before_the_question(void **state)
+{
+    struct pullkey_error error;
+    struct rotate rotate;
+    struct dirent *entry;
+    char room[640];
+    int status;
+    DIR *directory;
+    pid_t child;
+
+    (void)state;
+    put("first");
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        is_killed_at_flush = true;
+        _exit(rotate_open(path, LONG_DEADLINE, &rotate, &error) < 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    directory = opendir(place);
+    assert_non_null(directory);
+    while ((entry = readdir(directory)))
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "token") != 0 &&
+            strcmp(entry->d_name, "token.lock") != 0)
+            fail_msg("%s is left", entry->d_name);
+    assert_int_equal(closedir(directory), 0);
+    (void)snprintf(room, sizeof(room), "%s.room", path);
+    unit_write(room, "x", 1, 0600);
+    assert_fine(rotate_open(path, LONG_DEADLINE, &rotate, &error), error);
+    rotate_close(&rotate);
+    assert_int_equal(access(room, F_OK), -1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(in_a_family),   CASE(no_family_of_anothers), CASE(replaced),
-        CASE(read_again),    CASE(files_that_are_none),   CASE(of_somebody_else),
-        CASE(one_at_a_time), CASE(many_processes),        CASE(killed),
+        CASE(in_a_family),
+        CASE(no_family_of_anothers),
+        CASE(replaced),
+        CASE(read_again),
+        CASE(files_that_are_none),
+        CASE(of_somebody_else),
+        CASE(one_at_a_time),
+        CASE(many_processes),
+        CASE(killed),
+        CASE(killed_before_the_question),
     };
 
     return cmocka_run_group_tests_name("rotate", tests, NULL, NULL);
