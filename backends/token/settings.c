@@ -114,7 +114,10 @@ static int find_provider(struct settings *settings, struct pullkey_error *error)
     for (const struct provider *const *provider = providers; *provider; provider++) {
         if (strcmp((*provider)->recipe, recipe->valuestring) == 0) {
             settings->provider = *provider;
-            return 0;
+            return settings->variables
+                       ? json_error(&settings->json, settings->variables, error,
+                                    "the recipe \"%s\" has no variables", recipe->valuestring)
+                       : 0;
         }
     }
     settings->provider = &recipe_provider;
