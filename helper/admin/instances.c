@@ -111,6 +111,15 @@ static bool is_variable_name(const char *value)
     return strchr(value, '_') && value[strspn(value, allowed)] == '\0';
 }
 
+/* "token_url", "refresh_token_file", "subject_token_type" */
+static bool is_place_or_kind(const char *name)
+{
+    const char *end = strrchr(name, '_');
+
+    return end &&
+           (strcmp(end, "_url") == 0 || strcmp(end, "_file") == 0 || strcmp(end, "_type") == 0);
+}
+
 /*
  * No option of ours holds a secret. This is for the password that somebody wrote into the wrong
  * place.
@@ -120,7 +129,8 @@ static bool mask(cJSON *tree)
     for (cJSON *item = tree->child; item; item = item->next) {
         if (item->child && !mask(item))
             return false;
-        if (!cJSON_IsString(item) || !item->string || is_variable_name(item->valuestring))
+        if (!cJSON_IsString(item) || !item->string || is_variable_name(item->valuestring) ||
+            is_place_or_kind(item->string))
             continue;
         if ((contains_any_case(item->string, "password") ||
              contains_any_case(item->string, "token")) &&

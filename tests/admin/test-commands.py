@@ -354,6 +354,25 @@ def show():
         equal(found["default"]["from"], f"{path}:12")
 
 
+@case("config show: where a token is, and what it is, is no secret")
+def show_places():
+    with Home() as home:
+        oauth = {
+            "token_url": "https://sts.example.com/token",
+            "grant": "refresh-token",
+            "refresh_token_file": "/run/refresh",
+            "subject_token_type": "jwt",
+            "token": MARKER,
+            "token_of_mine": MARKER,
+            "token_files": MARKER,
+        }
+        rule = {"match": "**", "use": [{"type": "token", "recipe": "oauth", "oauth": oauth}]}
+        home.write(CONFIG, json.dumps({"version": 1, "rules": [rule]}))
+        shown = json.loads(home.succeed([home.pullkey, "config", "show", "--json"]))
+        masked = {name: "***" for name, value in oauth.items() if value == MARKER}
+        equal(shown["rules"][0]["use"][0]["options"]["oauth"], {**oauth, **masked})
+
+
 @case("config show REGISTRY: the rule that matches, and who is asked")
 def show_registry():
     with Home() as home:
