@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/process.h"
 #include "base/secret.h"
 
 #define REAP_INTERVAL_MS 5
@@ -74,6 +75,7 @@ static int start(const struct run *run, struct child *ret, struct pullkey_error 
     out_write = out[1];
     if (fcntl(in_write, F_SETFL, O_NONBLOCK) < 0)
         return error_errno(error, errno, "cannot prepare a pipe");
+    process_end_with_children();
     r = posix_spawn_file_actions_init(&actions);
     if (r == 0) {
         r = posix_spawnattr_init(&attributes);

@@ -117,19 +117,23 @@ static void end_with_children(int number)
     (void)raise(number);
 }
 
-/*
- * What a caller blocks is inherited, and alarms must arrive. Writing into a closed pipe and past a
- * limit on file sizes are errors of write(2), not ends of the process. What ends us reaches no
- * program of ours, as each has a group of its own.
- */
-static void settle_signals(void)
+void process_end_with_children(void)
 {
     static const int endings[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
-    sigset_t size;
 
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
         if (signal(endings[i], end_with_children) == SIG_IGN)
             (void)signal(endings[i], SIG_IGN);
+}
+
+/*
+ * What a caller blocks is inherited, and alarms must arrive. Writing into a closed pipe and past a
+ * limit on file sizes are errors of write(2), not ends of the process.
+ */
+static void settle_signals(void)
+{
+    sigset_t size;
+
     (void)sigemptyset(&size);
     (void)sigaddset(&size, SIGXFSZ);
     (void)sigprocmask(SIG_SETMASK, &size, NULL);

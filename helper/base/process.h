@@ -14,8 +14,7 @@
  * Makes sure that descriptors 0 to 2 are open and no others, that the process leaves no core,
  * cannot be traced by its own user and gains no privileges, that what it makes is for its owner
  * only (umask 077), drops the environment variables that process_is_hostile names, ignores
- * SIGPIPE, and blocks SIGXFSZ and no other signal. SIGHUP, SIGINT, SIGQUIT and SIGTERM, where they
- * are not ignored, call process_end_children first. Fails only where descriptors cannot be made
+ * SIGPIPE, and blocks SIGXFSZ and no other signal. Fails only where descriptors cannot be made
  * safe.
  */
 int process_harden(struct pullkey_error *error);
@@ -52,6 +51,13 @@ void process_restore_signals(void);
  * handler: with system calls only.
  */
 void process_end_children(int number);
+
+/*
+ * From here on SIGHUP, SIGINT, SIGQUIT and SIGTERM, where they are not ignored, call
+ * process_end_children before they end this process: to be called before a program is started that
+ * leads a group, which they do not reach.
+ */
+void process_end_with_children(void);
 
 /* True for a variable ("NAME=value" or "NAME") that loads code into a program or makes it leak. */
 bool process_is_hostile(const char *variable);
