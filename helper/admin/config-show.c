@@ -164,8 +164,10 @@ static int print_instance(const struct config_instance *instance, struct pullkey
         r = instances_options(instance, &options, error);
     if (r < 0)
         return r;
-    output_line("  %s (%s, %s)%s%s", instance->name, instance->type, where.data,
-                instance->options ? " " : "", instance->options ? options.data : "");
+    output_line("  %s (%s, %s)%s%s%s%s", instance->name, instance->type, where.data,
+                instance->options ? " " : "", instance->options ? options.data : "",
+                instance->optional ? ", optional" : "",
+                instance->on_error_next ? ", the next after an error" : "");
     return 0;
 }
 

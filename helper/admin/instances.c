@@ -38,17 +38,13 @@ static void add_declared(const struct config *config, struct instances *instance
         const cJSON *backends = json_member(document->root, "backends");
 
         for (const cJSON *item = backends ? backends->child : NULL; item; item = item->next) {
-            const struct config_instance instance = {
-                .name = item->string,
-                .type = cJSON_GetStringValue(json_member(item, "type")),
-                .document = document,
-                .options = item,
-            };
+            struct config_instance instance;
 
             /* Keys that begin with "x-" declare nothing, and have whatever value they like. */
-            if (instance.type && strncmp(item->string, "x-", 2) != 0 &&
-                !is_replaced(config, i, item->string))
-                add(instances, &instance);
+            if (strncmp(item->string, "x-", 2) == 0 || is_replaced(config, i, item->string))
+                continue;
+            config_set_instance(document, item->string, item, &instance);
+            add(instances, &instance);
         }
     }
 }

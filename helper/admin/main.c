@@ -299,8 +299,11 @@ static int run_line(struct line *line, struct pullkey_error *error)
     if (line->word_count == 0)
         return admin_usage(error, "there is no command; run \"pullkey help\"");
     if (!command && is_known_word(line->words[0]))
-        return admin_usage(error, "\"%s\" needs a second word; run \"pullkey help %s\"",
-                           line->words[0], line->words[0]);
+        return line->word_count > 1
+                   ? admin_usage(error, "there is no command \"%s %s\"; run \"pullkey help %s\"",
+                                 line->words[0], line->words[1], line->words[0])
+                   : admin_usage(error, "\"%s\" needs a second word; run \"pullkey help %s\"",
+                                 line->words[0], line->words[0]);
     if (!command)
         return admin_usage(error, "there is no command \"%s\"; run \"pullkey help\"",
                            line->words[0]);

@@ -28,7 +28,7 @@ static const cJSON *find_backend(const struct config *config, const char *name,
     return NULL;
 }
 
-static void set_instance(const struct json *document, const char *name, const cJSON *options,
+void config_set_instance(const struct json *document, const char *name, const cJSON *options,
                          struct config_instance *ret)
 {
     const cJSON *on_error = json_member(options, "on_error");
@@ -52,7 +52,7 @@ static bool find_instance(const struct config *config, const char *name,
     const cJSON *options = find_backend(config, name, &document);
 
     if (options)
-        set_instance(document, name, options, ret);
+        config_set_instance(document, name, options, ret);
     else if (is_known_type(name))
         *ret = (struct config_instance){ .name = name, .type = name };
     else
@@ -89,7 +89,7 @@ static int make_chain(const struct config *config, const struct json *document, 
         struct config_instance *instance = &chain[count++];
 
         if (cJSON_IsObject(item))
-            set_instance(document, NULL, item, instance);
+            config_set_instance(document, NULL, item, instance);
         else if (!find_instance(config, item->valuestring, instance))
             return refuse_unknown(config, document, item, error);
     }

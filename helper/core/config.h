@@ -93,7 +93,7 @@ struct config {
     const char
         *store; /* the name, in the default chain, where login writes; NULL: not configured */
     struct config_kubelet kubelet;
-    bool session_bus; /* as in config_source: a keyring may run */
+    bool session_bus;      /* as in config_source: a keyring may run */
     bool is_builtin_chain; /* no file has a "default": core/cloud.h adds to it */
     bool system;
 };
@@ -130,10 +130,15 @@ const struct config_rule *config_find_rule(const struct config *config,
                                            const struct registry_reference *reference,
                                            const struct config_asker *asker);
 
+/* The instance that an object of a checked document declares. Without a name it has its type's. */
+void config_set_instance(const struct json *document, const char *name, const cJSON *options,
+                         struct config_instance *ret);
+
 /*
  * The options of an instance for its backend: a JSON object without core's own keys (type,
- * on_error, optional, x-...), checked against the descriptor's table, or unchecked if `module` is NULL (for
- * the key of a cached token). Appended to `ret`. -PULLKEY_INVALID names file, line and key.
+ * on_error, optional, x-...), checked against the descriptor's table, or unchecked if `module` is
+ * NULL (for the key of a cached token). Appended to `ret`. -PULLKEY_INVALID names file, line and
+ * key.
  */
 int config_instance_options(const struct config_instance *instance,
                             const struct pullkey_module *module, struct buffer *ret,

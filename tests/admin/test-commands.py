@@ -73,7 +73,7 @@ def usage():
             (["help", "frobnicate"], "frobnicate"),
             (["--help", "frobnicate"], "frobnicate"),
             (["config"], "second word"),
-            (["config", "frobnicate"], "second word"),
+            (["config", "frobnicate"], "\"config frobnicate\""),
             (["list", "x"], "too many"),
             (["logout", "a", "b"], "too many"),
             (["logout", ""], "empty"),
@@ -340,7 +340,7 @@ def show():
             RULES.replace('"x-note": 1', f'"x-password": "{MARKER}", "x-Token": "{MARKER}", "optional": true'),
         )
         text = home.succeed([home.pullkey, "config", "show"])
-        for word in (path, "ci (env, ", ":4)", "CI_PASSWORD", "*.example.com", "***"):
+        for word in (path, "ci (env, ", ":4)", "CI_PASSWORD", "*.example.com", "***", "}, optional\n"):
             check(word in text, f"{word!r} is not in {text!r}")
         shown = home.succeed([home.pullkey, "config", "show", "--json"])
         check(MARKER not in text + shown, "a secret is shown")
