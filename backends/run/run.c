@@ -207,8 +207,8 @@ int run_program(const struct run *run, struct buffer *output, int *ret_status,
         r = error_set(error, PULLKEY_INTERNAL,
                       "it was ended by signal %d; run it by hand to see why", WTERMSIG(status));
     if (r < 0) {
-        /* The whole group: a helper may have children that hold its output open. */
-        (void)kill(-child.pid, SIGKILL);
+        /* The whole group: a helper may have children that hold its output open, or lead groups. */
+        process_end_groups(&child.pid, 1, SIGTERM);
         while (waitpid(child.pid, &status, 0) < 0 && errno == EINTR)
             ;
         return r;

@@ -17,7 +17,8 @@ struct run {
 /*
  * Feeds the program its input and collects its standard output, at most output->limit bytes. Its
  * standard error goes nowhere: clients of ours may not drain it. *ret_status is its exit status.
- * The program leads a process group of its own, which is killed when the deadline passes
+ * The program leads a process group of its own, which is ended, and killed a moment later, when the
+ * deadline passes
  * (-PULLKEY_UNREACHABLE), when it writes too much (-PULLKEY_INVALID) or when it ends by a signal.
  */
 int run_program(const struct run *run, struct buffer *output, int *ret_status,

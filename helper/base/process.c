@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #define FAREWELL_MS 200
+#define FAREWELL_STEP_MS 5
+#define CHILDREN_MAX 64
 
 /* A name ending in '*' stands for all that begin so. */
 static const char *const hostile[] = {
@@ -81,32 +83,57 @@ static int settle_descriptors(struct pullkey_error *error)
     return 0;
 }
 
-/* For /proc/thread-self/children. One with a session of its own is there to see our end. */
-static void kill_groups(const char *children, ssize_t length, int number)
-{
-    pid_t child = 0;
-
-    for (ssize_t i = 0; i < length; i++) {
-        if (children[i] >= '0' && children[i] <= '9') {
-            child = child * 10 + (children[i] - '0');
-            continue;
-        }
-        if (child > 1 && getsid(child) == getsid(0))
-            (void)kill(-child, number);
-        child = 0;
-    }
-}
-
-void process_end_children(int number)
+/* The children of this thread. One with a session of its own is there to see our end. */
+static size_t list_children(pid_t ret[CHILDREN_MAX])
 {
     int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
     char text[1024];
     ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text));
+    pid_t child = 0;
+    size_t count = 0;
 
-    kill_groups(text, length, number);
-    for (int ms = 0; length > 0 && ms < FAREWELL_MS && waitpid(-1, NULL, WNOHANG) >= 0; ms += 5)
-        (void)poll(NULL, 0, 5);
-    kill_groups(text, length, SIGKILL);
+    for (ssize_t i = 0; i < length; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            child = child * 10 + (text[i] - '0');
+            continue;
+        }
+        if (child > 1 && count < CHILDREN_MAX && getsid(child) == getsid(0))
+            ret[count++] = child;
+        child = 0;
+    }
+    return count;
+}
+
+/* Without taking its status: its number must stay its own until its group has been killed. */
+static bool is_running(pid_t child)
+{
+    siginfo_t status = { 0 };
+
+    return waitid(P_PID, (id_t)child, &status, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           status.si_pid == 0;
+}
+
+void process_end_groups(const pid_t *leaders, size_t count, int number)
+{
+    size_t ended = 0;
+
+    for (size_t i = 0; i < count; i++)
+        (void)kill(-leaders[i], number);
+    for (int ms = 0; ended < count && ms < FAREWELL_MS; ms += FAREWELL_STEP_MS) {
+        while (ended < count && !is_running(leaders[ended]))
+            ended++;
+        if (ended < count)
+            (void)poll(NULL, 0, FAREWELL_STEP_MS);
+    }
+    for (size_t i = 0; i < count; i++)
+        (void)kill(-leaders[i], SIGKILL);
+}
+
+void process_end_children(int number)
+{
+    pid_t leaders[CHILDREN_MAX];
+
+    process_end_groups(leaders, list_children(leaders), number);
 }
 
 static void end_with_children(int number)

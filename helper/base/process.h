@@ -45,11 +45,14 @@ void process_give_back(const struct process_caller *caller);
 void process_restore_signals(void);
 
 /*
- * Sends a signal to the process groups of this session that children of this thread lead, as
- * helpers do, a child that has ended and was not waited for included, and kills them when all
- * children have ended, or a moment later: so that they can end what they have started. For a
- * handler: with system calls only.
+ * Sends a signal to the process groups that these children of ours lead, as helpers do, and kills
+ * them when all leaders have ended, or a moment (200 ms) later: so that they can end what they have
+ * started. Takes no status: whoever waits for them still can. For a handler too: system calls only.
  */
+void process_end_groups(const pid_t *leaders, size_t count, int number);
+
+/* The same with all children of this thread in this session, those included that have ended and
+ * were not waited for. */
 void process_end_children(int number);
 
 /*

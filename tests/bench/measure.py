@@ -25,7 +25,7 @@ from wire import Server
 
 SERVER = "https://registry.example.com"
 USER = "bench"
-SECRET = "a token of a common length, " + "x" * 100
+SECRET = "a-token-of-a-common-length." + "x" * 100
 TIMEOUT = 60
 CA_PATH = "/etc/ssl/certs"
 EXCHANGE_KIB = 12 * 1024

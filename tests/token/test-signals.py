@@ -20,14 +20,18 @@ from registry import wait_for
 del sys.argv[1:]
 ENDINGS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 PLAIN, STUBBORN = "", "trap '' HUP INT QUIT TERM\n"
+LEAVER = "leaver"  # ends by any signal, and has started one that does not
 R = "r.example.com"
 
 
 def slow(it, manner):
     """A program that never answers, and says who it is."""
     path = it.home.path
-    text = f"#!/bin/sh\n{manner}echo $$ > {path}/pid-new\nmv {path}/pid-new {path}/pid\nexec sleep 600\n"
-    return program(it, "slow", text)
+    text = f"echo $$ > {path}/pid-new\nmv {path}/pid-new {path}/pid\nexec sleep 600\n"
+    if manner != LEAVER:
+        return program(it, "slow", f"#!/bin/sh\n{manner}{text}")
+    stubborn = program(it, "stubborn", f"#!/bin/sh\n{STUBBORN}{text}")
+    return program(it, "slow", f"#!/bin/sh\n{stubborn} &\nwait\n")
 
 
 def program(it, name, text):
@@ -49,20 +53,24 @@ def interrupt(it, server, number, ignored=False):
         other = os.pidfd_open(int(it.home.read("pid")))
         process.send_signal(number)
         equal(process.wait(30), -number)
-        ended = select.select([other], [], [], 30)[0]
-        if not ended:
-            os.kill(int(it.home.read("pid")), signal.SIGKILL)
-        os.close(other)
-        check(ended, "the program goes on")
+        check_ended(it, other)
     finally:
         process.kill()
         process.communicate()
 
 
+def check_ended(it, process):
+    ended = select.select([process], [], [], 30)[0]
+    if not ended:
+        os.kill(int(it.home.read("pid")), signal.SIGKILL)
+    os.close(process)
+    check(ended, "the program goes on")
+
+
 @case("identity.command, whatever it does with signals")
 def command():
     with scene(None, "unused.test") as it:
-        for manner in (PLAIN, STUBBORN):
+        for manner in (PLAIN, STUBBORN, LEAVER):
             it.use("echo", identity={"command": [slow(it, manner)]})
             for number in ENDINGS:
                 interrupt(it, R, number)
@@ -93,21 +101,46 @@ def executable():
         interrupt(it, "europe-west1-docker.pkg.dev", signal.SIGTERM)
 
 
-def use_helper(it, path):
-    rule = {"match": "**", "use": [{"type": "exec", "path": path}]}
+def use_helper(it, path, **more):
+    rule = {"match": "**", "use": [{"type": "exec", "path": path, **more}, "file"]}
     it.home.env["PULLKEY_CONFIG"] = it.home.write("exec.json", json.dumps({"version": 1, "rules": [rule]}))
 
 
 @case("a helper of the backend exec, and what that one runs in a group of its own")
 def helper():
     with scene(None, "unused.test") as it:
-        it.use("echo", identity={"command": [slow(it, PLAIN)]})
-        inner = f"PULLKEY_CONFIG={it.home.path}/config.json PULLKEY_CACHE_DIR={it.home.directory('inner')}"
-        use_helper(it, program(it, "docker-credential-a", f"#!/bin/sh\nexec env {inner} {it.home.helper} get\n"))
+        use_helper(it, nested(it))
         for number in ENDINGS:
             interrupt(it, R, number)
         use_helper(it, slow(it, STUBBORN))
         interrupt(it, R, signal.SIGINT)
+
+
+def nested(it):
+    """A helper that runs ours, which runs a program."""
+    it.use("echo", identity={"command": [slow(it, PLAIN)]})
+    inner = f"PULLKEY_CONFIG={it.home.path}/config.json PULLKEY_CACHE_DIR={it.home.directory('inner')}"
+    return program(it, "docker-credential-a", f"#!/bin/sh\nexec env {inner} {it.home.helper} get\n")
+
+
+@case("a helper that does not answer in time, and what that one runs in a group of its own")
+def late():
+    with scene(None, "unused.test") as it:
+        # With another one behind it, it has half of the time.
+        use_helper(it, nested(it), on_error="next")
+        process = crowd.start(it.home.helper, "get", it.home.env)
+        try:
+            process.stdin.write(R)
+            process.stdin.close()
+            process.stdin = None
+            wait_for(lambda: it.home.read("pid"), "the program", 30)
+            other = os.pidfd_open(int(it.home.read("pid")))
+            out, _ = process.communicate(timeout=30)
+            equal((process.returncode, out), (1, "credentials not found in native keychain\n"))
+            check_ended(it, other)
+        finally:
+            process.kill()
+            process.communicate()
 
 
 @case("a signal that whoever starts the helper ignores is ignored, as by nohup")
