@@ -55,12 +55,7 @@ static int token_get(void *state, const struct pullkey_request *request,
     return r;
 }
 
-/*
- * What chooses an identity besides the options; token.inputs is the same text. AWS's keys of a
- * session, which each renewal replaces, are left out where AWS_VAULT, which comes with them, says
- * whose they are; but for the account, which the first 12 bytes of a key's id tell. AWS_PROFILE and
- * AWS_ROLE_ARN do not say it: keys of the environment win over them.
- */
+/* What chooses an identity besides the options; token.inputs is the same text. */
 static const char inputs[] = "env @identity.env\n"
                              "file @identity.file\n"
                              "file @identity.kubernetes.kubeconfig\n"
@@ -131,10 +126,7 @@ static const char inputs[] = "env @identity.env\n"
                              "env MSI_SECRET\n"
                              "for @recipe=ecr @recipe=gcp @identity.aws @oauth.actor.aws "
                              "@oauth.client_assertion.aws @oauth.client_secret.aws\n"
-                             "env AWS_ACCESS_KEY_ID 12\n"
-                             "env AWS_ACCESS_KEY_ID unless $AWS_SESSION_TOKEN "
-                             "$AWS_SECURITY_TOKEN\n"
-                             "env AWS_ACCESS_KEY_ID unless $AWS_VAULT\n"
+                             "env AWS_ACCESS_KEY_ID\n"
                              "env AWS_CONFIG_FILE\n"
                              "env AWS_CONTAINER_AUTHORIZATION_TOKEN\n"
                              "env AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\n"
@@ -154,15 +146,12 @@ static const char inputs[] = "env @identity.env\n"
                              "env AWS_PROFILE\n"
                              "env AWS_ROLE_ARN\n"
                              "env AWS_ROLE_SESSION_NAME\n"
-                             "env AWS_SECRET_ACCESS_KEY unless $AWS_SESSION_TOKEN "
-                             "$AWS_SECURITY_TOKEN\n"
-                             "env AWS_SECRET_ACCESS_KEY unless $AWS_VAULT\n"
-                             "env AWS_SECURITY_TOKEN unless $AWS_VAULT\n"
-                             "env AWS_SESSION_TOKEN unless $AWS_VAULT\n"
+                             "env AWS_SECRET_ACCESS_KEY\n"
+                             "env AWS_SECURITY_TOKEN\n"
+                             "env AWS_SESSION_TOKEN\n"
                              "env AWS_SHARED_CREDENTIALS_FILE\n"
                              "env AWS_USE_DUALSTACK_ENDPOINT\n"
                              "env AWS_USE_FIPS_ENDPOINT\n"
-                             "env AWS_VAULT\n"
                              "env AWS_WEB_IDENTITY_TOKEN_FILE\n"
                              "file $AWS_CONFIG_FILE\n"
                              "file $AWS_SHARED_CREDENTIALS_FILE\n"

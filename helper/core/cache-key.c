@@ -16,7 +16,6 @@
 #define VALUES_MAX                                                                                 \
     (1024 * 1024) /* bytes: more than the kernel lets an environment hold by default */
 #define KEY_MAX (64 * 1024)
-#define UNLESS " unless "
 
 static int refuse_line(struct pullkey_error *error, const char *line)
 {
@@ -45,25 +44,11 @@ static void append_variable(struct buffer *values, const char *name)
         buffer_append_text(values, value);
 }
 
-/* "NAME", or "NAME LENGTH": of its value no more bytes than that. */
-static int add_variable(struct buffer *values, char *name, struct pullkey_error *error)
+static int add_variable(struct buffer *values, const char *name, struct pullkey_error *error)
 {
-    char *blank = strchr(name, ' ');
-    size_t end = SIZE_MAX;
-
-    if (blank) {
-        const size_t digits = strspn(blank + 1, "0123456789");
-
-        if (digits == 0 || digits > 4 || blank[1 + digits] != '\0')
-            return refuse_line(error, name);
-        *blank = '\0';
-        end = values->length + strlen(name) + 1 + strtoul(blank + 1, NULL, 10);
-    }
     if (!is_variable(name, strlen(name)))
         return refuse_line(error, name);
     append_variable(values, name);
-    if (values->length > end)
-        values->length = end;
     return 0;
 }
 
@@ -247,8 +232,7 @@ static int add_option(struct buffer *values, const cJSON *options, const char *p
     return 0;
 }
 
-/* "@OPTION" is met where the options have it, "@OPTION=VALUE" where it is that text, "$NAME" where
- * that variable has a value. */
+/* "@OPTION" is met where the options have it, "@OPTION=VALUE" where it is that text. */
 static int is_met(const cJSON *options, const char *condition, bool *ret,
                   struct pullkey_error *error)
 {
@@ -256,11 +240,6 @@ static int is_met(const cJSON *options, const char *condition, bool *ret,
     const cJSON *option;
     int r;
 
-    if (condition[0] == '$' && is_variable(condition + 1, strlen(condition + 1))) {
-        value = secure_getenv(condition + 1);
-        *ret = *ret || (value && value[0] != '\0');
-        return 0;
-    }
     r = condition[0] == '@' ? find_option(options, condition + 1, &option, error)
                             : refuse_line(error, condition);
     if (r == 0 && option &&
@@ -292,26 +271,11 @@ static int is_none_met(const cJSON *options, char *conditions, bool *ret,
     return r;
 }
 
-/* Takes " unless CONDITION..." off the end of a line: *ret if it counts. */
-static int cut_condition(const cJSON *options, char *line, bool *ret, struct pullkey_error *error)
-{
-    char *condition = strstr(line, UNLESS);
-
-    *ret = true;
-    if (!condition)
-        return 0;
-    *condition = '\0';
-    return is_none_met(options, condition + strlen(UNLESS), ret, error);
-}
-
 static int add_line(struct buffer *values, const cJSON *options, char *line,
                     struct pullkey_error *error)
 {
-    bool counts;
-    int r = cut_condition(options, line, &counts, error);
+    int r;
 
-    if (r < 0 || !counts)
-        return r;
     if (strncmp(line, "env @", 5) == 0)
         r = add_option(values, options, line + 5, append_variable, error);
     else if (strncmp(line, "file @", 6) == 0)

@@ -45,7 +45,7 @@ static int make(const char *inputs, const char *value, struct cache_slot *ret,
     return cache_slot_make(&cache, &key, ret, error);
 }
 
-/* The lines that name it: itself, more than nothing of it, and by way of the options. */
+/* The lines that name it: itself, and by way of the options. */
 static bool is_variable(const char *line, size_t length)
 {
     static const char *const names[] = { ("env " VARIABLE), "env @identity.env", "env @list" };
@@ -53,19 +53,10 @@ static bool is_variable(const char *line, size_t length)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (length == strlen(names[i]) && strncmp(line, names[i], length) == 0)
             return true;
-    return length > strlen(names[0]) && strncmp(line, names[0], strlen(names[0])) == 0 &&
-           line[strlen(names[0])] == ' ' && strtoul(line + strlen(names[0]), NULL, 10) > 0;
+    return false;
 }
 
-static bool has_value(const char *word, size_t length)
-{
-    cleanup_release char *name = secret_copy(word, length);
-    const char *value = name ? getenv(name) : NULL;
-
-    return value && value[0] != '\0';
-}
-
-/* A condition that the options or the environment meet, among words with a space between. */
+/* A condition that the options meet, among words with a space between. */
 static bool is_met(const char *words, size_t length)
 {
     static const char *const met[] = { "@kind", ("@kind=" KIND), "@identity", "@identity.env",
@@ -79,22 +70,9 @@ static bool is_met(const char *words, size_t length)
         for (size_t i = 0; i < sizeof(met) / sizeof(met[0]); i++)
             if (word == strlen(met[i]) && memcmp(words, met[i], word) == 0)
                 return true;
-        if (word > 1 && words[0] == '$' && has_value(words + 1, word - 1))
-            return true;
         words += word;
     }
     return false;
-}
-
-/* Without the condition at its end; 0 if that rules it out. */
-static size_t cut_condition(const char *line, size_t length)
-{
-    const char *unless = memmem(line, length, " unless ", strlen(" unless "));
-    const char *words = unless ? unless + strlen(" unless ") : NULL;
-
-    if (!unless)
-        return length;
-    return is_met(words, (size_t)(line + length - words)) ? 0 : (size_t)(unless - line);
 }
 
 static bool is_hash(const char *text, size_t length)
@@ -121,15 +99,14 @@ static void check_lines(const char *inputs, bool *ret_declared)
     *ret_declared = false;
     while (*inputs != '\0') {
         size_t length = strcspn(inputs, "\n");
-        size_t part = cut_condition(inputs, length);
 
         if (strncmp(inputs, "for ", 4) == 0)
             counts = is_met(inputs + 4, length - 4);
         else if (strncmp(inputs, "unless ", 7) == 0)
             counts = !is_met(inputs + 7, length - 7);
-        else if (counts && part > 0) {
-            require(is_known(inputs, part));
-            *ret_declared = *ret_declared || is_variable(inputs, part);
+        else if (counts && length > 0) {
+            require(is_known(inputs, length));
+            *ret_declared = *ret_declared || is_variable(inputs, length);
         }
         count += length > 0;
         inputs += length + (inputs[length] == '\n');

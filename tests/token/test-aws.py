@@ -60,37 +60,26 @@ def be_session(it, who, name="AWS_SESSION_TOKEN", **more):
     it.home.env.update(AWS_ACCESS_KEY_ID=keys.id, AWS_SECRET_ACCESS_KEY=keys.secret, **{name: keys.session})
 
 
-@case("what is kept belongs to whose keys they are: only of a session that aws-vault names they may be others")
+@case("what is kept belongs to the keys of the environment, whatever names stand beside them")
 def kept_for_whom():
     with aws_scene() as it:
-        for name in ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
-            it.home.env["AWS_VAULT"] = f"dev of {name}"
-            be_session(it, "first", name)
-            cached(it, "first")
-            equal(asked(it), [GET_TOKEN])
-            be_session(it, "renewed", name)
-            cached(it, "first")
-            equal(asked(it), [])
-            # Another account's, another profile's, and none's.
-            be_session(it, "elsewhere", name, account="210987654321")
-            cached(it, "elsewhere")
-            it.home.env["AWS_VAULT"] = f"live of {name}"
-            be_session(it, "live", name)
-            cached(it, "live")
-            it.home.env["AWS_VAULT"] = ""
-            be_session(it, "nobody's", name)
-            cached(it, "nobody's")
-            asked(it)
-            del it.home.env[name]
-        # Lasting keys say themselves whose they are; names that these keys win over say nothing.
-        names = ("AWS_PROFILE", "AWS_ROLE_ARN")
-        for be, name in ((be_user, "AWS_VAULT"), *itertools.product((be_user, be_session), names)):
+        for be, name in itertools.product((be_user, be_session), ("AWS_PROFILE", "AWS_ROLE_ARN", "AWS_VAULT")):
             nobody(it)
             it.home.env[name] = "a"
             for who in ("alice", "bob"):
                 be(it, f"{be.__name__} {name} {who}")
                 cached(it, f"{be.__name__} {name} {who}")
                 equal(asked(it), [GET_TOKEN])
+        # Each part of them counts.
+        for name in ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
+            nobody(it)
+            be_session(it, f"first {name}", name)
+            cached(it, f"first {name}")
+            asked(it)
+            it.home.env[name] += "x"
+            it.aws.replies["GetAuthorizationToken"] = [it.aws.refusal("ecr", 400, "UnrecognizedClientException")]
+            it.error(HOST)
+            equal(asked(it), [GET_TOKEN])
 
 
 @case("profiles: both files, the credentials file first; named by variable, by option or not at all; none of that name")

@@ -195,7 +195,9 @@ static void options_choose_lines(void **state)
         cleanup_json struct json options = { 0 };
         struct pullkey_error error;
 
-        assert_fine(json_parse(&options, "options", rows[i].options, strlen(rows[i].options), 0, &error), error);
+        assert_fine(
+            json_parse(&options, "options", rows[i].options, strlen(rows[i].options), 0, &error),
+            error);
         assert_int_equal(cache_declares(inputs, options.root, "workload"), rows[i].workload);
         assert_int_equal(cache_declares(inputs, options.root, "registry"), rows[i].registry);
         assert_true(cache_declares(inputs, options.root, "env UNIT_DIR"));
@@ -215,89 +217,6 @@ static void options_choose_lines(void **state)
     key.inputs = "env UNIT_DIR\nregistry \n";
     assert_true(misses(cache, &key));
     assert_true(misses(cache, &key));
-}
-
-/* A line of its own, by the environment: one condition is enough, and two lines are both. */
-static void variables_rule_inputs_out(void **state)
-{
-    static const struct {
-        const char *first, *second, *third;
-        bool counts;
-    } rows[] = {
-        { NULL, NULL, NULL, true }, { "", "", "", true },     { "x", NULL, NULL, true },
-        { NULL, NULL, "x", true },  { "x", "", "x", false },  { NULL, "x", "x", false },
-        { "x", "x", "", true },     { "x", "x", "x", false },
-    };
-    static const char *const refused[] = {
-        "env UNIT_DIR unless ",   "env UNIT_DIR unless UNIT_A",   "env UNIT_DIR unless $",
-        "env UNIT_DIR unless $9", "env UNIT_DIR unless $UNIT_A=", "env UNIT_DIR  unless $UNIT_A",
-    };
-    static const char *const names[] = { "UNIT_A", "UNIT_B", "UNIT_C" };
-    cleanup_cache struct cache *cache = open_cache();
-    struct cache_key key = make_key();
-
-    (void)state;
-    key.inputs = "env UNIT_DIR\nenv UNIT_LISTED unless $UNIT_A $UNIT_B\n"
-                 "env UNIT_LISTED unless $UNIT_C\n";
-    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-        const char *const values[] = { rows[i].first, rows[i].second, rows[i].third };
-        const char row[] = { (char)('0' + i), '\0' };
-
-        setenv("UNIT_DIR", row, 1);
-        for (size_t j = 0; j < UNIT_COUNT(values); j++)
-            if (values[j])
-                setenv(names[j], values[j], 1);
-            else
-                unsetenv(names[j]);
-        setenv("UNIT_LISTED", "x", 1);
-        assert_true(misses(cache, &key));
-        assert_false(misses(cache, &key));
-        setenv("UNIT_LISTED", "y", 1);
-        assert_int_equal(misses(cache, &key), rows[i].counts);
-    }
-    for (size_t i = 0; i < UNIT_COUNT(names); i++)
-        unsetenv(names[i]);
-    unsetenv("UNIT_LISTED");
-    for (size_t i = 0; i < UNIT_COUNT(refused); i++) {
-        key.inputs = refused[i];
-        assert_true(misses(cache, &key));
-        assert_true(misses(cache, &key));
-    }
-}
-
-/* The first bytes of a value. */
-static void beginnings_count(void **state)
-{
-    static const char *const refused[] = { "env UNIT_DIR ",    "env UNIT_DIR x",
-                                           "env UNIT_DIR 3x",  "env UNIT_DIR -3",
-                                           "env UNIT_DIR 3 4", "env UNIT_DIR 12345" };
-    cleanup_cache struct cache *cache = open_cache();
-    struct cache_key key = make_key();
-
-    (void)state;
-    key.inputs = "env UNIT_LISTED 3\nenv UNIT_DIR\n";
-    setenv("UNIT_LISTED", "abcd", 1);
-    assert_true(misses(cache, &key));
-    setenv("UNIT_LISTED", "abce", 1);
-    assert_false(misses(cache, &key));
-    setenv("UNIT_LISTED", "abc", 1);
-    assert_false(misses(cache, &key));
-    setenv("UNIT_LISTED", "abd", 1);
-    assert_true(misses(cache, &key));
-    setenv("UNIT_LISTED", "ab", 1);
-    assert_true(misses(cache, &key));
-    setenv("UNIT_LISTED", "", 1);
-    assert_true(misses(cache, &key));
-    unsetenv("UNIT_LISTED");
-    assert_true(misses(cache, &key));
-    /* What follows is not cut. */
-    setenv("UNIT_DIR", "other", 1);
-    assert_true(misses(cache, &key));
-    for (size_t i = 0; i < UNIT_COUNT(refused); i++) {
-        key.inputs = refused[i];
-        assert_true(misses(cache, &key));
-        assert_true(misses(cache, &key));
-    }
 }
 
 /* A file whose name is an option, in a directory that is not. */
@@ -660,8 +579,6 @@ int main(void)
         CASE(options_choose_inputs),
         CASE(options_rule_inputs_out),
         CASE(options_choose_lines),
-        CASE(variables_rule_inputs_out),
-        CASE(beginnings_count),
         CASE(options_name_files),
         CASE(home_counts_in_paths),
         CASE(named_file_counts),

@@ -102,7 +102,6 @@ static void variables_belong_to_kinds(void **state)
         { "AWS_SECRET_ACCESS_KEY", { ECR, GCP }, { ACR } },
         { "AWS_SECURITY_TOKEN", { ECR, GCP }, { ACR } },
         { "AWS_SESSION_TOKEN", { ECR, GCP }, { ACR } },
-        { "AWS_VAULT", { ECR, GCP }, { ACR } },
         { "AZURE_FEDERATED_TOKEN", { ACR }, { ECR } },
         { "IDENTITY_HEADER", { ACR }, { ECR } },
         { "MSI_SECRET", { ACR }, { ECR } },

@@ -232,11 +232,10 @@ struct pullkey_module {
      * that the module replaces itself, of which PATH.family tells whose they are (base/file.h); and
      * "for CONDITION...", after which lines count only where a condition is met, until the next
      * "for" or "unless": "@OPTION.MEMBER" where the instance has that option,
-     * "@OPTION.MEMBER=TEXT" where it is that text, "$NAME" where that variable has a value. After
-     * "unless CONDITION..." they count only where none is met, and so does a single line that ends
-     * with " unless CONDITION...". PATH may begin with "SYSCONFDIR/" or "DATADIR/", pullkey's own,
-     * and hold one "{@OPTION.MEMBER}": an option that is a name (a-z, 0-9, - and _), else there is
-     * no such file. "env NAME LENGTH" is the first bytes of the value.
+     * "@OPTION.MEMBER=TEXT" where it is that text. After "unless CONDITION..." they count only
+     * where none is met. PATH may begin with "SYSCONFDIR/" or "DATADIR/", pullkey's own, and hold
+     * one "{@OPTION.MEMBER}": an option that is a name (a-z, 0-9, - and _), else there is no such
+     * file.
      *
      * Since minor 4: "registry": no answer depends on the path of the request, so that all paths of
      * a registry share one.
