@@ -164,6 +164,7 @@ static int get_login(struct aws *aws, const struct aws_sso *sso, struct aws_logi
 {
     const char *name = sso->session ? sso->session : sso->start_url;
     char folder[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    sigset_t old;
     int r = home_folder(aws, SSO_FOLDER, folder, error);
 
     if (r == 0)
@@ -173,7 +174,9 @@ static int get_login(struct aws *aws, const struct aws_sso *sso, struct aws_logi
     if (r < 0)
         return r;
     if (ret->is_renewable && ret->end <= aws_now(aws) + RENEW_SECONDS) {
+        rotate_hold(&old);
         r = renew(aws, sso, path, ret, error);
+        rotate_release(&old);
         if (r < 0 && ret->token && ret->end > aws_now(aws)) {
             aws->exchange->host->log(EXCHANGE_SOURCE, "%s; it is still valid", error->message);
             r = 0;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any token server of RFC 6749, as oauth-options.h has it. */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -290,19 +289,14 @@ static int refresh(struct flow *flow, struct oauth_reply *ret, struct pullkey_er
     return 0;
 }
 
-/* Who is interrupted between the question and the writing has lost the token. */
 static int refresh_whole(struct flow *flow, struct oauth_reply *ret, struct pullkey_error *error)
 {
-    sigset_t signals, old;
+    sigset_t old;
     int r;
 
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)pthread_sigmask(SIG_BLOCK, &signals, &old);
+    rotate_hold(&old);
     r = refresh(flow, ret, error);
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    rotate_release(&old);
     return r;
 }
 

@@ -153,3 +153,20 @@ int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
                                      "cannot be kept: the old one is used up, log in anew")
                  : 0;
 }
+
+void rotate_hold(sigset_t *ret_old)
+{
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGQUIT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, ret_old);
+}
+
+void rotate_release(const sigset_t *old)
+{
+    (void)pthread_sigmask(SIG_SETMASK, old, NULL);
+}

@@ -11,6 +11,8 @@
 
 #include <pullkey/backend.h>
 
+#include <signal.h>
+
 #include "base/lock.h"
 
 struct rotate {
@@ -43,6 +45,13 @@ int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
  * lock, with PATH.room as above.
  */
 int rotate_check_room(const char *file, size_t size, struct pullkey_error *error);
+
+/*
+ * Between these two HUP, INT, QUIT and TERM wait: who is ended between the question and the writing
+ * has lost the token. It is the deadline that ends a question.
+ */
+void rotate_hold(sigset_t *ret_old);
+void rotate_release(const sigset_t *old);
 
 #define cleanup_rotate __attribute__((cleanup(rotate_close)))
 

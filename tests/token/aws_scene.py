@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A home without any identity, the services of AWS by their names, and the metadata services at their addresses."""
 
+import hashlib
 import json
 import os
 from contextlib import contextmanager
@@ -90,3 +91,16 @@ def process_output(keys, **more):
     if keys.session:
         found["SessionToken"] = keys.session
     return json.dumps({**found, **more})
+
+
+def sso_profile(name="dev", role="Dev", session="team", **more):
+    settings = {"sso_account_id": "123456789012", "sso_role_name": role, **more}
+    return section(f"profile {name}", **({"sso_session": session} if session else {}), **settings)
+
+
+SSO_SESSION = section("sso-session team", sso_start_url="https://team.awsapps.com/start", sso_region="eu-west-1")
+
+
+def write_login(it, login, name="team"):
+    digest = hashlib.sha1(name.encode()).hexdigest()
+    return it.home.write(f".aws/sso/cache/{digest}.json", json.dumps(login))

@@ -259,19 +259,6 @@ def web_identity():
         equal(asked(it), [])
 
 
-def sso_profile(name="dev", role="Dev", session="team", **more):
-    settings = {"sso_account_id": "123456789012", "sso_role_name": role, **more}
-    return section(f"profile {name}", **({"sso_session": session} if session else {}), **settings)
-
-
-SSO_SESSION = section("sso-session team", sso_start_url="https://team.awsapps.com/start", sso_region="eu-west-1")
-
-
-def write_login(it, login, name="team"):
-    digest = hashlib.sha1(name.encode()).hexdigest()
-    return it.home.write(f".aws/sso/cache/{digest}.json", json.dumps(login))
-
-
 @case("SSO: the login that aws sso login left, of a session or a start URL; over, away, refused or for another role")
 def sso():
     with aws_scene() as it:

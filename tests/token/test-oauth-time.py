@@ -329,7 +329,7 @@ def refused():
 
 @case("interrupted while the server is asked: the refresh token that it gives is kept")
 def interrupted():
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         with setting() as it:
             path = it.refresh_file()
             old = content(path)

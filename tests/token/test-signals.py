@@ -9,9 +9,10 @@ import os
 import select
 import signal
 import sys
+import threading
 
 from scene import scene
-from aws_scene import HOST, aws_scene, section, write_config
+from aws_scene import HOST, SSO_SESSION, aws_scene, section, sso_profile, write_config, write_login
 from tap import case, check, equal, run
 
 import crowd
@@ -82,6 +83,38 @@ def credential_process():
         it.home.env["AWS_PROFILE"] = "tool"
         write_config(it, section("profile tool", credential_process=slow(it, PLAIN)))
         interrupt(it, HOST, signal.SIGINT)
+
+
+@case("the renewal of an SSO login, whose refresh token is used up by asking: what the server gives is kept")
+def renewal():
+    with aws_scene() as it:
+        it.home.env["AWS_PROFILE"] = "dev"
+        write_config(it, SSO_SESSION, sso_profile())
+        for number in ENDINGS:
+            path = write_login(it, it.aws.log_in(life=-60, refresh=True))
+            asked, go_on = threading.Event(), threading.Event()
+
+            def create(request):
+                asked.set()
+                go_on.wait(30)
+                return it.aws._createtoken(request)
+
+            it.aws.replies["CreateToken"] = [create]
+            process = crowd.start(it.home.helper, "get", it.home.env)
+            try:
+                process.stdin.write(HOST)
+                process.stdin.close()
+                process.stdin = None
+                check(asked.wait(30), "the server is asked")
+                process.send_signal(number)
+                go_on.set()
+                equal(process.wait(30), -number)
+            finally:
+                process.kill()
+                process.communicate()
+            with open(path, encoding="ascii") as file:
+                login = json.load(file)
+            check((login["clientId"], login["clientSecret"], login["refreshToken"]) in it.aws.clients, "the new one")
 
 
 @case("the executable of a Google file")
