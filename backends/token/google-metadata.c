@@ -21,12 +21,15 @@
 struct service {
     struct url url;
     bool is_named; /* by the options or the environment: somebody waits for it */
+    bool is_guess; /* K_SERVICE alone says so, which Knative sets on any machine */
 };
 
-/* Knative sets the first one elsewhere, too: there it is an error, which NO_GCE_CHECK prevents. */
-static bool is_cloud_run(void)
+static int refuse_machine(struct pullkey_error *error)
 {
-    return exchange_environment("K_SERVICE") || exchange_environment("CLOUD_RUN_JOB");
+    return error_set(error, PULLKEY_NO_IDENTITY,
+                     "there are no Google credentials, and this is no machine of Google's: set "
+                     "GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default "
+                     "login");
 }
 
 static int find_service(const struct exchange *exchange, struct service *ret,
@@ -45,11 +48,10 @@ static int find_service(const struct exchange *exchange, struct service *ret,
         return error_set(error, PULLKEY_NO_IDENTITY,
                          "there are no Google credentials, and NO_GCE_CHECK keeps from asking the "
                          "machine");
-    if (!ret->is_named && !machine_is_google("") && !is_cloud_run())
-        return error_set(error, PULLKEY_NO_IDENTITY,
-                         "there are no Google credentials, and this is no machine of Google's: set "
-                         "GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default "
-                         "login");
+    ret->is_guess =
+        !ret->is_named && !exchange_environment("CLOUD_RUN_JOB") && !machine_is_google("");
+    if (ret->is_guess && !exchange_environment("K_SERVICE"))
+        return refuse_machine(error);
     if (host && snprintf(address, sizeof(address), "http://%s", host) >= (int)sizeof(address))
         return error_set(error, PULLKEY_INVALID, "GCE_METADATA_HOST is too long");
     r = exchange_endpoint(exchange, "google_metadata", host ? address : ADDRESS, &ret->url, error);
@@ -108,9 +110,13 @@ static int ask_account(struct exchange *exchange, const char *path, const struct
 
     if (r == 0 && !service.is_named)
         r = machine_probe(exchange, &service.url, headers, error);
+    if (r == -PULLKEY_UNREACHABLE && service.is_guess)
+        return refuse_machine(error);
     if (r < 0)
         return r == -PULLKEY_UNREACHABLE ? error_wrap(error, "there are no Google credentials") : r;
     r = ask(exchange, &service, path, query, ret, error);
+    if ((r == -PULLKEY_UNREACHABLE || r == -PULLKEY_INVALID) && service.is_guess && !is_google(ret))
+        return refuse_machine(error);
     if (r < 0)
         return error_wrap(error, "the metadata service of this machine");
     if (ret->status == 404)

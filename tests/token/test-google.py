@@ -251,15 +251,39 @@ def cloud_run():
             del it.home.env["NO_GCE_CHECK"], it.home.env[name]
         it.home.env["GCE_METADATA_IP"] = "169.254.169.254"
         equal((scopes_of(it, it.get(HOST)), asked(it)), ([CLOUD], found))
-        # Elsewhere, where something else or nobody has that address, it is an error, and soon.
-        del it.home.env["GCE_METADATA_IP"]
-        it.home.env["K_SERVICE"] = "another"
-        it.google.replies = {"/": [Reply(200)], ACCOUNT_PATH + "token": [Reply(404)]}
-        refused(it, "no metadata service of Google's")
-        it.home.env["NET_ROUTES"] = it.home.env["NET_ROUTES"].replace("169.254.169.254", "198.51.100.9")
+
+
+@case("Knative on machines of others, where something else or nobody has that address: public images need nothing")
+def knative():
+    with google_scene() as it:
+        nowhere = it.home.env["NET_ROUTES"].replace("169.254.169.254", "198.51.100.9")
+        config = it.home.env["PULLKEY_CONFIG"]
+        for name, said in (("K_SERVICE", None), ("CLOUD_RUN_JOB", "no metadata service of Google's")):
+            it.home.env[name] = "another"
+            for replies in ([Reply(404)], [Reply(503, AGAIN)] * 3):
+                it.google.replies = {"/": [Reply(200)] * 2, ACCOUNT_PATH + "token": replies * 2}
+                elsewhere(it, config, said if replies[0].status == 404 else said and "503")
+            it.google.replies.clear()
+            del it.home.env[name]
+        it.home.env.update(NET_ROUTES=nowhere, K_SERVICE="another")
         start = time.monotonic()
-        refused(it, "the metadata service of this machine does not answer")
-        check(time.monotonic() - start < 5, "somebody was waited for")
+        elsewhere(it, config, None)
+        check(time.monotonic() - start < 10, "somebody was waited for")
+        del it.home.env["K_SERVICE"]
+        it.home.env["CLOUD_RUN_JOB"] = "another"
+        elsewhere(it, config, "the metadata service of this machine does not answer")
+
+
+def elsewhere(it, config, said):
+    """Without a configuration, and with one that asks for it; an error in both if `said`."""
+    for path in (None, config):
+        uncached(it)
+        it.home.env.pop("PULLKEY_CONFIG", None)
+        it.home.env.update({"PULLKEY_CONFIG": path} if path else {})
+        if said or path:
+            refused(it, said or "this is no machine of Google's", host="gcr.io")
+        else:
+            equal(it.get("gcr.io"), None)
 
 
 @case("nothing configured: no identity is not found, at once and without a request; named it is an error")
