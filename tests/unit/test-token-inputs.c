@@ -151,6 +151,19 @@ static void pods_and_images_belong_to_kinds(void **state)
     check_rows(rows, UNIT_COUNT(rows), line_counts);
 }
 
+/* By the variable that names it, which is set all the time. */
+static bool named_file_counts(const char *options, const char *variable)
+{
+    char path[FILE_PATH_MAX];
+    bool counts;
+
+    (void)snprintf(path, sizeof(path), "%s/named", place);
+    setenv(variable, path, 1);
+    counts = file_counts(options, "named");
+    unsetenv(variable);
+    return counts;
+}
+
 static bool kubeconfig_counts(const char *member, const char *option)
 {
     char path[FILE_PATH_MAX], options[2 * FILE_PATH_MAX];
@@ -173,12 +186,21 @@ static void files_belong_to_kinds(void **state)
           { QUAY(KUBERNETES), ACTOR(KUBERNETES), ASSERTION(KUBERNETES), SECRET(KUBERNETES) },
           { ECR, GCP, ACR, OAUTH(""), OWN, QUAY(GITHUB) } },
     };
+    static const struct row named[] = {
+        { "AZURE_FEDERATED_TOKEN_FILE",
+          { ACR, QUAY("\"azure\":\"a\""), ACTOR("\"azure\":\"a\"") },
+          { ECR, GCP, OAUTH(""), OWN, QUAY(GITHUB) } },
+        { "AWS_WEB_IDENTITY_TOKEN_FILE",
+          { ECR, GCP, QUAY("\"aws\":\"a\""), ACTOR("\"aws\":\"a\"") },
+          { ACR, OAUTH(""), OWN, QUAY(GITHUB) } },
+    };
     char directory[FILE_PATH_MAX];
 
     (void)state;
     (void)snprintf(directory, sizeof(directory), "%s/.kube", place);
     assert_int_equal(mkdir(directory, 0700), 0);
     check_rows(usual, UNIT_COUNT(usual), file_counts);
+    check_rows(named, UNIT_COUNT(named), named_file_counts);
     for (size_t i = 0; i < UNIT_COUNT(members); i++) {
         assert_true(kubeconfig_counts(members[i], "kubeconfig"));
         assert_true(kubeconfig_counts(members[i], "token_file"));
