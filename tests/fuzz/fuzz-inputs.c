@@ -87,7 +87,9 @@ static bool is_known(const char *line, size_t length)
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (length >= strlen(kinds[i]) && strncmp(line, kinds[i], strlen(kinds[i])) == 0)
             return true;
-    return length == strlen("workload") && strncmp(line, "workload", length) == 0;
+    /* These two are as long as each other. */
+    return length == strlen("workload") &&
+           (memcmp(line, "workload", length) == 0 || memcmp(line, "registry", length) == 0);
 }
 
 /* Looks at each line that counts; *ret_declared: VARIABLE is among them. */
