@@ -9,6 +9,8 @@
  * handle for each server, so that nothing of one is ever sent to another; credentials are set for
  * each request and wiped after it.
  *
+ * A POST goes out on a connection of its own, as it may be one that a server takes once.
+ *
  * Limits: HTTP_BODY_MAX (or body_max) and HTTP_HEADERS_MAX, HTTP_CONNECT_MS for each connection,
  * the deadline for everything with all retries. The log gets one line for each attempt: method,
  * server, path (if it is not secret), status and time. Never query, credential, headers or body.

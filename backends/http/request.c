@@ -171,6 +171,10 @@ static bool set_method(CURL *easy, const struct http_request *request)
     const struct pullkey_secret *body =
         request->body ? request->body : &(const struct pullkey_secret){ .bytes = nothing };
 
+    /* libcurl itself sends again what a server that closes a kept connection may have read. */
+    if (curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)(request->method == HTTP_POST)) !=
+        CURLE_OK)
+        return false;
     if (request->method == HTTP_GET)
         return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     return curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&

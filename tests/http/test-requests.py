@@ -36,7 +36,7 @@ def _():
         for result in send_all(requests, [server]):
             result.fine(200, "{}")
         check("PUT https://localhost" in result.log and ", body ***)" in result.log, result.log)
-        equal(server.connections, 1)
+        equal(server.connections, 2)  # a POST begins one
         methods = ["GET", "PUT", "GET", "POST", "GET"]
         equal([request.method for request in server.requests], methods)
         for request in server.requests:
@@ -108,6 +108,16 @@ def _():
             equal(len(server.requests), sent)
 
 
+@case("a POST on a connection of its own: libcurl would send it again where a server closes a kept one")
+def _():
+    def handle(request):
+        return Reply(503, [("Retry-After", "0")]) if len(server.requests) == 1 else Reply(raw=b"")
+
+    with Server(handle, LOCALHOST) as server:
+        send(url(server), [server], POST).failed("unreachable")
+        equal((len(server.requests), server.connections), (2, 2))
+
+
 @case("an attempt ends when its time is over, also while connecting")
 def _():
     start = time.monotonic()
@@ -136,8 +146,8 @@ def _():
         return Reply(200)
 
     with Server(answer, LOCALHOST) as server:
-        late = {**POST, "attempt_ms": 400}
-        results = send_all([{"url": url(server), **one} for one in (POST, late)], [server])
+        late = {**PUT, "attempt_ms": 400}
+        results = send_all([{"url": url(server), **one} for one in (PUT, late)], [server])
         silent.set()
         results[0].fine()
         results[1].failed("unreachable", "did not answer in time")
