@@ -281,6 +281,13 @@ static bool wait_for_next(const struct http *http, unsigned int attempt, int64_t
     return true;
 }
 
+bool http_wait_next(const struct http *http, const struct http_response *response,
+                    unsigned int attempt)
+{
+    return attempt + 1 < RETRY_ATTEMPTS &&
+           wait_for_next(http, attempt, wait_of_header(http, response));
+}
+
 static void empty_response(const struct http *http, struct http_response *response)
 {
     http_response_done(response);
@@ -317,8 +324,10 @@ int http_send(struct http *http, const struct http_request *request, struct http
         if (r >= 0) {
             wait = wait_of_header(http, &response);
             /* 412: Vault's server has not seen yet what another one has. */
-            again = retry_status(response.status) || response.status == 412 ||
-                    (response.status >= 400 && response.status < 500 && retry_body(&response.body));
+            again =
+                !request->is_once &&
+                (retry_status(response.status) || response.status == 412 ||
+                 (response.status >= 400 && response.status < 500 && retry_body(&response.body)));
         }
         if (!again || attempt + 1 == attempts || !wait_for_next(http, attempt, wait))
             break;

@@ -69,6 +69,7 @@ struct http_request {
     const char *content_type;          /* of the body; a form is made by http_query_add */
     unsigned int attempts; /* at most; 0: as retry.h says. A metadata service that is not there is
                               asked once */
+    bool is_once;          /* a reply ends it, whatever it is */
     int64_t attempt_ms;    /* of one attempt, connecting included; 0: HTTP_CONNECT_MS to connect,
                               the deadline for the rest */
     bool allow_http;       /* plain http, to the loopback */
@@ -106,6 +107,10 @@ int http_send(struct http *http, const struct http_request *request, struct http
               struct pullkey_error *error);
 /* Waits as it does between two attempts. */
 void http_wait(const struct http *http, int64_t ms);
+/* The same after that reply to attempt number `attempt` (from 0), as the reply or retry.h says.
+ * False if there is no time for that, or no other attempt. */
+bool http_wait_next(const struct http *http, const struct http_response *response,
+                    unsigned int attempt);
 void http_response_done(struct http_response *response);
 
 /* What a reply may have, in bytes. */

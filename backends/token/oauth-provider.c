@@ -6,7 +6,6 @@
 #include "assertion.h"
 #include "base/error.h"
 #include "base/secret.h"
-#include "http/retry.h"
 #include "identity.h"
 #include "oauth-options.h"
 #include "providers.h"
@@ -23,7 +22,6 @@ struct flow {
     struct oauth_client client;
     struct pullkey_secret client_secret; /* what client.secret is */
     char what[IDENTITY_WHAT_SIZE];       /* who asks, for messages */
-    long status;                         /* of the answer; 0: there was none */
     bool is_refused;                     /* the server does not know this token, or no more */
 };
 
@@ -199,28 +197,26 @@ static bool is_invalid_grant(const struct http_response *response)
     return code && strcmp(code, "invalid_grant") == 0;
 }
 
-static int post(struct flow *flow, struct buffer *form, struct oauth_reply *ret,
-                struct pullkey_error *error)
+static int post(struct flow *flow, struct buffer *form, struct http_response *response,
+                struct oauth_reply *ret, struct pullkey_error *error)
 {
-    cleanup_response struct http_response response = { 0 };
     char server[URL_AUTHORITY_SIZE];
-    int r = oauth_ask(flow->exchange, &flow->url, form, &flow->client, &response, error);
+    int r = oauth_ask(flow->exchange, &flow->url, form, &flow->client, response, error);
 
-    flow->status = response.status;
-    flow->is_refused = is_invalid_grant(&response);
+    flow->is_refused = is_invalid_grant(response);
     if (r < 0)
         return r;
     url_authority(&flow->url, server);
-    return oauth_answer(flow->exchange, &response, server, flow->what, form, ret, error);
+    return oauth_answer(flow->exchange, response, server, flow->what, form, ret, error);
 }
 
 static int ask_once(struct flow *flow, const struct pullkey_secret *refresh_token,
-                    struct oauth_reply *ret, struct pullkey_error *error)
+                    struct http_response *response, struct oauth_reply *ret,
+                    struct pullkey_error *error)
 {
     cleanup_buffer struct buffer form = BUFFER_INIT(OAUTH_FORM_MAX);
     int r = get_client(flow, error);
 
-    flow->status = 0;
     flow->is_refused = false;
     if (r < 0)
         return r;
@@ -238,23 +234,20 @@ static int ask_once(struct flow *flow, const struct pullkey_secret *refresh_toke
         add_text(&form, "grant_type", "client_credentials");
     }
     add_rest(flow, &form);
-    return r < 0 ? r : post(flow, &form, ret, error);
+    return r < 0 ? r : post(flow, &form, response, ret, error);
 }
 
 /* What is signed here has an id that a server may take once, so it is signed anew each time. */
 static int ask(struct flow *flow, const struct pullkey_secret *refresh_token,
                struct oauth_reply *ret, struct pullkey_error *error)
 {
-    const struct exchange *exchange = flow->exchange;
+    for (unsigned int attempt = 0;; attempt++) {
+        cleanup_response struct http_response response = { 0 };
+        int r = ask_once(flow, refresh_token, &response, ret, error);
 
-    for (unsigned int attempt = 1;; attempt++) {
-        int r = ask_once(flow, refresh_token, ret, error);
-
-        if (r != -PULLKEY_UNREACHABLE || !flow->client.is_once || attempt == RETRY_ATTEMPTS ||
-            flow->status < 400 || flow->status == 429 ||
-            exchange->host->monotonic_ms() + RETRY_FIRST_MS >= exchange->request->deadline_ms)
+        if (r != -PULLKEY_UNREACHABLE || !flow->client.is_once || response.status < 400 ||
+            !http_wait_next(flow->exchange->http, &response, attempt))
             return r;
-        http_wait(exchange->http, RETRY_FIRST_MS);
     }
 }
 

@@ -66,7 +66,7 @@ int oauth_ask(struct exchange *exchange, const struct url *url, struct buffer *f
         .url = url,
         .method = HTTP_POST,
         .content_type = HTTP_FORM,
-        .attempts = client->is_once,
+        .is_once = client->is_once,
     };
     int r = is_basic ? encode_client(client, &id, &secret, error) : 0;
 

@@ -116,6 +116,7 @@ static int ask(struct http *http, const cJSON *item, struct buffer *out)
         .headers = lines_of(json_member(item, "headers"), lines),
         .body = view(item, "body", &body),
         .attempts = (unsigned int)number_of(item, "attempts", 0),
+        .is_once = cJSON_IsTrue(json_member(item, "is_once")),
         .attempt_ms = (int64_t)number_of(item, "attempt_ms", 0),
         .content_type = text_of(item, "content_type"),
         .allow_http = cJSON_IsTrue(json_member(item, "allow_http")),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is sent, how often, and what is made of the answer; where plain http may go."""
 
+import contextlib
 import re
 import socket
 import struct
@@ -116,6 +117,26 @@ def _():
     with Server(handle, LOCALHOST) as server:
         send(url(server), [server], POST).failed("unreachable")
         equal((len(server.requests), server.connections), (2, 2))
+
+
+@case("what may be sent once: a reply ends it, and who was never connected is asked again")
+def _():
+    once = {**POST, "is_once": True}
+    for reply in (Reply(503, [("Retry-After", "0")]), Reply(400, body='{"error": "server_error"}')):
+        with in_turn(reply) as server:
+            send(url(server), [server], once)
+            equal(len(server.requests), 1)
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        start = time.monotonic()
+        there = f"http://127.0.0.1:{full.getsockname()[1]}/"
+        send(there, (), {**once, "allow_http": True, "attempt_ms": 300}).failed("unreachable")
+        check(time.monotonic() - start > 2.5, "not three attempts with their waits")
 
 
 @case("an attempt ends when its time is over, also while connecting")

@@ -293,11 +293,16 @@ def once():
             equal((len(signed), len(set(signed))), (3, 3))
             before = len(it.it.server.requests)
             it.oauth.replies = [Reply(429, soon)]
-            it.error(f"s{number}.example.com")
-            equal(len(it.it.server.requests), before + 1)
+            it.expect(f"s{number}.example.com")
+            equal(len(it.it.server.requests), before + 2)
             it.oauth.replies = [Reply(503, soon)] * 9
             it.error(f"t{number}.example.com")
-            equal(len(it.it.server.requests), before + 4)
+            equal(len(it.it.server.requests), before + 5)
+            # One that wants to be left alone for longer than there is time is not asked again.
+            for status in (429, 503):
+                it.oauth.replies = [Reply(status, [("Retry-After", "3600")])] * 3
+                it.error(f"u{number}-{status}.example.com")
+                equal(len(it.oauth.replies), 2)
             it.oauth.replies = []
 
 
