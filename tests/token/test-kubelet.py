@@ -156,6 +156,13 @@ def static_pods():
             equal(answer(it, IMAGES[0])[2], f"robot:{token}", one)
             check("not asked: the kubelet sent no service account token" in it.home.read("log"), "the cause")
             it.home.write("log", "")
+        # Of a recipe only its file knows.
+        own = recipe(it, "u", identity={"kubelet": True})
+        configure(it, rule(own, robot))
+        done = ask(it, f"{R}/a")
+        check(done.returncode == 1 and "tokenAttributes" in done.stderr, done)
+        configure(it, rule({**own, "optional": True}, robot))
+        equal(answer(it, IMAGES[0])[2], f"robot:{token}")
         configure(it, rule(as_pod[0]))
         done = ask(it, f"{R}/a")
         check(done.returncode == 1 and "tokenAttributes" in done.stderr, done)
