@@ -292,10 +292,12 @@ void resolve_name_source(const struct config_instance *instance, char ret[RESOLV
 static int64_t deadline_of(const struct resolve *resolve, const struct resolve_chain *chain,
                            size_t position)
 {
+    const struct config_instance *instance = chain->items[position];
     const int64_t now = clock_monotonic_ms();
     const int64_t count = (int64_t)(chain->count - position);
 
-    if (count == 1 || resolve->deadline_ms <= now || !chain->items[position]->on_error_next)
+    if (count == 1 || resolve->deadline_ms <= now ||
+        !(instance->on_error_next || instance->optional))
         return resolve->deadline_ms;
     return now + (resolve->deadline_ms - now) / count;
 }

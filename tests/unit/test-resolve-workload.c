@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a workload's claims may choose, whose cached answer is whose, and what an answer is good for. */
+/* What a workload's claims may choose, whose cached answer is whose, and what an answer is good
+ * for. */
 #include "cache-fixture.h"
 
 #include "core/resolve.h"
@@ -7,10 +8,10 @@
 static struct {
     enum pullkey_error_class verify;
     unsigned int opens, verifications, gets;
-    const char *options;     /* of the last open, until it was closed */
-    char token[64];          /* of the workload of the last get */
+    const char *options; /* of the last open, until it was closed */
+    char token[64];      /* of the workload of the last get */
     enum pullkey_scope scope;
-    int64_t deadline_ms[4];  /* of each get */
+    int64_t deadline_ms[4];         /* of each get */
     enum pullkey_error_class first; /* what fake-first answers */
 } fake;
 
@@ -193,14 +194,16 @@ static void a_rule_by_namespace_is_verified(void **state)
         assert_int_equal(fake.verifications, 2 * i + 1);
         assert_int_equal(fake.gets, i + 1);
         fake.verify = PULLKEY_DENIED;
-        assert_refused(resolve_one(NULL, &error), PULLKEY_DENIED, "the workload is not verified", error);
+        assert_refused(resolve_one(NULL, &error), PULLKEY_DENIED, "the workload is not verified",
+                       error);
         assert_int_equal(fake.gets, i + 1);
     }
     /* A pod that is not there is no missing credential. */
     fake.verify = PULLKEY_NOT_FOUND;
     assert_refused(resolve_one(NULL, &error), PULLKEY_DENIED, "the pod is another one's", error);
     fake.verify = PULLKEY_UNREACHABLE;
-    assert_refused(resolve_one(NULL, &error), PULLKEY_UNREACHABLE, "the pod is another one's", error);
+    assert_refused(resolve_one(NULL, &error), PULLKEY_UNREACHABLE, "the pod is another one's",
+                   error);
     use(RULES(RULE("\"**\"", "", PLAIN)));
     assert_fine(resolve_one(NULL, &error), error);
     assert_int_equal(fake.verifications, 6);
@@ -317,12 +320,15 @@ static void a_rule_for_a_path_keeps_its_answers(void **state)
     struct pullkey_error error;
 
     (void)state;
-    assert_int_equal(count_gets(RULES(RULE("\"host.example/b\"", "", TOLD("all")) ","
-                                      RULE("\"**\"", "", TOLD("others")))), 2);
+    assert_int_equal(count_gets(RULES(RULE("\"host.example/b\"", "",
+                                           TOLD("all")) "," RULE("\"**\"", "", TOLD("others")))),
+                     2);
     /* One that asks the same is asked once. */
-    assert_int_equal(count_gets(RULES(RULE("\"host.example/b\"", "", TOLD("all")) ","
-                                      RULE("\"**\"", "", TOLD("all")))), 1);
-    /* Unless somebody has to be verified first: who is refused for one path has nothing of another's. */
+    assert_int_equal(count_gets(RULES(RULE("\"host.example/b\"", "",
+                                           TOLD("all")) "," RULE("\"**\"", "", TOLD("all")))),
+                     1);
+    /* Unless somebody has to be verified first: who is refused for one path has nothing of
+     * another's. */
     use(RULES(RULE("\"host.example/b\"", NAMED, TOLD("all")) "," RULE("\"**\"", "", TOLD("all"))));
     assert_fine(resolve_one(NULL, &error), error);
     refer("host.example/b");
@@ -363,15 +369,14 @@ static void what_an_answer_is_good_for(void **state)
         /* Another path is another rule's, whoever that one is for. */
         { RULE("\"host.example\"", "", PLAIN) "," RULE("\"*.example/b\"", "", PLAIN),
           PULLKEY_SCOPE_REGISTRY, PULLKEY_SCOPE_IMAGE },
-        { RULE("\"host.example\"", "", PLAIN) ","
-          RULE("[\"other.example\",\"host.example/b\"]", ",\"namespace\":\"b\"", PLAIN),
+        { RULE("\"host.example\"", "", PLAIN) "," RULE("[\"other.example\",\"host.example/b\"]",
+                                                       ",\"namespace\":\"b\"", PLAIN),
           PULLKEY_SCOPE_REGISTRY, PULLKEY_SCOPE_IMAGE },
         { RULE("\"host.example\"", "", PLAIN) "," RULE("\"other.example/b\"", "", PLAIN),
           PULLKEY_SCOPE_REGISTRY, PULLKEY_SCOPE_REGISTRY },
         { RULE("\"host.example\"", "", PLAIN) "," RULE("\"host.example:5000/b\"", "", PLAIN),
           PULLKEY_SCOPE_REGISTRY, PULLKEY_SCOPE_REGISTRY },
-        { RULE("\"host.example\"", "", PLAIN)
-          ",{\"match\":\"host.example/b\",\"use\":[\"file\"]}",
+        { RULE("\"host.example\"", "", PLAIN) ",{\"match\":\"host.example/b\",\"use\":[\"file\"]}",
           PULLKEY_SCOPE_REGISTRY, PULLKEY_SCOPE_REGISTRY },
         /* What has none for this path may have one for another. */
         { RULE("\"host.example\"", "", "{\"type\":\"fake-first\"}," PLAIN), PULLKEY_SCOPE_REGISTRY,
@@ -403,8 +408,9 @@ static void shares_of_the_time(void **state)
 
     (void)state;
     fake.first = PULLKEY_UNREACHABLE;
-    use(RULES(RULE("\"**\"", "", "{\"type\":\"fake-first\",\"on_error\":\"next\"},"
-                                  "{\"type\":\"fake-first\",\"on_error\":\"next\"}," PLAIN)));
+    use(RULES(RULE("\"**\"", "",
+                   "{\"type\":\"fake-first\",\"on_error\":\"next\"},"
+                   "{\"type\":\"fake-first\",\"on_error\":\"next\"}," PLAIN)));
     start = clock_monotonic_ms();
     resolve.deadline_ms = start + 30000;
     assert_fine(resolve_one(NULL, &error), error);
@@ -413,6 +419,15 @@ static void shares_of_the_time(void **state)
     assert_in_range(fake.deadline_ms[1], start + 14000, start + 16000);
     assert_int_equal(fake.deadline_ms[2], resolve.deadline_ms);
     fake.gets = 0;
+    fake.first = PULLKEY_NO_IDENTITY;
+    use(RULES(RULE("\"**\"", "", "{\"type\":\"fake-first\",\"optional\":true}," PLAIN)));
+    resolve.deadline_ms = start + 30000;
+    assert_fine(resolve_one(NULL, &error), error);
+    assert_int_equal(fake.gets, 2);
+    assert_in_range(fake.deadline_ms[0], start + 14000, start + 16000);
+    assert_int_equal(fake.deadline_ms[1], resolve.deadline_ms);
+    fake.gets = 0;
+    fake.first = PULLKEY_UNREACHABLE;
     use(RULES(RULE("\"**\"", "", "{\"type\":\"fake-first\"}," PLAIN)));
     assert_int_equal(resolve_one(NULL, &error), -PULLKEY_UNREACHABLE);
     assert_int_equal(fake.deadline_ms[0], resolve.deadline_ms);
