@@ -107,13 +107,16 @@ static bool is_variable_name(const char *value)
     return strchr(value, '_') && value[strspn(value, allowed)] == '\0';
 }
 
-/* "token_url", "refresh_token_file", "subject_token_type" */
-static bool is_place_or_kind(const char *name)
+/* "token_url", which loses its query, "refresh_token_file", "subject_token_type" */
+static bool is_place_or_kind(const char *name, char *value)
 {
     const char *end = strrchr(name, '_');
 
-    return end &&
-           (strcmp(end, "_url") == 0 || strcmp(end, "_file") == 0 || strcmp(end, "_type") == 0);
+    if (end && strcmp(end, "_url") == 0) {
+        value[strcspn(value, "?")] = '\0';
+        return true;
+    }
+    return end && (strcmp(end, "_file") == 0 || strcmp(end, "_type") == 0);
 }
 
 /*
@@ -126,7 +129,7 @@ static bool mask(cJSON *tree)
         if (item->child && !mask(item))
             return false;
         if (!cJSON_IsString(item) || !item->string || is_variable_name(item->valuestring) ||
-            is_place_or_kind(item->string))
+            is_place_or_kind(item->string, item->valuestring))
             continue;
         if ((contains_any_case(item->string, "password") ||
              contains_any_case(item->string, "token")) &&

@@ -358,7 +358,7 @@ def show():
 def show_places():
     with Home() as home:
         oauth = {
-            "token_url": "https://sts.example.com/token",
+            "token_url": f"https://sts.example.com/token?api_key={MARKER}",
             "grant": "refresh-token",
             "refresh_token_file": "/run/refresh",
             "subject_token_type": "jwt",
@@ -370,7 +370,7 @@ def show_places():
         home.write(CONFIG, json.dumps({"version": 1, "rules": [rule]}))
         shown = json.loads(home.succeed([home.pullkey, "config", "show", "--json"]))
         masked = {name: "***" for name, value in oauth.items() if value == MARKER}
-        equal(shown["rules"][0]["use"][0]["options"]["oauth"], {**oauth, **masked})
+        equal(shown["rules"][0]["use"][0]["options"]["oauth"], {**oauth, **masked, "token_url": "https://sts.example.com/token"})
 
 
 @case("config show REGISTRY: the rule that matches, and who is asked")
