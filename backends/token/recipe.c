@@ -9,7 +9,7 @@
 #include "expiry.h"
 #include "http/proxy.h"
 
-enum kind { KIND_TEXT, KIND_TEXTS, KIND_OBJECT, KIND_LIST, KIND_NUMBER };
+enum kind { KIND_TEXT, KIND_TEXTS, KIND_OBJECT, KIND_LIST, KIND_NUMBER, KIND_VERSION };
 
 struct member {
     const char *name;
@@ -28,6 +28,7 @@ static bool has_kind(const cJSON *item, enum kind kind)
     case KIND_NUMBER:
         return cJSON_IsNumber(item) && item->valuedouble == item->valueint && item->valueint >= 0 &&
                item->valueint <= EXPIRY_MAX_SECONDS;
+    case KIND_VERSION: return cJSON_IsNumber(item) && item->valuedouble == 1;
     case KIND_TEXTS:
         if (!cJSON_IsObject(item))
             return false;
@@ -57,6 +58,7 @@ static int check_members(const struct json *json, const cJSON *object,
         [KIND_OBJECT] = "an object",
         [KIND_LIST] = "a list",
         [KIND_NUMBER] = "a whole number of seconds up to a week",
+        [KIND_VERSION] = "1",
     };
     const cJSON *item;
 
@@ -424,7 +426,7 @@ static int check_answer(const struct recipe *recipe, struct pullkey_error *error
 static int check_recipe(struct recipe *recipe, struct pullkey_error *error)
 {
     static const struct member members[] = {
-        { "version", KIND_NUMBER, true },   { "description", KIND_TEXT, true },
+        { "version", KIND_VERSION, true },  { "description", KIND_TEXT, true },
         { "registries", KIND_LIST, false }, { "variables", KIND_OBJECT, false },
         { "identity", KIND_OBJECT, false }, { "servers", KIND_LIST, false },
         { "steps", KIND_LIST, false },      { "answer", KIND_OBJECT, true },
@@ -435,8 +437,6 @@ static int check_recipe(struct recipe *recipe, struct pullkey_error *error)
 
     if (r < 0)
         return r;
-    if (json_member(root, "version")->valuedouble != 1)
-        return json_error(&recipe->json, json_member(root, "version"), error, "must be 1");
     recipe->registries = json_member(root, "registries");
     recipe->variables = json_member(root, "variables");
     recipe->identity = json_member(root, "identity");

@@ -66,6 +66,8 @@ static void bad(void **state)
         { "", "r:1" },
         { "[]", "must be an object" },
         { "{}", "has no \"version\"" },
+        { "{\"version\":0.5,\"description\":\"\",\"answer\":{}}", "version: must be 1" },
+        { "{\"version\":\"1\",\"description\":\"\",\"answer\":{}}", "version: must be 1" },
         { "{\"version\":2,\"description\":\"\",\"answer\":{}}", "version: must be 1" },
         { HEAD "\"answer\":{}}", "answer: has no \"username\"" },
         { LIFETIME("-1"), "a whole number of seconds up to a week" },
@@ -434,9 +436,10 @@ static void reasons(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good),    cmocka_unit_test(bad),   cmocka_unit_test(registries),
-        cmocka_unit_test(texts),   cmocka_unit_test(paths), cmocka_unit_test(pointers),
-        cmocka_unit_test(reasons), cmocka_unit_test(paths_are_used),
+        cmocka_unit_test(good),       cmocka_unit_test(bad),
+        cmocka_unit_test(registries), cmocka_unit_test(texts),
+        cmocka_unit_test(paths),      cmocka_unit_test(pointers),
+        cmocka_unit_test(reasons),    cmocka_unit_test(paths_are_used),
     };
 
     json_start();
