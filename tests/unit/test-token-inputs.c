@@ -97,6 +97,7 @@ static void variables_belong_to_kinds(void **state)
           { GCP, QUAY("\"gcp\":\"a\""), ACTOR("\"gcp\":\"a\""), ASSERTION("\"gcp\":\"a\""),
             SECRET("\"gcp\":\"a\"") },
           { ECR, ACR, OAUTH(""), QUAY(GITHUB), ACTOR(GITHUB) } },
+        { "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", { ECR, GCP }, { ACR } },
         { "AWS_ENDPOINT_URL_SSO_OIDC", { ECR, GCP }, { ACR } },
         { "AWS_ACCESS_KEY_ID", { ECR, GCP }, { ACR } },
         { "AWS_SECRET_ACCESS_KEY", { ECR, GCP }, { ACR } },
