@@ -38,14 +38,15 @@ static int read_token(const char *path, struct pullkey_secret *ret, struct pullk
 }
 
 /* Not by writing the file itself once more: somebody who does not know the lock may just have
- * replaced it. The one that is written has no name then, so nothing stays of who is killed. */
+ * replaced it. By the name that its successor will have, as something may stand there; the one that
+ * is written has no name then, so nothing stays of who is killed. */
 int rotate_check_room(const char *file, size_t size, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(size);
     char path[FILE_PATH_MAX];
     int fd, r;
 
-    if (snprintf(path, sizeof(path), "%s.room", file) >= FILE_PATH_MAX)
+    if (snprintf(path, sizeof(path), "%s.tmp", file) >= FILE_PATH_MAX)
         return error_set(error, PULLKEY_INVALID, "%s: the path is too long", file);
     for (size_t i = 0; i < size; i++)
         buffer_append(&text, "\n", 1);

@@ -24,7 +24,7 @@ struct rotate {
 /*
  * Waits for the lock until the deadline, and reads the file: it must be as file.h says of FILE_OURS
  * and FILE_PRIVATE. -PULLKEY_INVALID where there is none: a configuration names it, so this is no
- * lack of an identity. A file PATH.room comes and goes, so that a full disk is an error before the
+ * lack of an identity. A file PATH.tmp comes and goes, so that a full disk is an error before the
  * server is asked. Release with rotate_close.
  */
 int rotate_open(const char *path, int64_t deadline_ms, struct rotate *ret,
@@ -42,7 +42,7 @@ int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
 /*
  * Whether a file of that many bytes can be made beside `file`, which a one-time token is in: one
  * that is used is gone, and where its successor has no place it must not be. Call it under the
- * lock, with PATH.room as above.
+ * lock, with PATH.tmp as above.
  */
 int rotate_check_room(const char *file, size_t size, struct pullkey_error *error);
 

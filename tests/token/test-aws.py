@@ -320,10 +320,10 @@ def sso_renewal():
         equal(sorted(os.listdir(os.path.dirname(path))), sorted(os.path.basename(path) + end for end in ("", ".lock")))
         # What would answer has no place: the refresh token, which is taken once, is not used.
         write_login(it, it.aws.log_in(life=-60, refresh=True))
-        os.mkdir(path + ".room")
-        refused(it, "the SSO login is not renewed, as the new one could not be kept", ".room")
+        os.mkdir(path + ".tmp")
+        refused(it, "the SSO login is not renewed, as the new one could not be kept", ".tmp")
         equal(asked(it), [])
-        os.rmdir(path + ".room")
+        os.rmdir(path + ".tmp")
         fine(it, "sso:Dev")
         asked(it)
         # Many with caches of their own: the server takes a refresh token once.

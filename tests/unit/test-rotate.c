@@ -393,11 +393,15 @@ static void killed_before_the_question(void **state)
             strcmp(entry->d_name, "token.lock") != 0)
             fail_msg("%s is left", entry->d_name);
     assert_int_equal(closedir(directory), 0);
-    (void)snprintf(room, sizeof(room), "%s.room", path);
+    (void)snprintf(room, sizeof(room), "%s.tmp", path);
     unit_write(room, "x", 1, 0600);
     assert_fine(rotate_open(path, LONG_DEADLINE, &rotate, &error), error);
     rotate_close(&rotate);
     assert_int_equal(access(room, F_OK), -1);
+    assert_int_equal(mkdir(room, 0700), 0);
+    assert_true(rotate_open(path, LONG_DEADLINE, &rotate, &error) < 0);
+    assert_non_null(strstr(error.message, "the refresh token is not used"));
+    assert_int_equal(rmdir(room), 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
