@@ -105,6 +105,8 @@ bool address_is_link_local(const struct sockaddr *address)
     static const struct block blocks[] = {
         { { 0xfe, 0x80 }, 10 },
         { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 169, 254 }, 112 },
+        { { 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 169, 254 }, 112 },
+        { { 0xfd, 0x20, 0, 0xce }, 32 },
     };
 
     if (address->sa_family == AF_INET6 &&

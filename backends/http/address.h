@@ -21,7 +21,8 @@ bool address_is_loopback(const struct sockaddr *address);
 /* 169.254.0.0/16 and fd00:ec2::/32, where the metadata services of clouds answer. */
 bool address_is_metadata(const struct sockaddr *address);
 
-/* Those, mapped into IPv6 too, and fe80::/10. */
+/* Those, mapped into IPv6 or by NAT64 too, fe80::/10, and fd20:ce::/32, another cloud's metadata.
+ */
 bool address_is_link_local(const struct sockaddr *address);
 
 #endif
