@@ -229,7 +229,9 @@ struct pullkey_module {
      * where PATH may begin with "~/" or "$NAME/", or be "$NAME" alone, or "workload": what the
      * kubelet sent (since minor 2). Since minor 4: "env @OPTION.MEMBER" and "file @OPTION.MEMBER",
      * which an option of the instance names, one text or a list; "rotated @OPTION.MEMBER", files
-     * that the module replaces itself, of which PATH.family tells whose they are (base/file.h); and
+     * that the module replaces itself, of which PATH.family tells whose they are: 12 numbers of 64
+     * bits in the machine's order, which are device, inode, size and modification time in ns, of
+     * the file as it is, as the module is about to make it, and as somebody else wrote it last; and
      * "for CONDITION...", after which lines count only where a condition is met, until the next
      * "for" or "unless": "@OPTION.MEMBER" where the instance has that option,
      * "@OPTION.MEMBER=TEXT" where it is that text. After "unless CONDITION..." they count only
