@@ -4,6 +4,7 @@
 usage: elf.py CONTROL, an empty program built with the project's own flags
 """
 
+import functools
 import os
 import re
 import subprocess
@@ -119,19 +120,35 @@ def export_problems(path):
     return found + [f"imports {name}" for name in sorted(wanted) if ours.match(name)]
 
 
+@functools.cache
+def marks_of_the_c_library():
+    """How often endbr64 is in a program that was compiled without it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        source, program = os.path.join(scratch, "bare.c"), os.path.join(scratch, "bare")
+        with open(source, "w", encoding="ascii") as out:
+            out.write("int main(void) { return 0; }")
+        subprocess.run(["cc", "-fcf-protection=none", "-o", program, source], check=True)
+        return disassembly(program).count("endbr64")
+
+
+def disassembly(path):
+    words = ["objdump", "--disassemble", "--no-show-raw-insn", path]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
 def code_weaknesses(path):
     """What of the hardening is missing from the instructions. Known for one machine only."""
     if not X86_64:
         return []
-    words = ["objdump", "--disassemble", "--no-show-raw-insn", path]
-    code = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    found = []
+    code, found = disassembly(path), []
     # A frame grows by a page at a time, each of which is touched.
     frames = [int(size, 16) for size in re.findall(r"\bsub +\$0x([0-9a-f]+),%rsp", code)]
     large = [size for size in frames if PAGE < size < 1 << 31]
     touch = rf"\b{'or' if GCC else 'mov'}[bwlq] +\$0x0,.*\(%rsp"
     if large or PAGE in frames and not re.search(touch, code):
         found.append(f"the stack may clash: {large}")
+    if code.count("endbr64") <= marks_of_the_c_library():
+        found.append("no endbr64: a jump may lead anywhere")
     # Before it returns, a function empties what it used but its result. Some use nothing else.
     returns = len(re.findall(r"\bret", code))
     zeroed = len(re.findall(r"\bxor +%(e[sd]i|e[cd]x|r(?:8|9|10|11)d),%\1\n.*\bret", code))
@@ -192,6 +209,7 @@ def the_checks():
             tap.check("fortified" in found, found)
         if X86_64:
             tap.check("clash" in found, found)
+            tap.check("endbr64" in found, found)
             tap.check("registers" in found or not GCC, found)
         tap.check("exports main" in program_export_problems(program), "exports")
 

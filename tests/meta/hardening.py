@@ -3,6 +3,7 @@
 
 usage: hardening.py SOURCE-ROOT BUILD-ROOT
 
+What is linked as a whole has its code made then, so the same flags are there.
 The flags are taken from the build's own commands. Their effect is seen in small objects that are
 compiled by such a command, and missed in the same objects once the flag is taken away. elf.py looks
 at what is installed.
@@ -118,6 +119,28 @@ def commands_control():
     ):
         tap.equal(missing([*words, undone]), [flag] if flag in FLAGS else [], undone)
     tap.equal(missing([*words, "-w"]), ["-w"])
+
+
+def links():
+    """(output, words) of every program and module that is installed."""
+    with open(os.path.join(BUILD, "meson-info", "intro-installed.json"), encoding="utf-8") as text:
+        installed = {os.path.relpath(path, BUILD) for path in json.load(text)}
+    with open(os.path.join(BUILD, "build.ninja"), encoding="utf-8") as text:
+        found = re.findall(r"^build (\S+): c(?:pp)?_LINKER .*\n LINK_ARGS = (.*)$", text.read(), re.M)
+    return [(output, words.split()) for output, words in found if output in installed]
+
+
+@tap.case("what is optimised as a whole has every flag where its code is made, and all of it is")
+def links_have_flags():
+    whole = [(output, words) for output, words in links() if not output.startswith("tests/")]
+    tap.check(whole, "nothing is linked")
+    if not any("-flto" in words for _, words in whole):
+        raise tap.Skip("this build optimises no program as a whole")
+    for output, words in whole:
+        tap.equal([word for word in words if word in ("-flto", "-fno-lto")][-1:], ["-flto"], output)
+        # Fortifying is the preprocessor's.
+        late = [flag for flag in missing(words[words.index("-flto") :]) if not flag.startswith("-D")]
+        tap.equal(late, [], output)
 
 
 @tap.case("no source exempts itself")
