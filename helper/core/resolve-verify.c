@@ -42,9 +42,10 @@ int resolve_verify(const struct resolve *resolve, const struct pullkey_request *
                       "the module \"" VERIFY_TYPE "\" is of an older release: install it again");
     if (r == 0)
         r = opened.backend->verify(opened.state, request, error);
-    /* What it does not find is the pod, and no miss. */
-    if (r == -PULLKEY_NOT_FOUND) {
-        error->code = PULLKEY_DENIED;
+    /* What it does not find is the pod, and no miss; an identity of its own that it lacks is none
+     * that a backend may do without. */
+    if (r == -PULLKEY_NOT_FOUND || r == -PULLKEY_NO_IDENTITY) {
+        error->code = r == -PULLKEY_NOT_FOUND ? PULLKEY_DENIED : PULLKEY_INVALID;
         r = -(int)error->code;
     }
     return r < 0 ? error_wrap(error, "the workload is not verified") : 0;

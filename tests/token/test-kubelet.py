@@ -175,5 +175,16 @@ def static_pods():
         equal(it.server.connections, 0)
 
 
+@case("a workload that nobody can verify is an error, also where the backend behind it is optional")
+def unverified():
+    with scene(None, "unused.test") as it:
+        one = instance(it, "echo", identity={"file": it.home.write("token", jwt())})
+        for more in ({}, {"optional": True}):
+            rules = {"match": "**", "when": {**WHEN, "namespace": "team"}, "use": [{**one, **more}]}
+            configure(it, rules, kubelet={"audience": "x"})
+            done = ask(it, f"{R}/a", jwt(**claims("a"), aud=["x"]))
+            check(done.returncode == 1 and "the workload is not verified" in done.stderr, done)
+
+
 if __name__ == "__main__":
     sys.exit(run())
