@@ -119,6 +119,14 @@ static int get_client(struct flow *flow, struct pullkey_error *error)
     return r;
 }
 
+/* What is missing beside an identity that is there is no lack of one, which may be forgiven. */
+static int beside(int r, struct pullkey_error *error)
+{
+    if (r == -PULLKEY_NO_IDENTITY)
+        error->code = PULLKEY_INVALID;
+    return r < 0 ? -(int)error->code : r;
+}
+
 static int add_exchange(struct flow *flow, struct buffer *form, struct pullkey_error *error)
 {
     const char *type = settings_text(flow->oauth, "subject_token_type");
@@ -136,7 +144,7 @@ static int add_exchange(struct flow *flow, struct buffer *form, struct pullkey_e
     add_type(form, "requested_token_type", settings_text(flow->oauth, "requested_token_type"));
     if (!actor)
         return 0;
-    r = identity_get(flow->exchange, actor, &token, error);
+    r = beside(identity_get(flow->exchange, actor, &token, error), error);
     if (r < 0)
         return error_wrap(error, "the actor");
     add_secret(form, "actor_token", &token.token);
@@ -215,12 +223,12 @@ static int ask_once(struct flow *flow, const struct pullkey_secret *refresh_toke
                     struct pullkey_error *error)
 {
     cleanup_buffer struct buffer form = BUFFER_INIT(OAUTH_FORM_MAX);
-    int r = get_client(flow, error);
+    const char *client_id = settings_text(flow->oauth, "client_id");
+    const enum oauth_grant grant = oauth_grant_of(flow->oauth);
+    int r = 0;
 
     flow->is_refused = false;
-    if (r < 0)
-        return r;
-    switch (oauth_grant_of(flow->oauth)) {
+    switch (grant) {
     case OAUTH_GRANT_EXCHANGE: r = add_exchange(flow, &form, error); break;
     case OAUTH_GRANT_JWT: r = add_jwt(flow, &form, error); break;
     case OAUTH_GRANT_REFRESH:
@@ -230,8 +238,12 @@ static int ask_once(struct flow *flow, const struct pullkey_secret *refresh_toke
     case OAUTH_GRANT_CLIENT:
     default:
         (void)snprintf(flow->what, sizeof(flow->what), "the client %.100s",
-                       flow->client.id ? flow->client.id : "without a name");
+                       client_id ? client_id : "without a name");
         add_text(&form, "grant_type", "client_credentials");
+    }
+    if (r == 0) {
+        r = get_client(flow, error);
+        r = grant == OAUTH_GRANT_CLIENT ? r : beside(r, error);
     }
     add_rest(flow, &form);
     return r < 0 ? r : post(flow, &form, response, ret, error);

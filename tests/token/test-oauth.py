@@ -275,6 +275,41 @@ def nobody():
         it.refuse("only the kubelet sends one")
 
 
+def use_optional(it, identity=None, **oauth):
+    more = {"identity": identity} if identity else {}
+    it.it.use("oauth", optional=True, oauth={"token_url": URL, **oauth}, **more)
+
+
+@case("optional: nobody is no error; what is missing beside somebody is one")
+def optional():
+    with setting() as it:
+        missing, path = {"env": "MISSING"}, it.home.path + "/missing"
+        exchange, account = {"grant": "token-exchange"}, {"key": it.oauth.account.private, "issuer": "account"}
+        beside = (
+            {"client_id": "c", "client_secret": missing},
+            {"client_id": "c", "client_secret": {"file": path}},
+            {"client_id": "c", "client_assertion": missing},
+            {"client_id": "c", "client_key": path},
+        )
+        for more in (*beside, {"actor": missing}):
+            use_optional(it, {"env": "TOKEN"}, **exchange, **more)
+            it.refuse("missing" if path in json.dumps(more) else "MISSING")
+            use_optional(it, missing, **exchange, **more)
+            equal(it.get(), None, more)
+        for more in beside:
+            use_optional(it, {"env": "TOKEN"}, grant="jwt-bearer", **more)
+            it.error()
+            use_optional(it, grant="jwt-bearer", assertion=account, **more)
+            it.error()
+            use_optional(it, grant="refresh-token", refresh_token_file=it.refresh_file(), **more)
+            it.error()
+            use_optional(it, grant="client-credentials", **more)
+            equal(it.get(), None, more)
+        use_optional(it, grant="jwt-bearer", assertion={**account, "key": path})
+        equal(it.get(), None)
+        equal(it.oauth.forms, [])
+
+
 @case("what is signed here is signed anew where a server is asked again; a server that is out of service ends it")
 def once():
     with setting() as it:
