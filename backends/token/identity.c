@@ -139,7 +139,8 @@ static int check_token(const struct exchange *exchange, char least, struct ident
     const struct pullkey_secret *secret = &token->token;
 
     if (secret->length == 0)
-        return error_set(error, PULLKEY_NO_IDENTITY, "%s is empty", token->what);
+        /* Somebody may be writing it. */
+        return error_set(error, PULLKEY_INVALID, "%s is empty", token->what);
     if (!text_is_ascii(secret->bytes, secret->length, least))
         return error_set(error, PULLKEY_INVALID, "%s holds bytes that no token may have",
                          token->what);

@@ -310,6 +310,17 @@ def optional():
         equal(it.oauth.forms, [])
 
 
+@case("optional: a file that is empty, as while it is written, is an error")
+def empty():
+    with setting() as it:
+        for text in ("", "\n"):
+            path = it.home.write("token", text)
+            use_optional(it, {"file": path})
+            it.refuse(path, "is empty")
+        it.home.write("token", it.oauth.subject())
+        it.expect()
+
+
 @case("what is signed here is signed anew where a server is asked again; a server that is out of service ends it")
 def once():
     with setting() as it:
