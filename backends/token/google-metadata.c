@@ -119,6 +119,11 @@ static int ask_account(struct exchange *exchange, const char *path, const struct
         return refuse_machine(error);
     if (r < 0)
         return error_wrap(error, "the metadata service of this machine");
+    /* GKE passes on what IAM answers. */
+    if (ret->status == 404 && ret->body.data && strstr(ret->body.data, "IAM returned"))
+        return error_set(error, PULLKEY_DENIED,
+                         "IAM does not know the service account of this pod (404): check the "
+                         "annotation iam.gke.io/gcp-service-account, and that it still exists");
     if (ret->status == 404)
         return error_set(error, PULLKEY_NO_IDENTITY,
                          "this machine of Google's has no service account: give it one");

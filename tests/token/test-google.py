@@ -14,6 +14,7 @@ from tap import case, check, equal, run
 from wire import Reply
 
 READ = "https://www.googleapis.com/auth/devstorage.read_only"
+UNKNOWN = "Unable to generate access token; IAM returned 404 Not Found: Not found; Gaia id not found for email a@b.test"
 
 
 @case("a service account's key: a JWT that is verified; scopes; one exchange for two calls; any case of the host")
@@ -219,12 +220,25 @@ def metadata():
         for reply, said in (
             (answer(200, access_token="a", expires_in=60), "no metadata service of Google's"),
             (Reply(404, flavor), "has no service account"),
+            (Reply(404, flavor, UNKNOWN), "check the annotation iam.gke.io/gcp-service-account"),
             (Reply(403, flavor), "(403)"),
             (answer(200, flavor, expires_in=60), "no access_token"),
         ):
             it.google.replies[ACCOUNT_PATH + "token"] = [reply]
             uncached(it)
             refused(it, said)
+        # Who has no account is nobody; one that IAM does not know is one.
+        it.use("gcp", optional=True)
+        it.google.replies[ACCOUNT_PATH + "token"] = [Reply(404, flavor)]
+        it.home.env["GCE_METADATA_HOST"] = "169.254.169.254"
+        equal(it.get(HOST), None)
+        it.google.replies[ACCOUNT_PATH + "token"] = [Reply(404, flavor, UNKNOWN)] * 2
+        uncached(it)
+        refused(it, "IAM does not know the service account")
+        config = it.home.env.pop("PULLKEY_CONFIG")
+        refused(it, "IAM does not know the service account")
+        it.home.env["PULLKEY_CONFIG"] = config
+        asked(it)
         it.google.replies[ACCOUNT_PATH + "token"] = [Reply(503, [*flavor, *AGAIN])]
         uncached(it)
         equal(scopes_of(it, it.get(HOST)), [CLOUD])
