@@ -186,12 +186,16 @@ static int ask(struct aws *aws, enum http_method method, const char *path, const
 }
 
 /* A session of version 2; the first version, which any proxy can be talked into, is never used. */
-static int get_session(struct aws *aws, struct buffer *line, struct pullkey_error *error)
+static int get_session(struct aws *aws, struct buffer *line, long *ret_status,
+                       struct pullkey_error *error)
 {
     cleanup_response struct http_response response = { 0 };
     int r = ask(aws, HTTP_PUT, TOKEN_PATH, "X-aws-ec2-metadata-token-ttl-seconds: 300", &response,
                 error);
 
+    *ret_status = response.status;
+    if (r == -PULLKEY_UNREACHABLE && response.status != 0)
+        return error_wrap(error, "the machine's metadata");
     if (r == -PULLKEY_UNREACHABLE)
         return error_wrap(error, "the machine's metadata do not answer (in a container: the hop "
                                  "limit of the instance must be 2)");
@@ -250,6 +254,7 @@ int aws_machine_keys(struct aws *aws, bool is_wanted, struct aws_keys *ret,
     const char *disabled = exchange_environment("AWS_EC2_METADATA_DISABLED");
     cleanup_buffer struct buffer line = BUFFER_INIT(AWS_SESSION_MAX + 64);
     char role[AWS_ROLE_SIZE];
+    long status;
     int r;
 
     if (disabled && text_equal_any_case(disabled, "true"))
@@ -257,10 +262,16 @@ int aws_machine_keys(struct aws *aws, bool is_wanted, struct aws_keys *ret,
     is_wanted = is_wanted || exchange_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     if (!is_wanted && !machine_is_amazon(""))
         return aws_nothing(aws, error, "this is no machine of EC2 (\"imds\": true would ask)");
-    r = get_session(aws, &line, error);
+    r = get_session(aws, &line, &status, error);
     /* A container that cannot reach what nobody told it to ask still pulls what is public. */
-    if (r == -PULLKEY_UNREACHABLE && !is_wanted && aws->registry.is_public)
-        return aws_nothing(aws, error, "the machine's metadata do not answer");
+    if (r == -PULLKEY_UNREACHABLE && !is_wanted && aws->registry.is_public) {
+        if (status == 0)
+            return aws_nothing(aws, error, "the machine's metadata do not answer");
+        /* Who is busy has an identity all the same: forgiven only where nobody named us, and not
+         * kept. */
+        error->code = PULLKEY_UNSUPPORTED;
+        return -(int)error->code;
+    }
     if (r == 0)
         r = get_role(aws, line.data, role, error);
     return r < 0 ? r : get_keys(aws, line.data, role, ret, error);
