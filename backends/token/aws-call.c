@@ -122,7 +122,23 @@ int aws_endpoint(const struct aws *aws, enum aws_service service, const char *re
     return append_path(path, ret, error);
 }
 
-static void read_failure(const struct http_response *response, struct aws_failure *ret)
+static bool holds(const struct pullkey_secret *secret, const char *text)
+{
+    return secret && secret->length > 0 &&
+           memmem(secret->bytes, secret->length, text, strlen(text));
+}
+
+/* A code that is a piece of what was sent is none: it may be one of a secret. */
+static bool is_sent(const struct aws_call *call, const char *code)
+{
+    if (strlen(code) < PIECE)
+        return false;
+    return (call->header && strstr(call->header, code)) || holds(call->body, code) ||
+           (call->keys && (holds(&call->keys->secret, code) || holds(&call->keys->session, code)));
+}
+
+static void read_failure(const struct aws_call *call, const struct http_response *response,
+                         struct aws_failure *ret)
 {
     const char *value;
     size_t at = 0, length;
@@ -133,6 +149,8 @@ static void read_failure(const struct http_response *response, struct aws_failur
 
         aws_failure_set_code(value, colon ? (size_t)(colon - value) : length, ret);
     }
+    if (is_sent(call, ret->code))
+        ret->code[0] = '\0';
 }
 
 /* False where the reply's Date does not say that the clock is wrong, or did before. */
@@ -329,7 +347,7 @@ int aws_call(struct aws *aws, const struct aws_call *call, struct http_response 
         long status;
 
         if (r < 0) {
-            read_failure(ret, &failure);
+            read_failure(call, ret, &failure);
             http_response_done(ret);
             return error_wrap(error, "%s of %s%s%s", call->action, call->who,
                               failure.code[0] != '\0' ? ": " : "", failure.code);
@@ -337,7 +355,7 @@ int aws_call(struct aws *aws, const struct aws_call *call, struct http_response 
         if (ret->status == 200)
             return 0;
         status = ret->status;
-        read_failure(ret, &failure);
+        read_failure(call, ret, &failure);
         if (aws_failure_is_skew(&failure) && learn_skew(aws, ret)) {
             http_response_done(ret);
             continue;

@@ -346,6 +346,17 @@ def sso_renewal():
             it.aws.replies["CreateToken"] = [reply]
             refused(it, f"the answer of {OIDC}: it ")
         equal(it.home.read(os.path.relpath(path, it.home.path)), before)
+        # A code that is a piece of what was sent.
+        def repeat(request, status):
+            return Reply(status, AGAIN, json.dumps({"error": json.loads(request.body)["refreshToken"]}))
+
+        for status in (400, 500):
+            login = it.aws.log_in(life=-60, refresh=True)
+            login["refreshToken"] = "R9y8X7w6V5u4T3s2R1q0" * 2
+            write_login(it, login)
+            it.aws.replies["CreateToken"] = [lambda request, status=status: repeat(request, status)] * 3
+            line = refused(it, OIDC, str(status))
+            check("R9y8X7" not in line + it.home.read("log"), line)
         # Somebody who does not know the lock was first.
         other = it.aws.log_in()
 
