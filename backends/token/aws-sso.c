@@ -75,19 +75,6 @@ static int read_login(const struct aws *aws, const struct aws_sso *sso, const ch
     return r < 0 ? error_wrap(error, "the SSO cache of the profile %.100s", sso->profile) : 0;
 }
 
-/* For what the server answers in place of what is used up by asking. */
-static int check_room(const struct aws_login *login, const char *path, struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
-    int r = aws_login_write(login, &text, error);
-
-    if (r == 0)
-        r = rotate_check_room(path, text.length, error);
-    return r < 0 ? error_wrap(error, "the SSO login is not renewed, as the new one could not be "
-                                     "kept")
-                 : 0;
-}
-
 static int create_token(struct aws *aws, const struct aws_sso *sso, struct aws_login *login,
                         struct pullkey_error *error)
 {
@@ -126,6 +113,7 @@ static int renew(struct aws *aws, const struct aws_sso *sso, const char *path,
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
     cleanup_lock struct lock lock = LOCK_INIT;
+    cleanup_room int room = ROTATE_NO_ROOM;
     char lock_path[FILE_PATH_MAX];
     int r;
 
@@ -138,9 +126,9 @@ static int renew(struct aws *aws, const struct aws_sso *sso, const char *path,
     r = read_login(aws, sso, path, login, error);
     if (r < 0 || login->end > aws_now(aws) + RENEW_SECONDS || !login->is_renewable)
         return r;
-    r = check_room(login, path, error);
+    r = rotate_take_room(path, &room, error);
     if (r < 0)
-        return r;
+        return error_wrap(error, "the SSO login is not renewed, as the new one could not be kept");
     r = create_token(aws, sso, login, error);
     if (r == -PULLKEY_DENIED) {
         struct pullkey_error ignored;
@@ -156,7 +144,7 @@ static int renew(struct aws *aws, const struct aws_sso *sso, const char *path,
     }
     if (r == 0)
         r = aws_login_write(login, &text, error);
-    return r < 0 ? r : file_replace(path, text.data, text.length, 0600, error);
+    return r < 0 ? r : rotate_write(path, &room, &text, NULL, NULL, error);
 }
 
 static int get_login(struct aws *aws, const struct aws_sso *sso, struct aws_login *ret,

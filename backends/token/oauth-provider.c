@@ -269,7 +269,7 @@ static int refresh(struct flow *flow, struct oauth_reply *ret, struct pullkey_er
     const char *path = settings_text(flow->oauth, "refresh_token_file");
     const int64_t deadline_ms = flow->exchange->request->deadline_ms;
     cleanup_oauth_reply struct oauth_reply reply = { 0 };
-    cleanup_rotate struct rotate rotate = { .lock = LOCK_INIT };
+    cleanup_rotate struct rotate rotate = ROTATE_INIT;
     struct pullkey_error ignored;
     bool is_changed = false;
     int r = rotate_open(path, deadline_ms, &rotate, error);

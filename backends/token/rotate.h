@@ -13,13 +13,18 @@
 
 #include <signal.h>
 
+#include "base/buffer.h"
 #include "base/lock.h"
 
 struct rotate {
     const char *path; /* the caller's */
     struct lock lock;
+    int room;
     struct pullkey_secret token;
 };
+
+#define ROTATE_NO_ROOM (-1)
+#define ROTATE_INIT ((struct rotate){ .lock = LOCK_INIT, .room = ROTATE_NO_ROOM })
 
 /*
  * Waits for the lock until the deadline, and reads the file: it must be as file.h says of FILE_OURS
@@ -40,11 +45,16 @@ int rotate_replace(struct rotate *rotate, const struct pullkey_secret *token,
                    struct pullkey_error *error);
 
 /*
- * Whether a file of that many bytes can be made beside `file`, which a one-time token is in: one
- * that is used is gone, and where its successor has no place it must not be. Call it under the
- * lock, with PATH.tmp as above.
+ * Whether `file`, which a one-time token is in, can be replaced: one that is used is gone, and
+ * where its successor has no place it must not be. Call it under the lock, with PATH.tmp as above.
+ * *ret is a descriptor that holds 64 KiB for the successor until rotate_write or rotate_drop_room.
  */
-int rotate_check_room(const char *file, size_t size, struct pullkey_error *error);
+int rotate_take_room(const char *file, int *ret, struct pullkey_error *error);
+void rotate_drop_room(int *room);
+
+/* file_replace_ready, and where that fails the file is written as it is: the last resort. */
+int rotate_write(const char *file, int *room, const struct buffer *text,
+                 void (*ready)(void *context), void *context, struct pullkey_error *error);
 
 /*
  * Between these two HUP, INT, QUIT and TERM wait: who is ended between the question and the writing
@@ -53,6 +63,7 @@ int rotate_check_room(const char *file, size_t size, struct pullkey_error *error
 void rotate_hold(sigset_t *ret_old);
 void rotate_release(const sigset_t *old);
 
+#define cleanup_room __attribute__((cleanup(rotate_drop_room)))
 #define cleanup_rotate __attribute__((cleanup(rotate_close)))
 
 #endif

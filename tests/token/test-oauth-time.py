@@ -256,6 +256,7 @@ class Loopback:
         self.it.expect(KEPT)
         self.kept = self.it.get(KEPT)
         old = self.it.oauth.refresh_tokens[-1]
+        self.inode = os.stat(self.path).st_ino
         report = os.path.join(self.it.home.path, "report")
         command = [os.environ["SYSCALL_FAULT"], "--report", report, *words, self.it.home.helper, "get"]
         # Leaks cannot be looked for in what is traced already.
@@ -290,27 +291,32 @@ def killed():
         equal(server.objections, [])
 
 
-@case("a full disk: the server is not asked; if it fills up then, an error that says so and no credential; the old one whole")
+@case("the new one cannot take the old one's place, whichever call fails: it is written over it, or nobody is asked")
 def full():
     with setting() as it, Server(it.oauth.handle) as server:
         loopback = Loopback(it, server)
-        calls = ("write", "fsync", "renameat,renameat2,rename")
-        for number, call in enumerate(calls):
-            at, unused = 1, 0
-            while True:
+        for number, call in enumerate(("write", "fsync", "renameat,renameat2,rename")):
+            at, unused, over, fired = 0, 0, 0, True
+            while fired:
+                at += 1
                 asked = len(server.requests)
                 old, done, report = loopback.run(f"r{number}-{at}.example.com", "fail", call, str(at), "ENOSPC")
-                check(report["fired"], f"{call}: the file was never written")
-                if done.returncode == 1 and loopback.path in done.stdout:
-                    check(MARKER not in done.stdout, done.stdout)
-                    equal(content(loopback.path), old + "\n")
-                    if "the refresh token is not used" not in done.stdout:
-                        break
+                fired = report["fired"]
+                check(MARKER not in done.stdout or done.returncode == 0, done.stdout)
+                equal(content(loopback.path), it.oauth.refresh_tokens[-1] + "\n", f"{call} {at}")
+                if len(server.requests) == asked + 1:  # the first one's alone
+                    check("the refresh token is not used" in done.stdout, done.stdout)
                     unused += 1
-                    equal(len(server.requests), asked + 1, "the first one's alone")
-                at += 1
+                else:
+                    over += os.stat(loopback.path).st_ino == loopback.inode
+            check(over > 0, call)
             equal(unused > 0, number < 2, call)  # what makes room is not renamed
-            check("the new one cannot be kept" in done.stdout, done.stdout)
+        # All after it fail, too.
+        for at in range(1, 9):
+            _, done, _ = loopback.run(f"all-{at}.example.com", "--from", "fail", "fsync", str(at), "ENOSPC")
+            if "the refresh token is not used" not in done.stdout:
+                break
+        check(done.returncode == 1 and "the new one cannot be kept" in done.stdout, done.stdout)
 
 
 @case("an answer that is refused for something else: the refresh token in it is kept, and the next get is fine")
