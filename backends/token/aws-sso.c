@@ -104,32 +104,13 @@ static int create_token(struct aws *aws, const struct aws_sso *sso, struct aws_l
     return r < 0 ? error_wrap(error, "the answer of %s", url.host) : 0;
 }
 
-/*
- * The server takes a refresh token once, so what it answers is in its place before anybody uses it.
- * The lock is of this program alone: another one of AWS's may have renewed it meanwhile.
- */
-static int renew(struct aws *aws, const struct aws_sso *sso, const char *path,
-                 struct aws_login *login, struct pullkey_error *error)
+/* In its place before anybody uses it; in `room` until then. */
+static int renew_held(struct aws *aws, const struct aws_sso *sso, const char *path, int *room,
+                      struct aws_login *login, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
-    cleanup_lock struct lock lock = LOCK_INIT;
-    cleanup_room int room = ROTATE_NO_ROOM;
-    char lock_path[FILE_PATH_MAX];
-    int r;
+    int r = create_token(aws, sso, login, error);
 
-    if (snprintf(lock_path, sizeof(lock_path), "%s.lock", path) >= FILE_PATH_MAX)
-        return error_set(error, PULLKEY_INVALID, "the home directory has too long a path");
-    r = lock_take(lock_path, aws->exchange->request->deadline_ms, &lock, error);
-    if (r < 0)
-        return error_wrap(error, "the SSO login cannot be renewed");
-    aws_login_done(login);
-    r = read_login(aws, sso, path, login, error);
-    if (r < 0 || login->end > aws_now(aws) + RENEW_SECONDS || !login->is_renewable)
-        return r;
-    r = rotate_take_room(path, &room, error);
-    if (r < 0)
-        return error_wrap(error, "the SSO login is not renewed, as the new one could not be kept");
-    r = create_token(aws, sso, login, error);
     if (r == -PULLKEY_DENIED) {
         struct pullkey_error ignored;
         struct aws_login other = { 0 };
@@ -144,7 +125,38 @@ static int renew(struct aws *aws, const struct aws_sso *sso, const char *path,
     }
     if (r == 0)
         r = aws_login_write(login, &text, error);
-    return r < 0 ? r : rotate_write(path, &room, &text, NULL, NULL, error);
+    return r < 0 ? r : rotate_write(path, room, &text, NULL, NULL, error);
+}
+
+/*
+ * The server takes a refresh token once. The lock is of this program alone: another one of AWS's
+ * may have renewed it meanwhile.
+ */
+static int renew(struct aws *aws, const struct aws_sso *sso, const char *path,
+                 struct aws_login *login, struct pullkey_error *error)
+{
+    cleanup_lock struct lock lock = LOCK_INIT;
+    cleanup_room int room = ROTATE_NO_ROOM;
+    char lock_path[FILE_PATH_MAX];
+    sigset_t old;
+    int r;
+
+    if (snprintf(lock_path, sizeof(lock_path), "%s.lock", path) >= FILE_PATH_MAX)
+        return error_set(error, PULLKEY_INVALID, "the home directory has too long a path");
+    r = lock_take(lock_path, aws->exchange->request->deadline_ms, &lock, error);
+    if (r < 0)
+        return error_wrap(error, "the SSO login cannot be renewed");
+    aws_login_done(login);
+    r = read_login(aws, sso, path, login, error);
+    if (r < 0 || login->end > aws_now(aws) + RENEW_SECONDS || !login->is_renewable)
+        return r;
+    r = rotate_take_room(path, &room, error);
+    if (r < 0)
+        return error_wrap(error, "the SSO login is not renewed, as the new one could not be kept");
+    rotate_hold(&old);
+    r = renew_held(aws, sso, path, &room, login, error);
+    rotate_release(&old);
+    return r;
 }
 
 static int get_login(struct aws *aws, const struct aws_sso *sso, struct aws_login *ret,
@@ -152,7 +164,6 @@ static int get_login(struct aws *aws, const struct aws_sso *sso, struct aws_logi
 {
     const char *name = sso->session ? sso->session : sso->start_url;
     char folder[FILE_PATH_MAX], path[FILE_PATH_MAX];
-    sigset_t old;
     int r = home_folder(aws, SSO_FOLDER, folder, error);
 
     if (r == 0)
@@ -162,9 +173,7 @@ static int get_login(struct aws *aws, const struct aws_sso *sso, struct aws_logi
     if (r < 0)
         return r;
     if (ret->is_renewable && ret->end <= aws_now(aws) + RENEW_SECONDS) {
-        rotate_hold(&old);
         r = renew(aws, sso, path, ret, error);
-        rotate_release(&old);
         if (r < 0 && ret->token && ret->end > aws_now(aws)) {
             aws->exchange->host->log(EXCHANGE_SOURCE, "%s; it is still valid", error->message);
             r = 0;

@@ -23,6 +23,8 @@ struct flow {
     struct pullkey_secret client_secret; /* what client.secret is */
     char what[IDENTITY_WHAT_SIZE];       /* who asks, for messages */
     bool is_refused;                     /* the server does not know this token, or no more */
+    bool is_held;                        /* signals wait */
+    sigset_t old;                        /* those that did before */
 };
 
 static void add_text(struct buffer *form, const char *name, const char *value)
@@ -205,12 +207,30 @@ static bool is_invalid_grant(const struct http_response *response)
     return code && strcmp(code, "invalid_grant") == 0;
 }
 
+/* From the first question on, that is; not while somebody else's lock or program is waited for. */
+static void hold(struct flow *flow)
+{
+    if (!flow->is_held)
+        rotate_hold(&flow->old);
+    flow->is_held = true;
+}
+
+static void release(struct flow *flow)
+{
+    if (flow->is_held)
+        rotate_release(&flow->old);
+    flow->is_held = false;
+}
+
 static int post(struct flow *flow, struct buffer *form, struct http_response *response,
                 struct oauth_reply *ret, struct pullkey_error *error)
 {
     char server[URL_AUTHORITY_SIZE];
-    int r = oauth_ask(flow->exchange, &flow->url, form, &flow->client, response, error);
+    int r;
 
+    if (oauth_grant_of(flow->oauth) == OAUTH_GRANT_REFRESH)
+        hold(flow);
+    r = oauth_ask(flow->exchange, &flow->url, form, &flow->client, response, error);
     flow->is_refused = is_invalid_grant(response);
     if (r < 0)
         return r;
@@ -279,8 +299,10 @@ static int refresh(struct flow *flow, struct oauth_reply *ret, struct pullkey_er
     (void)snprintf(flow->what, sizeof(flow->what), "the refresh token in %s", path);
     r = ask(flow, &rotate.token, &reply, error);
     if (r < 0 && flow->is_refused && rotate_again(&rotate, &is_changed, &ignored) == 0 &&
-        is_changed)
+        is_changed) {
+        release(flow);
         r = ask(flow, &rotate.token, &reply, error);
+    }
     /* Also where the answer is refused otherwise. */
     if (reply.refresh_token.length > 0) {
         int kept = rotate_replace(&rotate, &reply.refresh_token, r < 0 ? &ignored : error);
@@ -296,12 +318,9 @@ static int refresh(struct flow *flow, struct oauth_reply *ret, struct pullkey_er
 
 static int refresh_whole(struct flow *flow, struct oauth_reply *ret, struct pullkey_error *error)
 {
-    sigset_t old;
-    int r;
+    int r = refresh(flow, ret, error);
 
-    rotate_hold(&old);
-    r = refresh(flow, ret, error);
-    rotate_release(&old);
+    release(flow);
     return r;
 }
 

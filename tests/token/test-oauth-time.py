@@ -354,5 +354,18 @@ def interrupted():
             equal(content(path), it.oauth.refresh_tokens[-1] + "\n")
 
 
+@case("interrupted while a program is waited for: the token is not used")
+def interrupted_before():
+    with setting() as it:
+        path = it.refresh_file()
+        old = content(path)
+        program = it.home.write("secret", '#!/bin/sh\nkill -INT "$PPID"\necho secret\n')
+        os.chmod(program, 0o700)
+        client = {"client_id": "c", "client_secret": {"command": [program]}}
+        it.use(grant="refresh-token", refresh_token_file=path, **client)
+        equal(it.home.run([it.home.helper, "get"], R).returncode, -signal.SIGINT)
+        equal((it.oauth.forms, it.it.server.requests, content(path)), ([], [], old))
+
+
 if __name__ == "__main__":
     sys.exit(run())
