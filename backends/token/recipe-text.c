@@ -210,7 +210,8 @@ bool recipe_point(const cJSON *root, const char *pointer, struct buffer *ret)
         buffer_append_text(ret, item->valuestring);
     else if (cJSON_IsBool(item))
         buffer_append_text(ret, cJSON_IsTrue(item) ? "true" : "false");
-    else if (cJSON_IsNumber(item) && item->valuedouble > -NUMBERS && item->valuedouble < NUMBERS)
+    else if (cJSON_IsNumber(item) && item->valuedouble > -NUMBERS && item->valuedouble < NUMBERS &&
+             item->valuedouble == (double)(int64_t)item->valuedouble)
         buffer_printf(ret, "%.0f", item->valuedouble);
     else
         return false;

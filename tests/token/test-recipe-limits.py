@@ -206,7 +206,7 @@ def odd():
             check("has control characters" in said, said)
         check(json.loads(answered(it, user="é u"))["Username"] == "é u", "a user name is text")
         equal(json.loads(answered(it, token=9007199254740991))["Secret"], "9007199254740991")
-        for number in (9007199254740992, 12345678901234567890, -(2**60)):
+        for number in (9007199254740992, 12345678901234567890, -(2**60), 1.5, -0.25, 1e-9):
             said = answered(it, token=number)
             check("has got no secret, as gitlab.com answers without /token" in said, said)
 
