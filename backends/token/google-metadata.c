@@ -37,12 +37,16 @@ static int find_service(const struct exchange *exchange, struct service *ret,
 {
     static const char *const names[] = { "GCE_METADATA_HOST", "GCE_METADATA_ROOT",
                                          "GCE_METADATA_IP" };
-    const char *never = exchange_environment("NO_GCE_CHECK"), *host = NULL;
+    const char *never = exchange_environment("NO_GCE_CHECK");
+    const char *host = NULL, *name = names[0];
     char address[URL_AUTHORITY_SIZE + 8];
     int r;
 
-    for (size_t i = 0; !host && i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; !host && i < sizeof(names) / sizeof(names[0]); i++) {
         host = exchange_environment(names[i]);
+        if (host)
+            name = names[i];
+    }
     ret->is_named = host || json_member(exchange->settings->endpoints, "google_metadata");
     if (!ret->is_named && never && text_equal_any_case(never, "true"))
         return error_set(error, PULLKEY_NO_IDENTITY,
@@ -53,14 +57,13 @@ static int find_service(const struct exchange *exchange, struct service *ret,
     if (ret->is_guess && !exchange_environment("K_SERVICE"))
         return refuse_machine(error);
     if (host && snprintf(address, sizeof(address), "http://%s", host) >= (int)sizeof(address))
-        return error_set(error, PULLKEY_INVALID, "GCE_METADATA_HOST is too long");
+        return error_set(error, PULLKEY_INVALID, "%s is too long", name);
     r = exchange_endpoint(exchange, "google_metadata", host ? address : ADDRESS, &ret->url, error);
     if (r < 0)
-        return error_wrap(error, "GCE_METADATA_HOST");
+        return error_wrap(error, "%s", name);
     if (!ret->url.https && !url_is_metadata(&ret->url) && !url_is_loopback(&ret->url))
         return error_set(error, PULLKEY_INVALID,
-                         "GCE_METADATA_HOST must be metadata.google.internal, its address, or this "
-                         "machine");
+                         "%s must be metadata.google.internal, its address, or this machine", name);
     return 0;
 }
 

@@ -246,6 +246,8 @@ def metadata():
         it.home.env["GCE_METADATA_HOST"] = "evil.test"
         it.use("gcp")
         check("GCE_METADATA_HOST must be" in error(it), "another host")
+        it.home.env["GCE_METADATA_IP"] = it.home.env.pop("GCE_METADATA_HOST")
+        check("GCE_METADATA_IP must be" in error(it), "another address")
         equal(it.server.connections, 0)
 
 
