@@ -35,6 +35,9 @@ def steps():
         path = it.home.write("token", jwt(life=600))
         it.use("vault", match="harbor.example.com", identity={"file": path}, variables=VAULT)
         lines = command(it, "vault").stdout.splitlines()
+        # An option of older configurations, which does nothing.
+        it.use("vault", match="harbor.example.com", identity={"file": path}, variables={**VAULT, "seconds": "60"})
+        equal(command(it, "vault").stdout.splitlines()[2:], lines[2:])
         equal(lines[0], "Recipe vault for harbor.example.com, as configured for token")
         check(lines[1].startswith(f"identity: the token in {path}, good for "), lines)
         wanted = [
@@ -47,9 +50,9 @@ def steps():
         ]
         equal(lines[2:], wanted)
         # Each time anew: this is no pull.
-        asked = len(it.server.requests)
+        asked = len(it.server.requests) // 2
         report = json.loads(command(it, "vault", "--json").stdout)
-        equal(len(it.server.requests), 2 * asked)
+        equal(len(it.server.requests), 3 * asked)
         equal(set(report), {"recipe", "registry", "instance", "steps", "error"})
         equal([report[name] for name in ("recipe", "registry", "error")], ["vault", "harbor.example.com", None])
         kinds = ["identity", "request", "take", "request", "take", "take", "answer"]
