@@ -279,9 +279,11 @@ def inputs():
         env.update(AWS_WEB_IDENTITY_TOKEN_FILE=path, AWS_ROLE_ARN=ROLE)
         cached(it, "puller by one as pullkey")
         asked(it)
-        it.home.write("web", it.aws.web_token(sub="one", another="hour"))  # such files rotate: it is the same role
         cached(it, "puller by one as pullkey")
         equal(asked(it), [])
+        it.home.write("web", it.aws.web_token(sub="one", another="hour"))  # whose it is now, its content says
+        cached(it, "puller by one as pullkey")
+        equal(len(asked(it)), 2)
         env["AWS_ROLE_SESSION_NAME"] = "two"
         cached(it, "puller by one as two")
         env["AWS_WEB_IDENTITY_TOKEN_FILE"] = it.home.write("web2", it.aws.web_token(sub="two"))
