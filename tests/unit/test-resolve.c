@@ -267,9 +267,11 @@ static void an_optional_one_may_lack_an_identity(void **state)
         assert_string_equal(trail, class == PULLKEY_NO_IDENTITY ? "gagb" : "ga");
     }
     fakes[0].get = fakes[1].get = PULLKEY_NO_IDENTITY;
+    config_done(&config);
     use(CHAIN("{\"type\":\"fake-a\",\"optional\":true}"), "host.example");
     assert_refused(get(NULL, &error), PULLKEY_NOT_FOUND, "no credential for", error);
     for (size_t i = 0; i < UNIT_COUNT(others); i++) {
+        config_done(&config);
         use(others[i], "host.example");
         assert_refused(get(NULL, &error), PULLKEY_NO_IDENTITY, "fake-a: the fake says", error);
     }
