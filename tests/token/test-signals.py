@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import contextmanager
 import threading
 
 from scene import scene
@@ -41,8 +42,9 @@ def program(it, name, text):
     return path
 
 
-def interrupt(it, server, number, ignored=False):
-    """Starts a get, and sends it a signal when the slow program runs; that one's end is waited for."""
+@contextmanager
+def waiting(it, server):
+    """A get that waits for the slow program, which has ended when this ends."""
     if os.path.exists(os.path.join(it.home.path, "pid")):
         os.unlink(os.path.join(it.home.path, "pid"))
     process = crowd.start(it.home.helper, "get", it.home.env)
@@ -52,12 +54,18 @@ def interrupt(it, server, number, ignored=False):
         process.stdin = None
         wait_for(lambda: it.home.read("pid"), "the program", 30)
         other = os.pidfd_open(int(it.home.read("pid")))
-        process.send_signal(number)
-        equal(process.wait(30), -number)
+        yield process
         check_ended(it, other)
     finally:
         process.kill()
         process.communicate()
+
+
+def interrupt(it, server, number):
+    """Sends a get a signal when the slow program runs; that one's end is waited for."""
+    with waiting(it, server) as process:
+        process.send_signal(number)
+        equal(process.wait(30), -number)
 
 
 def check_ended(it, process):
@@ -161,19 +169,9 @@ def late():
     with scene(None, "unused.test") as it:
         # With another one behind it, it has half of the time.
         use_helper(it, nested(it), on_error="next")
-        process = crowd.start(it.home.helper, "get", it.home.env)
-        try:
-            process.stdin.write(R)
-            process.stdin.close()
-            process.stdin = None
-            wait_for(lambda: it.home.read("pid"), "the program", 30)
-            other = os.pidfd_open(int(it.home.read("pid")))
+        with waiting(it, R) as process:
             out, _ = process.communicate(timeout=30)
             equal((process.returncode, out), (1, "credentials not found in native keychain\n"))
-            check_ended(it, other)
-        finally:
-            process.kill()
-            process.communicate()
 
 
 @case("a signal that whoever starts the helper ignores is ignored, as by nohup")
