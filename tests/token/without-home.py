@@ -14,7 +14,13 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import namespace
 
+# Where the tools of containers keep what is root's.
+OF_ROOT = ("/run/containers", "/var/lib/containers")
+
 namespace.enter(map_root=True)
+for place in OF_ROOT:
+    if os.path.isdir(place):
+        namespace.mount("-t", "tmpfs", "none", place)
 with tempfile.TemporaryDirectory(prefix="pullkey-accounts-") as directory:
     accounts = os.path.join(directory, "passwd")
     shutil.copy("/etc/passwd", accounts)
