@@ -21,6 +21,7 @@
 #define TEMPORARY_SUFFIX ".pullkey-new" /* never one that containerd would import or read */
 #define LABEL_MAX 4096
 #define CHECK_MS 15000
+#define OPEN_TRIES 100 /* each fails only if somebody replaces the file just then */
 
 static void close_fd(int *fd)
 {
@@ -30,17 +31,24 @@ static void close_fd(int *fd)
 
 #define cleanup_fd __attribute__((cleanup(close_fd)))
 
-/* The kernel knows what an open descriptor is called. */
-static int name_of(int fd, char ret[FILE_PATH_MAX], const char *path, struct pullkey_error *error)
+/*
+ * The kernel knows what an open descriptor is called. What has been replaced since it was opened
+ * has " (deleted)" after its name: the caller opens the new one.
+ */
+static int name_of(int fd, char ret[FILE_PATH_MAX], bool *ret_is_current, const char *path,
+                   struct pullkey_error *error)
 {
+    struct stat opened, named;
     char link[64];
     ssize_t length;
 
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     length = readlink(link, ret, FILE_PATH_MAX - 1);
-    if (length < 0)
+    if (length < 0 || fstat(fd, &opened) < 0)
         return error_errno(error, errno, "cannot find out where %s is", path);
     ret[length] = '\0';
+    *ret_is_current =
+        lstat(ret, &named) == 0 && named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
     return 0;
 }
 
@@ -78,7 +86,8 @@ int migrate_real_path(const struct node *node, const char *inner, char ret[FILE_
 {
     char above[FILE_PATH_MAX], real[FILE_PATH_MAX];
     size_t length = strlen(inner);
-    int r;
+    bool is_current;
+    int tries = 1, r;
 
     if (length >= sizeof(above))
         return error_set(error, PULLKEY_INVALID, "a path is too long");
@@ -88,8 +97,15 @@ int migrate_real_path(const struct node *node, const char *inner, char ret[FILE_
         char *slash = strrchr(above, '/');
 
         if (fd >= 0) {
-            r = name_of(fd, real, inner, error);
-            break;
+            r = name_of(fd, real, &is_current, inner, error);
+            if (r < 0 || is_current)
+                break;
+            if (tries++ == OPEN_TRIES)
+                return error_set(error, PULLKEY_INVALID,
+                                 "somebody else replaces %s again and again: run this again when "
+                                 "that is done",
+                                 above);
+            continue;
         }
         if (fd != -PULLKEY_NOT_FOUND || !slash)
             return fd;
