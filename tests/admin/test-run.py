@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from home import Home
+from program import has_ended
 from registry import wait_for
 from tap import Skip, case, check, equal, run
 from terminal import STOPPED, Terminal
@@ -574,15 +575,6 @@ def no_place():
             check(MARKER not in done.stderr and CODED not in done.stderr, done.stderr)
         check(not os.path.exists(os.path.join(home.path, "ran")), "something was run")
         equal(home.find_text(CODED), [])
-
-
-def has_ended(pid):
-    """True also where nobody has waited for it yet."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
 
 
 @case("interrupted while a backend takes its time: nothing is run and nothing stays")

@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import sandbox
+from program import has_ended
 from sandbox import Sandbox, tap
 
 SERVER = "registry.example.com"
@@ -116,15 +117,6 @@ FAULTS = {
 
 OTHER = "other.example.com"
 ENTRIES = {SERVER: "alice", OTHER: "bob"}
-
-
-def has_ended(pid):
-    """True also where nobody has waited for it yet."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] in "ZX"
-    except FileNotFoundError:
-        return True
 
 
 def check_grandchildren(users):

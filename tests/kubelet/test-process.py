@@ -16,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import tap
 from plugin import PASSWORD, Plugin, decode, request, rule, token
+from program import has_ended
 from registry import wait_for
 
 HOST = "registry.example.com"
@@ -307,14 +308,6 @@ def holding_grandchild():
         go_on(plugin, DEADLINE - 5)
         plugin.check_failed(plugin.finish(process), "it did not answer in time")
         wait_for(lambda: has_ended(int(plugin.home.read("number"))), "the orphan's end", 30)
-
-
-def has_ended(number):
-    try:
-        with open(f"/proc/{number}/stat", encoding="utf-8", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 @tap.case("no descriptor of the kubelet's reaches a helper")

@@ -72,6 +72,15 @@ class Started:
         self.stop()
 
 
+def has_ended(pid):
+    """Of any process; True also where nobody has waited for it yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Program:
     """`name` is what errors call it; the file `log_path` gets what it writes."""
 
