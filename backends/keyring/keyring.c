@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The keyring backend: credentials in the desktop's own secret store, beside those of
+ * docker-credential-secretservice, with its faults mended. The newest of several entries counts, a
+ * store leaves one, a locked keyring is no empty one, and nothing is said to be gone that is not.
+ */
+#include <pullkey/backend.h>
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/secret.h"
+#include "service.h"
+
+#define TOKEN_USER "<token>"
+
+struct keyring {
+    const struct pullkey_host *host;
+    char *collection; /* NULL: the default one */
+};
+
+static void keyring_close(void *state)
+{
+    struct keyring *keyring = state;
+
+    secret_release(keyring->collection);
+    secret_release(keyring);
+}
+
+static int keyring_open(const struct pullkey_host *host, const struct pullkey_instance *instance,
+                        void **ret, struct pullkey_error *error)
+{
+    cleanup_json struct json options = { 0 };
+    struct keyring *keyring;
+    const cJSON *collection;
+    int r;
+
+    if (instance->system)
+        return error_set(error, PULLKEY_UNSUPPORTED,
+                         "a keyring belongs to somebody's session: system programs have none");
+    r = json_parse(&options, instance->name, instance->options, strlen(instance->options), 0,
+                   error);
+    if (r < 0)
+        return r;
+    keyring = secret_alloc(sizeof(*keyring));
+    if (!keyring)
+        return error_memory(error);
+    keyring->host = host;
+    collection = json_member(options.root, "collection");
+    if (cJSON_IsString(collection)) {
+        keyring->collection = secret_copy(collection->valuestring, strlen(collection->valuestring));
+        if (!keyring->collection) {
+            keyring_close(keyring);
+            return error_memory(error);
+        }
+    }
+    *ret = keyring;
+    return 0;
+}
+
+static void service_init(const struct keyring *keyring, int64_t deadline_ms, struct service *ret)
+{
+    *ret = (struct service){
+        .host = keyring->host,
+        .collection = keyring->collection,
+        .deadline_ms = deadline_ms,
+    };
+}
+
+static int not_found(const struct pullkey_request *request, struct pullkey_error *error)
+{
+    return error_set(error, PULLKEY_NOT_FOUND, "the keyring has no credential for %s",
+                     request->text);
+}
+
+/* -- Which servers of the keyring are meant --------------------------------------------------- */
+
+/* The server whose key serves the request best. NULL: none. Release with g_free. */
+static int find_best(const struct keyring *keyring, struct service *service,
+                     const struct pullkey_request *request, gchar **ret,
+                     struct pullkey_error *error)
+{
+    GPtrArray *entries;
+    const char *best = NULL;
+    int most = 0;
+    int r = service_list(service, &entries, error);
+
+    if (r < 0)
+        return r;
+    for (guint i = 0; i < entries->len; i++) {
+        const struct service_entry *entry = g_ptr_array_index(entries, i);
+        const int rank = keyring->host->match(request, entry->server, true);
+
+        if (rank > most) {
+            most = rank;
+            best = entry->server;
+        }
+    }
+    *ret = g_strdup(best);
+    g_ptr_array_unref(entries);
+    return 0;
+}
+
+/* The items of every server that is the request's, or an alias of it with the same path. */
+static int find_aliases(const struct keyring *keyring, struct service *service,
+                        const struct pullkey_request *request, GList **ret,
+                        struct pullkey_error *error)
+{
+    GHashTable *seen = g_hash_table_new(g_str_hash, g_str_equal);
+    GPtrArray *entries = NULL;
+    GList *items = NULL;
+    int r = service_list(service, &entries, error);
+
+    for (guint i = 0; r == 0 && i < entries->len; i++) {
+        const struct service_entry *entry = g_ptr_array_index(entries, i);
+        GList *more;
+
+        if (keyring->host->match(request, entry->server, false) == 0 ||
+            !g_hash_table_add(seen, entry->server))
+            continue;
+        r = service_find(service, entry->server, &more, error);
+        if (r == 0)
+            items = g_list_concat(items, more);
+    }
+    g_hash_table_unref(seen);
+    if (entries)
+        g_ptr_array_unref(entries);
+    if (r < 0)
+        service_free_items(items);
+    else
+        *ret = items;
+    return r;
+}
+
+/* -- get -------------------------------------------------------------------------------------- */
+
+static SecretItem *newest_of(GList *items)
+{
+    SecretItem *newest = NULL;
+
+    for (GList *item = items; item; item = item->next)
+        if (!newest || secret_item_get_modified(item->data) > secret_item_get_modified(newest))
+            newest = item->data;
+    return newest;
+}
+
+static int copy_user(SecretItem *item, struct pullkey_credential *ret, struct pullkey_error *error)
+{
+    GHashTable *attributes = secret_item_get_attributes(item);
+    const char *username = g_hash_table_lookup(attributes, "username");
+
+    if (username && username[0] != '\0') {
+        ret->username = secret_copy(username, strlen(username));
+        if (strcmp(username, TOKEN_USER) == 0)
+            ret->kind = PULLKEY_IDENTITY_TOKEN;
+    }
+    g_hash_table_unref(attributes);
+    if (username && !ret->username)
+        return error_memory(error);
+    return 0;
+}
+
+static int read_item(SecretItem *item, const struct pullkey_request *request,
+                     struct pullkey_credential *ret, struct pullkey_error *error)
+{
+    SecretValue *value = secret_item_get_secret(item);
+    const char *bytes;
+    gsize length = 0;
+    int r = copy_user(item, ret, error);
+
+    bytes = value ? secret_value_get(value, &length) : NULL;
+    if (r == 0 && (!ret->username || length == 0))
+        r = error_set(error, PULLKEY_INVALID, "the keyring's entry for %s has no %s: log in again",
+                      request->text, ret->username ? "password" : "user name");
+    if (r == 0)
+        r = secret_set(&ret->secret, bytes, length, error);
+    if (value)
+        secret_value_unref(value);
+    return r;
+}
+
+static int get_from(const struct keyring *keyring, struct service *service,
+                    const struct pullkey_request *request, struct pullkey_credential *ret,
+                    struct pullkey_error *error)
+{
+    GList *items = NULL, newest = { 0 };
+    gchar *server = NULL;
+    int r = service_find(service, request->text, &items, error);
+
+    if (r == 0 && !items) {
+        r = find_best(keyring, service, request, &server, error);
+        if (r == 0 && server)
+            r = service_find(service, server, &items, error);
+        g_free(server);
+    }
+    if (r < 0)
+        return r;
+    newest.data = newest_of(items);
+    if (!newest.data)
+        return not_found(request, error);
+    r = service_unlock(service, &newest, error);
+    if (r == 0)
+        r = service_load(service, newest.data, error);
+    if (r == 0)
+        r = read_item(newest.data, request, ret, error);
+    service_free_items(items);
+    return r;
+}
+
+static int keyring_get(void *state, const struct pullkey_request *request,
+                       struct pullkey_credential *ret, struct pullkey_error *error)
+{
+    const struct keyring *keyring = state;
+    struct service service;
+    int r;
+
+    service_init(keyring, request->deadline_ms, &service);
+    r = service_open(&service, error);
+    if (r == 0)
+        r = get_from(keyring, &service, request, ret, error);
+    service_close(&service);
+    return r;
+}
+
+/* -- store and erase -------------------------------------------------------------------------- */
+
+static bool is_same(SecretItem *item, const char *server, const char *username)
+{
+    GHashTable *attributes = secret_item_get_attributes(item);
+    const bool same = g_strcmp0(g_hash_table_lookup(attributes, "server"), server) == 0 &&
+                      g_strcmp0(g_hash_table_lookup(attributes, "username"), username) == 0;
+
+    g_hash_table_unref(attributes);
+    return same;
+}
+
+/* Deletes the items, and then looks whether they are gone. */
+static int delete_all(const struct keyring *keyring, struct service *service,
+                      const struct pullkey_request *request, GList *items, guint remaining,
+                      struct pullkey_error *error)
+{
+    GList *left = NULL;
+    guint count;
+    int r = service_unlock(service, items, error);
+
+    for (GList *item = items; r == 0 && item; item = item->next) {
+        r = service_delete(service, item->data, error);
+        /* Somebody else was faster. */
+        if (r == -PULLKEY_NOT_FOUND)
+            r = 0;
+    }
+    if (r == 0)
+        r = find_aliases(keyring, service, request, &left, error);
+    if (r < 0)
+        return r;
+    count = g_list_length(left);
+    service_free_items(left);
+    if (count > remaining)
+        return error_set(error, PULLKEY_DENIED,
+                         "the keyring still has a credential for %s after it was removed",
+                         request->text);
+    return 0;
+}
+
+static int store_in(const struct keyring *keyring, struct service *service,
+                    const struct pullkey_request *request,
+                    const struct pullkey_credential *credential, struct pullkey_error *error)
+{
+    GList *items = NULL, *others = NULL;
+    int r = find_aliases(keyring, service, request, &items, error);
+
+    if (r < 0)
+        return r;
+    /* What cannot be removed afterwards might be found before the new one. */
+    r = service_unlock(service, items, error);
+    if (r == 0)
+        r = service_store(service, request->text, credential, error);
+    for (GList *item = items; item; item = item->next)
+        if (!is_same(item->data, request->text, credential->username))
+            others = g_list_prepend(others, item->data);
+    if (r == 0)
+        r = delete_all(keyring, service, request, others, 1, error);
+    g_list_free(others);
+    service_free_items(items);
+    return r;
+}
+
+static int keyring_store(void *state, const struct pullkey_request *request,
+                         const struct pullkey_credential *credential, struct pullkey_error *error)
+{
+    const struct keyring *keyring = state;
+    struct service service;
+    int r;
+
+    service_init(keyring, request->deadline_ms, &service);
+    r = service_open(&service, error);
+    if (r == 0)
+        r = store_in(keyring, &service, request, credential, error);
+    service_close(&service);
+    return r;
+}
+
+static int erase_from(const struct keyring *keyring, struct service *service,
+                      const struct pullkey_request *request, struct pullkey_error *error)
+{
+    GList *items = NULL;
+    int r = find_aliases(keyring, service, request, &items, error);
+
+    if (r < 0)
+        return r;
+    r = items ? delete_all(keyring, service, request, items, 0, error) : not_found(request, error);
+    service_free_items(items);
+    return r;
+}
+
+static int keyring_erase(void *state, const struct pullkey_request *request,
+                         struct pullkey_error *error)
+{
+    const struct keyring *keyring = state;
+    struct service service;
+    int r;
+
+    service_init(keyring, request->deadline_ms, &service);
+    r = service_open(&service, error);
+    if (r == 0)
+        r = erase_from(keyring, &service, request, error);
+    service_close(&service);
+    return r;
+}
+
+/* -- list ------------------------------------------------------------------------------------- */
+
+static int keyring_list(void *state, int64_t deadline_ms, struct pullkey_list *ret,
+                        struct pullkey_error *error)
+{
+    const struct keyring *keyring = state;
+    GPtrArray *entries = NULL;
+    struct service service;
+    int r;
+
+    service_init(keyring, deadline_ms, &service);
+    r = service_open(&service, error);
+    if (r == 0)
+        r = service_list(&service, &entries, error);
+    for (guint i = 0; r == 0 && i < entries->len; i++) {
+        const struct service_entry *entry = g_ptr_array_index(entries, i);
+
+        r = keyring->host->list_add(ret, entry->server, entry->username, error);
+    }
+    if (entries)
+        g_ptr_array_unref(entries);
+    service_close(&service);
+    return r;
+}
+
+static const struct pullkey_option options[] = {
+    { "collection", PULLKEY_OPTION_STRING, false },
+    { NULL, 0, false },
+};
+
+extern const struct pullkey_backend keyring_backend;
+const struct pullkey_backend keyring_backend = {
+    .module = {
+        .abi_major = PULLKEY_ABI_MAJOR,
+        .abi_minor = PULLKEY_ABI_MINOR,
+        .size = sizeof(keyring_backend),
+        .kind = PULLKEY_KIND_BACKEND,
+        .type = "keyring",
+        .capabilities = PULLKEY_CAN_GET | PULLKEY_CAN_STORE | PULLKEY_CAN_LIST,
+        .options = options,
+    },
+    .open = keyring_open,
+    .get = keyring_get,
+    .store = keyring_store,
+    .erase = keyring_erase,
+    .list = keyring_list,
+    .close = keyring_close,
+};
+
+PULLKEY_EXPORT_MODULE(keyring_backend);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Secret Service of the session (specifications.freedesktop.org/secret-service, 0.2), as
+ * docker-credential-secretservice uses it: its schema and its attributes, so that each reads what
+ * the other stores.
+ *
+ * Attributes are searched without unlocking. Who is not asked for a locked item gets
+ * -PULLKEY_LOCKED; where there is a desktop and nobody came in by ssh, the service asks.
+ */
+#ifndef PULLKEY_KEYRING_SERVICE_H
+#define PULLKEY_KEYRING_SERVICE_H
+
+#include <pullkey/backend.h>
+
+#include <libsecret/secret.h>
+
+#include "watch.h"
+
+#define SERVICE_LABEL "Registry credentials for "
+
+struct service {
+    const struct pullkey_host *host;
+    const char *collection; /* the option, or NULL */
+    int64_t deadline_ms;
+    SecretService *secrets;
+    struct watch watch;
+};
+
+/*
+ * Connects. -PULLKEY_UNSUPPORTED, at once, where there is no session bus or nobody offers the
+ * service on it. The first three members are the caller's to set, the rest is empty. Close it also
+ * after an error.
+ */
+int service_open(struct service *service, struct pullkey_error *error);
+void service_close(struct service *service);
+
+/* Every entry's server and user, from the attributes alone. Release with g_ptr_array_unref. */
+struct service_entry {
+    char *server, *username;
+};
+int service_list(struct service *service, GPtrArray **ret, struct pullkey_error *error);
+
+/* The items of one server, none included. Release with service_free_items. */
+int service_find(struct service *service, const char *server, GList **ret,
+                 struct pullkey_error *error);
+void service_free_items(GList *items);
+
+/* Whether there is a desktop, and somebody before it. */
+bool service_can_prompt(void);
+
+/* From here on there are two minutes, as somebody has to read and to type. */
+void service_wait_for_person(struct service *service);
+
+/* Makes collections or items readable, or fails: with a prompt where somebody can see it. */
+int service_unlock_objects(struct service *service, GList *objects, struct pullkey_error *error);
+
+/* The same, for those of the items that are locked. */
+int service_unlock(struct service *service, GList *items, struct pullkey_error *error);
+
+/* Where a new entry goes, unlocked: the option, the default, or the only one. Release with
+ * g_object_unref. */
+int service_open_collection(struct service *service, SecretCollection **ret,
+                            struct pullkey_error *error);
+
+/* Writes one entry. -PULLKEY_UNSUPPORTED where there is nothing to write to and nobody to ask. */
+int service_store(struct service *service, const char *server,
+                  const struct pullkey_credential *credential, struct pullkey_error *error);
+
+int service_delete(struct service *service, SecretItem *item, struct pullkey_error *error);
+
+int service_load(struct service *service, SecretItem *item, struct pullkey_error *error);
+
+#endif
