@@ -101,11 +101,14 @@ int service_open_collection(struct service *service, SecretCollection **ret,
     }
     if (r < 0)
         return r;
-    object.data = *ret;
     if (!secret_collection_get_locked(*ret))
         return 0;
+    object.data = *ret;
     r = service_unlock_objects(service, &object, error);
+    /* Nothing in it is in the way of another store, which may have the credential then. */
+    if (r == -PULLKEY_LOCKED && !service_can_prompt())
+        error->code = PULLKEY_UNSUPPORTED;
     if (r < 0)
         g_object_unref(*ret);
-    return r;
+    return r < 0 ? -(int)error->code : 0;
 }

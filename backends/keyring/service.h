@@ -58,7 +58,7 @@ int service_unlock_objects(struct service *service, GList *objects, struct pullk
 int service_unlock(struct service *service, GList *items, struct pullkey_error *error);
 
 /* Where a new entry goes, unlocked: the option, the default, or the only one. Release with
- * g_object_unref. */
+ * g_object_unref. -PULLKEY_UNSUPPORTED where it is locked and nobody can be asked. */
 int service_open_collection(struct service *service, SecretCollection **ret,
                             struct pullkey_error *error);
 
