@@ -9,11 +9,19 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
+#include "base/lock.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "service.h"
 
 #define TOKEN_USER "<token>"
+
+/* How often somebody may replace what is just being read. */
+#define ATTEMPTS 10
+
+enum { VANISHED = 1 };
 
 struct keyring {
     const struct pullkey_host *host;
@@ -180,6 +188,7 @@ static int read_item(SecretItem *item, const struct pullkey_request *request,
     return r;
 }
 
+/* VANISHED where it was removed, or replaced, after it was found. */
 static int get_from(const struct keyring *keyring, struct service *service,
                     const struct pullkey_request *request, struct pullkey_credential *ret,
                     struct pullkey_error *error)
@@ -202,6 +211,8 @@ static int get_from(const struct keyring *keyring, struct service *service,
     r = service_unlock(service, &newest, error);
     if (r == 0)
         r = service_load(service, newest.data, error);
+    if (r == -PULLKEY_NOT_FOUND)
+        r = VANISHED;
     if (r == 0)
         r = read_item(newest.data, request, ret, error);
     service_free_items(items);
@@ -217,13 +228,56 @@ static int keyring_get(void *state, const struct pullkey_request *request,
 
     service_init(keyring, request->deadline_ms, &service);
     r = service_open(&service, error);
-    if (r == 0)
-        r = get_from(keyring, &service, request, ret, error);
+    if (r == 0) {
+        for (int i = 0; (r = get_from(keyring, &service, request, ret, error)) == VANISHED; i++)
+            if (i == ATTEMPTS)
+                break;
+    }
     service_close(&service);
-    return r;
+    return r == VANISHED
+               ? error_set(error, PULLKEY_UNREACHABLE,
+                           "the keyring's entry for %s is replaced again and again", request->text)
+               : r;
 }
 
 /* -- store and erase -------------------------------------------------------------------------- */
+
+/*
+ * One at a time: of two at once, each would leave the entry of the other. Where no lock can be made
+ * they have to get on without.
+ */
+static int take_turn(const struct pullkey_request *request, struct lock *ret,
+                     struct pullkey_error *error)
+{
+    char directory[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    struct pullkey_error why;
+    int r = file_place(FILE_RUNTIME_HOME, directory, &why);
+
+    if (r == 0)
+        r = file_join(path, directory, "keyring.lock", &why);
+    if (r == 0)
+        r = file_make_parents(path, &why);
+    if (r == 0)
+        r = lock_take(path, request->deadline_ms, ret, &why);
+    if (r != -PULLKEY_UNREACHABLE)
+        return 0;
+    *error = why;
+    return r;
+}
+
+static int check_limits(const struct pullkey_credential *credential, struct pullkey_error *error)
+{
+    const size_t length = strnlen(credential->username, PULLKEY_USERNAME_MAX + 1);
+    const struct pullkey_secret *secret = &credential->secret;
+
+    if (length <= PULLKEY_USERNAME_MAX && secret->length <= PULLKEY_SECRET_MAX &&
+        text_is_utf8(credential->username, length) && text_is_utf8(secret->bytes, secret->length) &&
+        !memchr(secret->bytes, 0, secret->length))
+        return 0;
+    return error_set(error, PULLKEY_INVALID,
+                     "the user name or the secret is no text, or longer than %d and %d bytes",
+                     PULLKEY_USERNAME_MAX, PULLKEY_SECRET_MAX);
+}
 
 static bool is_same(SecretItem *item, const char *server, const char *username)
 {
@@ -290,11 +344,16 @@ static int keyring_store(void *state, const struct pullkey_request *request,
                          const struct pullkey_credential *credential, struct pullkey_error *error)
 {
     const struct keyring *keyring = state;
+    cleanup_lock struct lock turn = LOCK_INIT;
     struct service service;
-    int r;
+    int r = check_limits(credential, error);
 
+    if (r < 0)
+        return r;
     service_init(keyring, request->deadline_ms, &service);
     r = service_open(&service, error);
+    if (r == 0)
+        r = take_turn(request, &turn, error);
     if (r == 0)
         r = store_in(keyring, &service, request, credential, error);
     service_close(&service);
@@ -318,11 +377,14 @@ static int keyring_erase(void *state, const struct pullkey_request *request,
                          struct pullkey_error *error)
 {
     const struct keyring *keyring = state;
+    cleanup_lock struct lock turn = LOCK_INIT;
     struct service service;
     int r;
 
     service_init(keyring, request->deadline_ms, &service);
     r = service_open(&service, error);
+    if (r == 0)
+        r = take_turn(request, &turn, error);
     if (r == 0)
         r = erase_from(keyring, &service, request, error);
     service_close(&service);

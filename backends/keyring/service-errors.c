@@ -22,12 +22,20 @@ static bool is_absent(const GError *problem)
     return false;
 }
 
+/* An object that was there. */
+static bool is_gone(const GError *problem)
+{
+    return g_error_matches(problem, SECRET_ERROR, SECRET_ERROR_NO_SUCH_OBJECT) ||
+           g_error_matches(problem, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT) ||
+           g_error_matches(problem, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_INTERFACE) ||
+           g_error_matches(problem, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD);
+}
+
 static enum pullkey_error_class class_of(const GError *problem)
 {
     if (g_error_matches(problem, SECRET_ERROR, SECRET_ERROR_IS_LOCKED))
         return PULLKEY_LOCKED;
-    if (g_error_matches(problem, SECRET_ERROR, SECRET_ERROR_NO_SUCH_OBJECT) ||
-        g_error_matches(problem, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT))
+    if (is_gone(problem))
         return PULLKEY_NOT_FOUND;
     if (g_error_matches(problem, SECRET_ERROR, SECRET_ERROR_PROTOCOL))
         return PULLKEY_INVALID;

@@ -12,6 +12,7 @@
 
 #define PROMPT_MS 120000
 #define AFTER_PROMPT_MS 20000
+#define SEARCHES 20
 
 #define SERVICE_PATH "/org/freedesktop/secrets"
 #define SERVICE_INTERFACE "org.freedesktop.Secret.Service"
@@ -175,6 +176,14 @@ static int add_entry(struct service *service, const char *path, GPtrArray *entri
     return 0;
 }
 
+/* A service without what is asked of it is not one without a credential. */
+static int not_missing(int r, struct pullkey_error *error)
+{
+    if (r == -PULLKEY_NOT_FOUND)
+        error->code = PULLKEY_UNREACHABLE;
+    return r < 0 ? -(int)error->code : r;
+}
+
 int service_list(struct service *service, GPtrArray **ret, struct pullkey_error *error)
 {
     GVariantBuilder builder;
@@ -189,7 +198,7 @@ int service_list(struct service *service, GPtrArray **ret, struct pullkey_error 
     r = call(service, SERVICE_PATH, SERVICE_INTERFACE, "SearchItems",
              g_variant_new("(a{ss})", &builder), "(aoao)", &reply, error);
     if (r < 0)
-        return r;
+        return not_missing(r, error);
     *ret = g_ptr_array_new_with_free_func(free_entry);
     g_variant_get(reply, "(aoao)", &paths[0], &paths[1]);
     for (size_t i = 0; i < 2; i++) {
@@ -208,12 +217,18 @@ int service_find(struct service *service, const char *server, GList **ret,
 {
     GHashTable *attributes =
         secret_attributes_build(&schema, "server", server, "docker_cli", "1", NULL);
-    GError *problem = NULL;
+    GError *problem;
+    int r = 0;
 
-    *ret = secret_service_search_sync(service->secrets, &schema, attributes, SECRET_SEARCH_ALL,
-                                      service->watch.cancellable, &problem);
+    /* One that is removed meanwhile fails a search, which looks at each that it has found. */
+    for (int i = 0; i == 0 || (r == -PULLKEY_NOT_FOUND && i < SEARCHES); i++) {
+        problem = NULL;
+        *ret = secret_service_search_sync(service->secrets, &schema, attributes, SECRET_SEARCH_ALL,
+                                          service->watch.cancellable, &problem);
+        r = problem ? service_error(problem, "cannot be searched", error) : 0;
+    }
     g_hash_table_unref(attributes);
-    return problem ? service_error(problem, "cannot be searched", error) : 0;
+    return not_missing(r, error);
 }
 
 void service_free_items(GList *items)
