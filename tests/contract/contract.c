@@ -4,6 +4,7 @@
  *
  * usage: contract SETUP [FAKE-HELPER]
  *        contract --module TYPE [--options JSON] [--bad-options JSON] [--exact-names]
+ *                 [--clear]
  *
  * The first has a backend of pullkey's own. The second loads TYPE.so from the module directory, as the programs do; docs/BACKENDS.md
  * says more.
@@ -65,7 +66,7 @@ static int usage(void)
 {
     (void)fprintf(stderr, "usage: contract SETUP [FAKE-HELPER]\n"
                           "       contract --module TYPE [--options JSON] [--bad-options JSON] "
-                          "[--exact-names]\n");
+                          "[--exact-names] [--clear]\n");
     return 2;
 }
 
@@ -78,6 +79,8 @@ static int use_module(char **words)
     for (words++; *words; words++) {
         if (strcmp(*words, "--exact-names") == 0)
             stranger.exact_names = true;
+        else if (strcmp(*words, "--clear") == 0)
+            stranger.lasting = true;
         else if (strcmp(*words, "--options") == 0 && words[1])
             stranger.options = *++words;
         else if (strcmp(*words, "--bad-options") == 0 && words[1])

@@ -31,6 +31,8 @@ enum {
     /* It only gets, and what it gets is its own affair: the seeds are not there. */
     SETUP_WITHOUT_SEEDS = 1 << 2,
     SETUP_WITHOUT_LIST = 1 << 3,
+    /* What is stored outlives a case: the next one removes all of it first. */
+    SETUP_LASTING = 1 << 4,
 };
 
 struct setup {
@@ -50,6 +52,7 @@ struct stranger {
     const char *options;
     const char *bad_options; /* NULL: none */
     bool exact_names;
+    bool lasting;
 };
 
 struct fixture {

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "core/credential.h"
 #include "core/module.h"
 #include "core/registry.h"
 #include "pullkey-build.h"
@@ -299,6 +300,8 @@ int fixture_use_module(const struct stranger *stranger, struct pullkey_error *er
         setup.flags |= SETUP_WITHOUT_LIST;
     if (stranger->exact_names)
         setup.flags |= SETUP_EXACT_NAMES;
+    if (stranger->lasting)
+        setup.flags |= SETUP_LASTING;
     fixture_setup = &setup;
     return 0;
 }
@@ -351,6 +354,29 @@ static void store_seed(struct fixture *fixture, const struct seed *seed)
         fail_msg("store %s: %s", seed->server, error.message);
     free(secret);
     free(username);
+}
+
+/* All that is listed. */
+static void clear(struct fixture *fixture)
+{
+    cleanup_list struct pullkey_list entries = { 0 };
+    const int64_t deadline_ms = clock_monotonic_ms() + 20000;
+    struct pullkey_error error = { 0 };
+
+    if (fixture->backend->list(fixture->state, deadline_ms, &entries, &error) < 0)
+        fail_msg("list: %s", error.message);
+    for (size_t i = 0; i < entries.count; i++) {
+        const char *server = entries.entries[i].server;
+        struct registry_reference reference;
+        struct registry_request request;
+        int r;
+
+        assert_int_equal(registry_parse(server, strlen(server), &reference, &error), 0);
+        registry_request(&reference, deadline_ms, &request);
+        r = fixture->backend->erase(fixture->state, &request.request, &error);
+        if (r < 0 && r != -PULLKEY_NOT_FOUND)
+            fail_msg("erase %s: %s", server, error.message);
+    }
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *position)
@@ -422,6 +448,8 @@ int fixture_begin(void **state)
     assert_int_equal(unsetenv("XDG_STATE_HOME"), 0);
     fixture_setup->prepare(fixture);
     fixture_reopen(fixture);
+    if (fixture_setup->flags & SETUP_LASTING)
+        clear(fixture);
     if (fixture_setup->flags & SETUP_WRITABLE)
         for (size_t i = 0; i < seed_count; i++)
             store_seed(fixture, &seeds[i]);

@@ -6,7 +6,8 @@
         home.get("127.0.0.1:5000")      {"ServerURL": ..., "Username": ..., "Secret": ...} or None
         home.run(["skopeo", ...])       a finished process, with output as text
 
-PULLKEY_BINDIR names the directory of the programs under test. Where tests/token/without-home.py runs
+PULLKEY_BINDIR names the directory of the programs under test. Where tests/keyring/within.py runs the
+test, there is a keyring on the session bus PULLKEY_TEST_BUS. Where tests/token/without-home.py runs
 the test, no variable says where the home is.
 """
 
@@ -48,6 +49,8 @@ class Home:
             "LC_ALL": "C.UTF-8",
         }
         self._lose()
+        if "PULLKEY_TEST_BUS" in os.environ:
+            self.env["DBUS_SESSION_BUS_ADDRESS"] = os.environ["PULLKEY_TEST_BUS"]
         if ca is not None:
             self.env["SSL_CERT_FILE"] = ca
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):

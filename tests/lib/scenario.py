@@ -10,6 +10,7 @@ import os
 import re
 from base64 import b64encode
 
+import keyring
 from home import Home
 from image import OCI, Image
 from registry import Registry, wait_for
@@ -169,6 +170,10 @@ def expect_stored(client):
     check(credential is not None, "the helper has no credential")
     equal(credential["ServerURL"], client.registry.address, "ServerURL")
     equal((credential["Username"], credential["Secret"]), (USER, PASSWORD), "the credential")
+    bus = client.home.env.get("DBUS_SESSION_BUS_ADDRESS")
+    if bus:
+        servers = [entry.server for entry in keyring.found(bus).entries()]
+        equal(servers, [client.registry.address], "what the keyring has")
 
 
 def expect_nothing_stored(client):

@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "lib")]
 
 import tap  # noqa: E402
+from keyring import Keyring  # noqa: E402
 from tap import Skip, case, check  # noqa: E402
 
 import conformance  # noqa: E402
@@ -105,46 +106,11 @@ def peer_pass():
             subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=environment, check=False)
 
 
-@contextlib.contextmanager
-def running(command, **options):
-    process = subprocess.Popen(command, **options)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextlib.contextmanager
-def session_bus(root):
-    """A private session bus with an unlocked gnome-keyring; the environment to reach it."""
-    environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-    for variable, name in (("HOME", "home"), ("XDG_RUNTIME_DIR", "run")):
-        environment[variable] = os.path.join(root, name)
-        os.mkdir(environment[variable], 0o700)
-    bus = ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address"]
-    keyring = ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"]
-    wait = ["gdbus", "wait", "--session", "--timeout", "20", "org.freedesktop.secrets"]
-    with running(bus, env=environment, stdout=subprocess.PIPE) as daemon:
-        environment["DBUS_SESSION_BUS_ADDRESS"] = daemon.stdout.readline().decode().strip()
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with running(keyring, env=environment, stdin=subprocess.PIPE, **quiet) as service:
-            service.stdin.write(b"a password")
-            service.stdin.close()
-            subprocess.run(wait, env=environment, check=True, timeout=30)
-            yield {"DBUS_SESSION_BUS_ADDRESS": environment["DBUS_SESSION_BUS_ADDRESS"]}
-
-
 @case("docker-credential-secretservice, information")
 def peer_secretservice():
-    needs = ("dbus-daemon", "gnome-keyring-daemon", "gdbus", "secret-tool")
-    program = find("docker-credential-secretservice", *needs)
-    with tempfile.TemporaryDirectory(prefix="keyring-") as root, session_bus(root) as bus:
-        observe("secretservice", program, profiles.SecretService(bus))
+    program = find("docker-credential-secretservice")
+    with tempfile.TemporaryDirectory(prefix="keyring-") as place, Keyring(place) as keyring:
+        observe("secretservice", program, profiles.SecretService(keyring))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 
+import keyring
 from tap import Skip
 
 # The cases that need a hook, by the start of their names.
@@ -173,6 +174,48 @@ class PullkeyPlain(Pullkey):
         return data
 
 
+class PullkeyKeyring(Pullkey):
+    """docker-credential-pullkey on the keyring whose bus the environment names."""
+
+    persistent = True
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.keyring = keyring.found(os.environ["DBUS_SESSION_BUS_ADDRESS"])
+
+    def prepare(self, target):
+        super().prepare(target)
+        target.environment["DBUS_SESSION_BUS_ADDRESS"] = self.keyring.address
+
+    def finish(self, target):
+        self.keyring.clear()
+
+    def lock(self, target):
+        self.keyring.lock()
+
+    def unlock(self, target):
+        self.keyring.unlock()
+
+    def add_foreign(self, target):
+        """The same attributes in another schema, and none of ours."""
+        foreign = [
+            {"xdg:schema": "org.example.Other", "docker_cli": "1", "server": "e5.test", "username": "x"},
+            {"xdg:schema": "org.example.Other", "server": "e5.test"},
+        ]
+        for attributes in foreign:
+            self.keyring.add(attributes, "foreign")
+
+        def survived():
+            items = [item.attributes for item in self.keyring.entries(server="e5.test")]
+            return all(attributes in items for attributes in foreign)
+
+        return survived
+
+    def add_bad(self, target):
+        self.keyring.add({"xdg:schema": keyring.SCHEMA, "docker_cli": "1", "server": "bad.test"}, "x")
+        return "bad.test"
+
+
 class Pass(Profile):
     """docker-credential-pass: one GnuPG key without passphrase, a new password store each case."""
 
@@ -192,31 +235,31 @@ class Pass(Profile):
 
 
 class SecretService(Profile):
-    """docker-credential-secretservice on a session bus that the caller started."""
+    """docker-credential-secretservice on a keyring that the caller started."""
 
     persistent = True
 
-    def __init__(self, environment):
-        self.bus = environment
+    def __init__(self, keyring):
+        self.keyring = keyring
 
     def prepare(self, target):
-        target.environment.update(self.bus)
+        target.environment["DBUS_SESSION_BUS_ADDRESS"] = self.keyring.address
 
     def finish(self, target):
         """What the helper itself failed to erase must not reach the next case."""
-        subprocess.run(
-            ["secret-tool", "clear", "docker_cli", "1"],
-            env={**os.environ, **self.bus},
-            check=False,  # exit 1 says that there was nothing
-            stdin=subprocess.DEVNULL,
-        )
+        self.keyring.clear()
 
 
-def encryption_is_off(config):
-    """Whether a configuration file asks for the plain file store."""
+def of_config(config):
+    """The profile for what a configuration file has as the default store."""
     with open(config, encoding="utf-8") as file:
-        backends = json.load(file).get("backends", {})
-    return any(b.get("type") == "file" and b.get("encryption") == "none" for b in backends.values())
+        content = json.load(file)
+    if content["default"] == ["keyring"]:
+        return PullkeyKeyring(config)
+    backends = content.get("backends", {}).values()
+    if any(b.get("type") == "file" and b.get("encryption") == "none" for b in backends):
+        return PullkeyPlain(config)
+    return Pullkey(config)
 
 
 def choose(name, program, config):
@@ -227,6 +270,4 @@ def choose(name, program, config):
         if config:
             raise ValueError("--config needs --profile pullkey")
         return Profile()
-    if config and encryption_is_off(config):
-        return PullkeyPlain(config)
-    return Pullkey(config)
+    return of_config(config) if config else Pullkey()
