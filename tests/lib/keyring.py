@@ -111,6 +111,14 @@ class Bus(Started):
             to, path, interface, method, body, None, flags, SECONDS * 1000, None
         ).unpack()
 
+    def call_nobody(self, interface, method):
+        """A call that the bus refuses, for those who watch it."""
+        Gio, GLib = gio()
+        try:
+            self.call("/", interface, method, to="org.example.Nobody")
+        except GLib.Error:
+            pass
+
     def has_owner(self, name=SERVICE):
         (has,) = self.call("/", "org.freedesktop.DBus", "NameHasOwner", "(s)", name, to="org.freedesktop.DBus")
         return has
