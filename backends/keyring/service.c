@@ -212,6 +212,24 @@ int service_list(struct service *service, GPtrArray **ret, struct pullkey_error 
     return r;
 }
 
+/* Those of the server: a service that finds others would give away their passwords. */
+static GList *keep_of(GList *items, const char *server)
+{
+    GList *next;
+
+    for (GList *item = items; item; item = next) {
+        GHashTable *attributes = secret_item_get_attributes(item->data);
+
+        next = item->next;
+        if (g_strcmp0(g_hash_table_lookup(attributes, "server"), server) != 0) {
+            g_object_unref(item->data);
+            items = g_list_delete_link(items, item);
+        }
+        g_hash_table_unref(attributes);
+    }
+    return items;
+}
+
 int service_find(struct service *service, const char *server, GList **ret,
                  struct pullkey_error *error)
 {
@@ -228,6 +246,7 @@ int service_find(struct service *service, const char *server, GList **ret,
         r = problem ? service_error(problem, "cannot be searched", error) : 0;
     }
     g_hash_table_unref(attributes);
+    *ret = keep_of(*ret, server);
     return not_missing(r, error);
 }
 
@@ -269,7 +288,7 @@ int service_unlock_objects(struct service *service, GList *objects, struct pullk
     service_wait_for_person(service);
     unlocked = secret_service_unlock_sync(service->secrets, objects, service->watch.cancellable,
                                           NULL, &problem);
-    if (problem && g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    if (problem && g_cancellable_is_cancelled(service->watch.cancellable)) {
         g_error_free(problem);
         return error_set(error, PULLKEY_LOCKED,
                          "the keyring is locked, and nobody answered its prompt within %d seconds",

@@ -15,7 +15,7 @@ struct watch {
     GCancellable *cancellable; /* for each call */
     pthread_t thread;
     pthread_mutex_t mutex;
-    pthread_cond_t changed;
+    int changed_fd;      /* eventfd */
     int64_t deadline_ms; /* of clock_monotonic_ms */
     bool ended;
 };
