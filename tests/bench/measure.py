@@ -21,6 +21,7 @@ import namespace
 import plugin
 import tap
 from home import Home
+from keyring import Keyring
 from wire import Server
 
 SERVER = "https://registry.example.com"
@@ -280,34 +281,32 @@ def password_store(directory):
 
 
 @contextlib.contextmanager
-def secret_service(directory):
-    """docker-credential-secretservice with a keyring of its own; needs a private session bus."""
-    program = shutil.which("docker-credential-secretservice")
-    daemon = shutil.which("gnome-keyring-daemon")
-    if not program or not daemon or not shutil.which("gdbus"):
-        raise Unavailable("docker-credential-secretservice or gnome-keyring is not installed")
-    if "BENCH_SESSION_BUS" not in os.environ:
-        raise Unavailable("no private session bus (dbus-run-session)")
-    variables = home(directory, "secretservice")
-    variables["DBUS_SESSION_BUS_ADDRESS"] = os.environ["BENCH_SESSION_BUS"]
-    subject = Subject("", [], variables=variables)
-    keyring = subprocess.Popen(
-        [daemon, "--foreground", "--unlock", "--components=secrets"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=subject.environment(),
-    )
+def own_keyring(directory):
+    """An unlocked one, on a session bus that is gone afterwards: the bus's address."""
+    place = os.path.join(directory, "bus")
+    os.mkdir(place, 0o700)
     try:
-        keyring.stdin.write(b"bench")
-        keyring.stdin.close()
-        wait = ["gdbus", "wait", "--session", "--timeout", "10", "org.freedesktop.secrets"]
-        if subject.run(wait, "").returncode:
-            raise Unavailable("the keyring did not start")
-        yield helper_subject("docker-credential-secretservice", program, variables)
-    finally:
-        keyring.terminate()
-        keyring.wait(TIMEOUT)
+        with Keyring(place) as keyring:
+            yield keyring.address
+    except tap.Skip as reason:
+        raise Unavailable(str(reason)) from reason
+
+
+def secret_service(directory, address):
+    """docker-credential-secretservice on the keyring of this bus."""
+    program = shutil.which("docker-credential-secretservice")
+    if not program:
+        raise Unavailable("docker-credential-secretservice is not installed")
+    variables = {**home(directory, "secretservice"), "DBUS_SESSION_BUS_ADDRESS": address}
+    return helper_subject("docker-credential-secretservice", program, variables)
+
+
+def pullkey_keyring(directory, program, address):
+    if os.geteuid() == 0:
+        raise Unavailable("root has no keyring: run it as an ordinary user")
+    variables = {**home(directory, "keyring"), "DBUS_SESSION_BUS_ADDRESS": address}
+    configure(variables, {"version": 1, "default": ["keyring"]})
+    return helper_subject("pullkey, keyring", program, variables)
 
 
 def times(spawner, subjects, rounds, directory):

@@ -138,6 +138,7 @@ class Monitor:
         finally:
             text = self._program.log()
             self._program.stop()
+            os.unlink(self._program.log_path)
         lines = [line.split("\t") for line in text.splitlines()]
         calls = [tuple(line[6:8]) for line in lines if line[0] == "mc"]
         begin = max(i for i, call in enumerate(calls) if call[1] == "Begin")
