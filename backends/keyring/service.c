@@ -73,7 +73,7 @@ static int check_bus(struct pullkey_error *error)
     char path[FILE_PATH_MAX];
     struct stat status;
 
-    if (file_caller() == 0)
+    if (file_caller_is_root())
         return error_set(error, PULLKEY_UNSUPPORTED,
                          "root has no keyring: run it as the user who is logged in");
     if (address && address[0] != '\0')

@@ -58,6 +58,11 @@ void file_caller_changed(void)
     caller_has_changed = true;
 }
 
+bool file_caller_is_root(void)
+{
+    return file_caller() == 0 && !in_partial_namespace();
+}
+
 bool file_is_trusted_owner(uid_t owner)
 {
     if (owner == 0 || owner == file_caller())

@@ -122,6 +122,10 @@ int file_place(enum file_place place, char *ret, struct pullkey_error *error);
 uid_t file_caller(void);
 void file_caller_changed(void);
 
+/* Whether that is root, and not the ordinary user who is shown as root in a user namespace: rootless
+ * podman and buildah run helpers there. */
+bool file_caller_is_root(void);
+
 /* Root, the caller, or what a user namespace shows in their place. */
 bool file_is_trusted_owner(uid_t owner);
 

@@ -29,11 +29,11 @@ static bool has_session_bus(void)
     char path[FILE_PATH_MAX];
 
     if (environment("DBUS_SESSION_BUS_ADDRESS"))
-        return file_caller() != 0;
+        return !file_caller_is_root();
     if (!runtime || runtime[0] != '/' ||
         snprintf(path, sizeof(path), "%s/bus", runtime) >= (int)sizeof(path))
         return false;
-    return access(path, F_OK) == 0 && file_caller() != 0;
+    return access(path, F_OK) == 0 && !file_caller_is_root();
 }
 
 int config_source_default(bool system, struct config_source *ret, struct pullkey_error *error)

@@ -3,9 +3,11 @@
 and as it is now.
 """
 
+import functools
 import json
 import os
 import re
+import socket
 import sys
 import time
 
@@ -258,16 +260,39 @@ def login_without_bus():
         check(not os.path.exists(f"{own.path}/launched"), "a bus was started")
 
 
-@case("root has no keyring, and is told so")
+@case("root in a user namespace, as rootless podman runs helpers, is the user")
 @on()
-def root(own):
-    own.store(SERVER, "alice", "1")
-    as_root = [find_program("unshare"), "--map-root-user", own.helper, "get"]
-    equal(own.run(as_root, SERVER).stdout, "credentials not found in native keychain\n")
-    own.configure(default=["keyring"])
-    done = own.run(as_root, SERVER)
-    equal((done.returncode, done.stdout.count("\n")), (1, 1))
-    check("root has no keyring" in done.stdout, done.stdout)
+def namespace(own):
+    as_root = [find_program("unshare"), "--map-root-user", own.helper]
+    request = json.dumps({"ServerURL": SERVER, "Username": "alice", "Secret": "1"})
+    own.succeed([*as_root, "store"], request)
+    equal((own.users(), own.answer(SERVER)), (["alice"], ("alice", "1")))
+    equal(json.loads(own.succeed([*as_root, "get"], SERVER))["Secret"], "1")
+
+
+def ask_as_root():
+    """Root's answers, with a bus that nobody connects to: with a keyring by default, and without."""
+    with Home() as own, socket.create_server(f"{own.path}/bus", family=socket.AF_UNIX) as bus:
+        own.env["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={own.path}/bus"
+        yield own.run([own.helper, "get"], SERVER, seconds=15).stdout
+        own.write(".config/pullkey/config.json", '{"version":1,"default":["keyring"]}')
+        yield own.run([own.helper, "get"], SERVER, seconds=15).stdout
+        bus.setblocking(False)
+        try:
+            yield bus.accept()
+        except BlockingIOError:
+            yield "nobody connected"
+
+
+def root(answers):
+    equal(answers[0], "credentials not found in native keychain\n")
+    check("root has no keyring" in answers[1], answers)
+    equal(answers[2], "nobody connected")
+
+
+# Before it is given up.
+if os.geteuid() == 0:
+    case("root has no keyring, and is told so at once")(functools.partial(root, list(ask_as_root())))
 
 
 @case("a password saved in the file over ssh does not shadow one saved on the desktop later")
