@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "base/text.h"
 #include "core/credential.h"
+#include "core/person.h"
 #include "core/registry.h"
 #include "pullkey-build.h"
 
@@ -37,6 +38,7 @@ const struct pullkey_host module_host = {
     .list_add = list_add,
     .codec = module_find_codec,
     .reader = module_find_reader,
+    .wait_for_person = person_wait,
 };
 
 static const struct pullkey_module *find_builtin(const char *type)

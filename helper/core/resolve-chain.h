@@ -32,6 +32,9 @@ void resolve_opened_done(struct resolve_opened *opened);
 /* "host[:port]" of a reference: what the cache knows its tokens by. */
 void resolve_registry(const struct registry_reference *reference, char ret[REGISTRY_CANONICAL_MAX]);
 
+/* The deadline, later by what people took to answer prompts. */
+int64_t resolve_deadline(const struct resolve *resolve);
+
 /* Nothing if `ret` is NULL. */
 void resolve_name_source(const struct config_instance *instance, char ret[RESOLVE_SOURCE_MAX]);
 

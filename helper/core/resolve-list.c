@@ -76,7 +76,7 @@ static int list_instance(const struct resolve *resolve, const struct config_inst
     if (r == 0 && !(opened.backend->module.capabilities & PULLKEY_CAN_LIST))
         return 0;
     if (r == 0)
-        r = opened.backend->list(opened.state, resolve->deadline_ms, &list, error);
+        r = opened.backend->list(opened.state, resolve_deadline(resolve), &list, error);
     r = resolve_judge(instance, r, error);
     if (r == -PULLKEY_NOT_FOUND)
         return 0;

@@ -85,16 +85,27 @@ static int drop_derived(const struct resolve *resolve, const struct resolve_chai
     return cache_drop(cache, registry, error);
 }
 
+/* The one before may have waited for a person. */
+static struct pullkey_request in_time(const struct resolve *resolve,
+                                      const struct pullkey_request *request)
+{
+    struct pullkey_request timely = *request;
+
+    timely.deadline_ms = resolve_deadline(resolve);
+    return timely;
+}
+
 static int erase_from(const struct resolve *resolve, const struct config_instance *instance,
                       const struct pullkey_request *request, struct pullkey_error *error)
 {
     cleanup_opened struct resolve_opened opened = { 0 };
+    const struct pullkey_request timely = in_time(resolve, request);
     int r = open_writable(resolve, instance, &opened, error);
 
     if (r < 0)
         return r;
     if (r == 0)
-        r = opened.backend->erase(opened.state, request, error);
+        r = opened.backend->erase(opened.state, &timely, error);
     return r == PASS_OVER || r == -PULLKEY_UNSUPPORTED ? -PULLKEY_NOT_FOUND : r;
 }
 
@@ -124,12 +135,13 @@ static int store_in(const struct resolve *resolve, const struct config_instance 
                     const struct pullkey_credential *credential, struct pullkey_error *error)
 {
     cleanup_opened struct resolve_opened opened = { 0 };
+    const struct pullkey_request timely = in_time(resolve, request);
     int r = open_writable(resolve, instance, &opened, error);
 
     if (r == PASS_OVER)
         return r;
     if (r == 0)
-        r = opened.backend->store(opened.state, request, credential, error);
+        r = opened.backend->store(opened.state, &timely, credential, error);
     if (r == -PULLKEY_UNSUPPORTED && opened.backend)
         return PASS_OVER;
     /* What storing did not find is never a credential, which callers would read here. */

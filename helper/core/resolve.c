@@ -11,6 +11,7 @@
 #include "core/cloud.h"
 #include "core/hash.h"
 #include "core/module.h"
+#include "core/person.h"
 #include "resolve-chain.h"
 
 #define OPTIONS_MAX 65536
@@ -288,18 +289,23 @@ void resolve_name_source(const struct config_instance *instance, char ret[RESOLV
         memcpy(mempcpy(ret, instance->name, length), "", 1);
 }
 
+int64_t resolve_deadline(const struct resolve *resolve)
+{
+    return resolve->deadline_ms + person_waited_ms();
+}
+
 /* One that is forgiven leaves time for those after it. */
 static int64_t deadline_of(const struct resolve *resolve, const struct resolve_chain *chain,
                            size_t position)
 {
     const struct config_instance *instance = chain->items[position];
     const int64_t now = clock_monotonic_ms();
+    const int64_t deadline = resolve_deadline(resolve);
     const int64_t count = (int64_t)(chain->count - position);
 
-    if (count == 1 || resolve->deadline_ms <= now ||
-        !(instance->on_error_next || instance->optional))
-        return resolve->deadline_ms;
-    return now + (resolve->deadline_ms - now) / count;
+    if (count == 1 || deadline <= now || !(instance->on_error_next || instance->optional))
+        return deadline;
+    return now + (deadline - now) / count;
 }
 
 static void judge_scope(const struct resolve *resolve, const struct registry_reference *reference,

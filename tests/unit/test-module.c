@@ -337,7 +337,8 @@ static void the_host_is_whole(void **state)
     assert_int_equal(module_host.size, sizeof(module_host));
     assert_true(module_host.alloc && module_host.release && module_host.log &&
                 module_host.wall_seconds && module_host.monotonic_ms && module_host.match &&
-                module_host.list_add && module_host.codec);
+                module_host.list_add && module_host.codec && module_host.reader &&
+                module_host.wait_for_person);
 }
 
 #define CASE(name) cmocka_unit_test_teardown(name, tear_down)

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "core/person.h"
 #include "core/resolve.h"
 
 /* What a backend of type "fake-a" .. "fake-c" does, and what was asked of it. */
@@ -16,6 +17,7 @@ struct fake {
     size_t secret_length;
     const char *listed[4];
     unsigned int gets, stores, erases, opens, closes;
+    int64_t waits_ms; /* for a person, in each call */
     int64_t deadline_ms; /* of the last call */
 };
 
@@ -32,6 +34,24 @@ static void note(char operation, const struct fake *fake)
     trail[length + 2] = '\0';
 }
 
+static int64_t now_ms;
+
+static int64_t fake_monotonic(void)
+{
+    return now_ms;
+}
+
+static const struct clock fake_clock = { NULL, fake_monotonic };
+
+static void wait_for_person(const struct fake *fake)
+{
+    if (fake->waits_ms == 0)
+        return;
+    (void)person_wait(120000);
+    now_ms += fake->waits_ms;
+    (void)person_wait(0);
+}
+
 static int answer(enum pullkey_error_class class, struct pullkey_error *error)
 {
     return class == PULLKEY_OK ? 0 : error_set(error, class, "the fake says %s", error_class_name(class));
@@ -45,6 +65,7 @@ static int fake_get(void *state, const struct pullkey_request *request,
     fake->gets++;
     fake->deadline_ms = request->deadline_ms;
     note('g', fake);
+    wait_for_person(fake);
     if (fake->get != PULLKEY_OK)
         return answer(fake->get, error);
     ret->username = secret_copy(fake->username, strlen(fake->username));
@@ -61,6 +82,7 @@ static int fake_store(void *state, const struct pullkey_request *request,
     fake->stores++;
     fake->deadline_ms = request->deadline_ms;
     note('s', fake);
+    wait_for_person(fake);
     return answer(fake->store, error);
 }
 
@@ -72,6 +94,7 @@ static int fake_erase(void *state, const struct pullkey_request *request,
     fake->erases++;
     fake->deadline_ms = request->deadline_ms;
     note('e', fake);
+    wait_for_person(fake);
     return answer(fake->erase, error);
 }
 
@@ -571,6 +594,31 @@ static const char *find_logged(const char *path, const char *text)
 }
 
 /* What was stored is found before it, so that the client is told of success. */
+/* The last of all tests: what was waited counts for the rest of a process. */
+static void those_after_a_person_have_their_time(void **state)
+{
+    struct pullkey_error error = { 0 };
+    const int64_t before = person_waited_ms();
+
+    (void)state;
+    use("{\"version\":1,\"backends\":{\"b\":" B ",\"c\":" C "},\"default\":[\"b\",\"c\"]}",
+        "host.example");
+    clock_replace(&fake_clock);
+    resolve.deadline_ms = now_ms + 20000;
+    fakes[1].waits_ms = 100000;
+    fakes[2].erase = PULLKEY_NOT_FOUND;
+    assert_fine(store(NULL, &error), error);
+    assert_int_equal(fakes[1].deadline_ms, 20000 + before);
+    assert_int_equal(fakes[2].deadline_ms, 120000 + before);
+    fakes[1].get = fakes[2].get = PULLKEY_NOT_FOUND;
+    assert_int_equal(get(NULL, &error), -PULLKEY_NOT_FOUND);
+    assert_int_equal(fakes[2].deadline_ms, 220000 + before);
+    fakes[1].erase = PULLKEY_OK;
+    assert_fine(resolve_erase(&resolve, &reference, &error), error);
+    assert_int_equal(fakes[2].deadline_ms, 320000 + before);
+    clock_replace(NULL);
+}
+
 static void what_cannot_be_cleared_is_only_logged(void **state)
 {
     static char place[512], path[600]; /* as the log wants it */
@@ -631,6 +679,7 @@ int main(void)
         RESOLVE_TEST(what_is_missing_is_an_error),
         RESOLVE_TEST(everybody_gets_the_deadline),
         RESOLVE_TEST(what_cannot_be_cleared_is_only_logged),
+        RESOLVE_TEST(those_after_a_person_have_their_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define PULLKEY_ABI_MAJOR 1
-#define PULLKEY_ABI_MINOR 4
+#define PULLKEY_ABI_MINOR 5
 
 /* Limits, in bytes without the terminating NUL. */
 #define PULLKEY_SECRET_MAX 65536
@@ -186,6 +186,13 @@ struct pullkey_host {
     /* Since minor 4. Takes what an operation does, step by step, where a person watches: one JSON
      * object of one line with the member "step", and with no secret. NULL: nobody watches. */
     void (*trace)(const char *json);
+    /*
+     * Since minor 5. Goes around a wait for a person, whom a prompt asks: before it with the most
+     * that it may take, after it with 0. That time does not count: the operation's deadline is
+     * later by what the second call returns, for the module and for the host. NULL: nobody is to be
+     * asked.
+     */
+    int64_t (*wait_for_person)(int64_t at_most_ms);
 };
 
 enum pullkey_option_type {
@@ -248,6 +255,13 @@ struct pullkey_module {
     const char *inputs;
 };
 
+/* What came of unlocking. */
+enum pullkey_unlock {
+    PULLKEY_WAS_OPEN = 1,      /* nothing was locked */
+    PULLKEY_UNLOCKED = 2,      /* it was, and is not any more */
+    PULLKEY_ASKS_PASSWORD = 3, /* it is locked still: call again with its password */
+};
+
 /* open, get and close must be there; store, erase and list where the capabilities say so. */
 struct pullkey_backend {
     struct pullkey_module module;
@@ -275,6 +289,13 @@ struct pullkey_backend {
      * PULLKEY_DENIED if it does not. NULL: this backend cannot tell. */
     int (*review)(void *state, const char *verb, const char *resource, int64_t deadline_ms,
                   struct pullkey_error *error);
+    /*
+     * Since minor 5. Makes readable what the store holds. Without a password (NULL) a prompt of the
+     * store's own may ask for it; with one nobody is asked. PULLKEY_DENIED where the password is
+     * wrong, PULLKEY_UNSUPPORTED where this store takes none. NULL: nothing here is ever locked.
+     */
+    int (*unlock)(void *state, const struct pullkey_secret *password, int64_t deadline_ms,
+                  enum pullkey_unlock *ret, struct pullkey_error *error);
 };
 
 /* A codec turns the bytes of a store into a sealed file and back. The key has
