@@ -11,6 +11,9 @@ extern const struct pullkey_backend file_backend;
 #ifdef PULLKEY_WITH_CMS
 extern const struct pullkey_codec cms_codec;
 #endif
+#ifdef PULLKEY_WITH_KEYRING
+extern const struct pullkey_backend keyring_backend;
+#endif
 #ifdef PULLKEY_WITH_KUBERNETES
 extern const struct pullkey_backend kubernetes_backend;
 #endif
@@ -31,6 +34,9 @@ const struct pullkey_module *const module_builtin_table[] = {
     &file_backend.module,
 #ifdef PULLKEY_WITH_CMS
     &cms_codec.module,
+#endif
+#ifdef PULLKEY_WITH_KEYRING
+    &keyring_backend.module,
 #endif
 #ifdef PULLKEY_WITH_KUBERNETES
     &kubernetes_backend.module,
