@@ -54,51 +54,54 @@ static int create_default(struct service *service, SecretCollection **ret,
 {
     GError *problem = NULL;
 
-    if (!service_can_prompt())
+    if (!service_can_prompt(service))
         return error_set(error, PULLKEY_UNSUPPORTED,
                          "the keyring has no collection yet, and nobody can be asked for its "
                          "password here");
     *ret = NULL;
-    service_wait_for_person(service);
+    service_prompt_begin(service);
     *ret = secret_collection_create_sync(service->secrets, "Default keyring",
                                          SECRET_COLLECTION_DEFAULT, SECRET_COLLECTION_CREATE_NONE,
                                          service->watch.cancellable, &problem);
-    if (*ret)
-        return 0;
-    return service_error(problem, "cannot be made", error);
+    service_prompt_end(service);
+    return *ret ? 0 : service_error(problem, "cannot be made", error);
 }
 
 static int find_default(struct service *service, SecretCollection **ret,
                         struct pullkey_error *error)
 {
     GError *problem = NULL;
-    int r;
 
     *ret = secret_collection_for_alias_sync(service->secrets, SECRET_COLLECTION_DEFAULT,
                                             SECRET_COLLECTION_NONE, service->watch.cancellable,
                                             &problem);
     if (problem)
         return service_error(problem, "cannot be asked for its collections", error);
-    if (*ret)
-        return 0;
-    r = choose(service, NULL, ret, error);
-    return r < 0 || *ret ? r : create_default(service, ret, error);
+    return *ret ? 0 : choose(service, NULL, ret, error);
+}
+
+int service_find_collection(struct service *service, SecretCollection **ret,
+                            struct pullkey_error *error)
+{
+    int r;
+
+    if (!service->collection)
+        return find_default(service, ret, error);
+    r = choose(service, service->collection, ret, error);
+    if (r == 0 && !*ret)
+        r = error_set(error, PULLKEY_INVALID, "the keyring has no collection \"%s\"",
+                      service->collection);
+    return r;
 }
 
 int service_open_collection(struct service *service, SecretCollection **ret,
                             struct pullkey_error *error)
 {
     GList object = { 0 };
-    int r;
+    int r = service_find_collection(service, ret, error);
 
-    if (service->collection) {
-        r = choose(service, service->collection, ret, error);
-        if (r == 0 && !*ret)
-            r = error_set(error, PULLKEY_INVALID, "the keyring has no collection \"%s\"",
-                          service->collection);
-    } else {
-        r = find_default(service, ret, error);
-    }
+    if (r == 0 && !*ret)
+        r = create_default(service, ret, error);
     if (r < 0)
         return r;
     if (!secret_collection_get_locked(*ret))
@@ -106,7 +109,7 @@ int service_open_collection(struct service *service, SecretCollection **ret,
     object.data = *ret;
     r = service_unlock_objects(service, &object, error);
     /* Nothing in it is in the way of another store, which may have the credential then. */
-    if (r == -PULLKEY_LOCKED && !service_can_prompt())
+    if (r == -PULLKEY_LOCKED && !service_can_prompt(service))
         error->code = PULLKEY_UNSUPPORTED;
     if (r < 0)
         g_object_unref(*ret);

@@ -416,6 +416,23 @@ static int keyring_list(void *state, int64_t deadline_ms, struct pullkey_list *r
     return r;
 }
 
+/* -- unlock ----------------------------------------------------------------------------------- */
+
+static int keyring_unlock(void *state, const struct pullkey_secret *password, int64_t deadline_ms,
+                          enum pullkey_unlock *ret, struct pullkey_error *error)
+{
+    const struct keyring *keyring = state;
+    struct service service;
+    int r;
+
+    service_init(keyring, deadline_ms, &service);
+    r = service_open(&service, error);
+    if (r == 0)
+        r = service_unlock_all(&service, password, ret, error);
+    service_close(&service);
+    return r;
+}
+
 static const struct pullkey_option options[] = {
     { "collection", PULLKEY_OPTION_STRING, false },
     { NULL, 0, false },
@@ -438,6 +455,7 @@ const struct pullkey_backend keyring_backend = {
     .erase = keyring_erase,
     .list = keyring_list,
     .close = keyring_close,
+    .unlock = keyring_unlock,
 };
 
 PULLKEY_EXPORT_MODULE(keyring_backend);

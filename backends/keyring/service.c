@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,10 +12,8 @@
 #include "service-errors.h"
 
 #define PROMPT_MS 120000
-#define AFTER_PROMPT_MS 20000
 #define SEARCHES 20
 
-#define SERVICE_PATH "/org/freedesktop/secrets"
 #define SERVICE_INTERFACE "org.freedesktop.Secret.Service"
 #define ITEM_INTERFACE "org.freedesktop.Secret.Item"
 
@@ -135,19 +134,33 @@ static void free_entry(gpointer data)
     g_free(entry);
 }
 
-/* One call on the service or an object of it. Release with g_variant_unref. */
-static int call(struct service *service, const char *path, const char *interface,
-                const char *method, GVariant *arguments, const char *type, GVariant **ret,
-                struct pullkey_error *error)
+GVariant *service_call(struct service *service, const char *path, const char *interface,
+                       const char *method, GVariant *arguments, const char *type, GError **problem)
 {
     GDBusProxy *proxy = G_DBUS_PROXY(service->secrets);
-    GError *problem = NULL;
 
-    *ret = g_dbus_connection_call_sync(g_dbus_proxy_get_connection(proxy),
+    return g_dbus_connection_call_sync(g_dbus_proxy_get_connection(proxy),
                                        g_dbus_proxy_get_name(proxy), path, interface, method,
                                        arguments, G_VARIANT_TYPE(type), G_DBUS_CALL_FLAGS_NONE,
-                                       G_MAXINT, service->watch.cancellable, &problem);
-    return *ret ? 0 : service_error(problem, "cannot be searched", error);
+                                       G_MAXINT, service->watch.cancellable, problem);
+}
+
+int service_get(struct service *service, const char *path, const char *interface, const char *name,
+                const char *type, GVariant **ret, struct pullkey_error *error)
+{
+    GError *problem = NULL;
+    GVariant *boxed, *reply = service_call(service, path, "org.freedesktop.DBus.Properties", "Get",
+                                           g_variant_new("(ss)", interface, name), "(v)", &problem);
+
+    if (!reply)
+        return service_error(problem, "cannot be searched", error);
+    g_variant_get(reply, "(v)", &boxed);
+    g_variant_unref(reply);
+    *ret = boxed;
+    if (g_variant_is_of_type(boxed, G_VARIANT_TYPE(type)))
+        return 0;
+    g_variant_unref(boxed);
+    return error_set(error, PULLKEY_INVALID, "the keyring's property %s has another type", name);
 }
 
 /* One that is gone meanwhile is no entry, nor is one without a server. */
@@ -156,23 +169,19 @@ static int add_entry(struct service *service, const char *path, GPtrArray *entri
 {
     const char *server = NULL, *username = NULL;
     struct service_entry *entry;
-    GVariant *reply, *boxed, *attributes;
-    int r = call(service, path, "org.freedesktop.DBus.Properties", "Get",
-                 g_variant_new("(ss)", ITEM_INTERFACE, "Attributes"), "(v)", &reply, error);
+    GVariant *attributes;
+    int r = service_get(service, path, ITEM_INTERFACE, "Attributes", "a{ss}", &attributes, error);
 
     if (r < 0)
         return r == -PULLKEY_NOT_FOUND ? 0 : r;
-    g_variant_get(reply, "(v)", &boxed);
-    attributes = g_variant_is_of_type(boxed, G_VARIANT_TYPE("a{ss}")) ? boxed : NULL;
-    if (attributes && g_variant_lookup(attributes, "server", "&s", &server)) {
+    if (g_variant_lookup(attributes, "server", "&s", &server)) {
         (void)g_variant_lookup(attributes, "username", "&s", &username);
         entry = g_new0(struct service_entry, 1);
         entry->server = g_strdup(server);
         entry->username = g_strdup(username ? username : "");
         g_ptr_array_add(entries, entry);
     }
-    g_variant_unref(boxed);
-    g_variant_unref(reply);
+    g_variant_unref(attributes);
     return 0;
 }
 
@@ -184,21 +193,28 @@ static int not_missing(int r, struct pullkey_error *error)
     return r < 0 ? -(int)error->code : r;
 }
 
-int service_list(struct service *service, GPtrArray **ret, struct pullkey_error *error)
+int service_search(struct service *service, GVariant **ret, struct pullkey_error *error)
 {
     GVariantBuilder builder;
-    GVariantIter *paths[2]; /* of items that are unlocked, and of those that are not */
-    GVariant *reply;
-    const char *path;
-    int r;
+    GError *problem = NULL;
 
     g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
     g_variant_builder_add(&builder, "{ss}", "xdg:schema", schema.name);
     g_variant_builder_add(&builder, "{ss}", "docker_cli", "1");
-    r = call(service, SERVICE_PATH, SERVICE_INTERFACE, "SearchItems",
-             g_variant_new("(a{ss})", &builder), "(aoao)", &reply, error);
+    *ret = service_call(service, SERVICE_PATH, SERVICE_INTERFACE, "SearchItems",
+                        g_variant_new("(a{ss})", &builder), "(aoao)", &problem);
+    return *ret ? 0 : not_missing(service_error(problem, "cannot be searched", error), error);
+}
+
+int service_list(struct service *service, GPtrArray **ret, struct pullkey_error *error)
+{
+    GVariantIter *paths[2]; /* of items that are unlocked, and of those that are not */
+    GVariant *reply;
+    const char *path;
+    int r = service_search(service, &reply, error);
+
     if (r < 0)
-        return not_missing(r, error);
+        return r;
     *ret = g_ptr_array_new_with_free_func(free_entry);
     g_variant_get(reply, "(aoao)", &paths[0], &paths[1]);
     for (size_t i = 0; i < 2; i++) {
@@ -264,16 +280,29 @@ static bool has_variable(const char *name)
     return value && value[0] != '\0';
 }
 
-bool service_can_prompt(void)
+bool service_can_prompt(const struct service *service)
 {
+    const struct pullkey_host *host = service->host;
+
+    /* A host of an older release would end the process meanwhile. */
+    if (host->size < offsetof(struct pullkey_host, wait_for_person) + sizeof(void *) ||
+        !host->wait_for_person)
+        return false;
     return (has_variable("DISPLAY") || has_variable("WAYLAND_DISPLAY")) &&
            !has_variable("SSH_CONNECTION") && !has_variable("SSH_CLIENT") &&
            !has_variable("SSH_TTY");
 }
 
-void service_wait_for_person(struct service *service)
+void service_prompt_begin(struct service *service)
 {
+    (void)service->host->wait_for_person(PROMPT_MS);
     watch_move(&service->watch, service->host->monotonic_ms() + PROMPT_MS);
+}
+
+void service_prompt_end(struct service *service)
+{
+    service->deadline_ms += service->host->wait_for_person(0);
+    watch_move(&service->watch, service->deadline_ms);
 }
 
 int service_unlock_objects(struct service *service, GList *objects, struct pullkey_error *error)
@@ -281,13 +310,14 @@ int service_unlock_objects(struct service *service, GList *objects, struct pullk
     GError *problem = NULL;
     gint unlocked;
 
-    if (!service_can_prompt())
+    if (!service_can_prompt(service))
         return error_set(error, PULLKEY_LOCKED,
                          "the keyring is locked, and nobody can be asked here: unlock it with "
                          "`pullkey unlock`");
-    service_wait_for_person(service);
+    service_prompt_begin(service);
     unlocked = secret_service_unlock_sync(service->secrets, objects, service->watch.cancellable,
                                           NULL, &problem);
+    service_prompt_end(service);
     if (problem && g_cancellable_is_cancelled(service->watch.cancellable)) {
         g_error_free(problem);
         return error_set(error, PULLKEY_LOCKED,
@@ -296,7 +326,6 @@ int service_unlock_objects(struct service *service, GList *objects, struct pullk
     }
     if (problem)
         return service_error(problem, "cannot be unlocked", error);
-    watch_move(&service->watch, service->host->monotonic_ms() + AFTER_PROMPT_MS);
     if (unlocked < (gint)g_list_length(objects))
         return error_set(error, PULLKEY_LOCKED,
                          "the keyring is locked, and its prompt was dismissed");

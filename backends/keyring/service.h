@@ -16,12 +16,13 @@
 
 #include "watch.h"
 
+#define SERVICE_PATH "/org/freedesktop/secrets"
 #define SERVICE_LABEL "Registry credentials for "
 
 struct service {
     const struct pullkey_host *host;
     const char *collection; /* the option, or NULL */
-    int64_t deadline_ms;
+    int64_t deadline_ms;    /* later by what a person took to answer */
     SecretService *secrets;
     struct watch watch;
 };
@@ -46,10 +47,11 @@ int service_find(struct service *service, const char *server, GList **ret,
 void service_free_items(GList *items);
 
 /* Whether there is a desktop, and somebody before it. */
-bool service_can_prompt(void);
+bool service_can_prompt(const struct service *service);
 
-/* From here on there are two minutes, as somebody has to read and to type. */
-void service_wait_for_person(struct service *service);
+/* Around a call that prompts: there are two minutes, as somebody has to read and to type. */
+void service_prompt_begin(struct service *service);
+void service_prompt_end(struct service *service);
 
 /* Makes collections or items readable, or fails: with a prompt where somebody can see it. */
 int service_unlock_objects(struct service *service, GList *objects, struct pullkey_error *error);
@@ -57,10 +59,31 @@ int service_unlock_objects(struct service *service, GList *objects, struct pullk
 /* The same, for those of the items that are locked. */
 int service_unlock(struct service *service, GList *items, struct pullkey_error *error);
 
-/* Where a new entry goes, unlocked: the option, the default, or the only one. Release with
- * g_object_unref. -PULLKEY_UNSUPPORTED where it is locked and nobody can be asked. */
+/* Where a new entry goes, locked or not: the option, the default, or the only one. NULL where the
+ * keyring has none yet. Release with g_object_unref. */
+int service_find_collection(struct service *service, SecretCollection **ret,
+                            struct pullkey_error *error);
+
+/* The same, unlocked, and made if there is none. -PULLKEY_UNSUPPORTED where it is locked and nobody
+ * can be asked. */
 int service_open_collection(struct service *service, SecretCollection **ret,
                             struct pullkey_error *error);
+
+/* Unlocks that collection, and each other one that has a locked entry: as in struct
+ * pullkey_backend. */
+int service_unlock_all(struct service *service, const struct pullkey_secret *password,
+                       enum pullkey_unlock *ret, struct pullkey_error *error);
+
+/* One call on the service or an object of it, NULL with *problem. Release with g_variant_unref. */
+GVariant *service_call(struct service *service, const char *path, const char *interface,
+                       const char *method, GVariant *arguments, const char *type, GError **problem);
+
+/* A property as it is now. */
+int service_get(struct service *service, const char *path, const char *interface, const char *name,
+                const char *type, GVariant **ret, struct pullkey_error *error);
+
+/* The paths of all entries: of those that are unlocked, and of those that are not ("(aoao)"). */
+int service_search(struct service *service, GVariant **ret, struct pullkey_error *error);
 
 /* Writes one entry. -PULLKEY_UNSUPPORTED where there is nothing to write to and nobody to ask. */
 int service_store(struct service *service, const char *server,

@@ -111,6 +111,11 @@ struct resolve admin_resolve(const struct config *config);
 /* Parses an argument; an empty one is refused too. */
 int admin_reference(const char *text, struct registry_reference *ret, struct pullkey_error *error);
 
+/* All of stdin, less one line end, and checked. */
+int admin_read_password(struct pullkey_secret *ret, struct pullkey_error *error);
+/* One line that is not empty, within the limits. */
+int admin_check_password(const struct pullkey_secret *secret, struct pullkey_error *error);
+
 int admin_login(const struct admin_call *call, struct pullkey_error *error);
 int admin_logout(const struct admin_call *call, struct pullkey_error *error);
 int admin_list(const struct admin_call *call, struct pullkey_error *error);
@@ -118,6 +123,7 @@ int admin_config_check(const struct admin_call *call, struct pullkey_error *erro
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_import(const struct admin_call *call, struct pullkey_error *error);
+int admin_unlock(const struct admin_call *call, struct pullkey_error *error);
 int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);

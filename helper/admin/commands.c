@@ -76,6 +76,17 @@ const struct admin_command admin_commands[] = {
         .details = "Shows registry, user and the store that holds the credential.\n",
     },
     {
+        .name = "unlock",
+        .arguments = "",
+        .options = COMMON | BIT(ADMIN_PASSWORD_STDIN),
+        .run = admin_unlock,
+        .summary = "unlock the keyring of the desktop",
+        .details =
+            "On the desktop the keyring itself asks for its password. Over ssh pullkey asks\n"
+            "and hands it to GNOME Keyring; KWallet and KeePassXC take none from a program,\n"
+            "and are to be unlocked on the desktop. It is no error if nothing is locked.\n",
+    },
+    {
         .name = "config check",
         .arguments = "",
         .options = COMMON,

@@ -59,41 +59,6 @@ static int ask_username(const char *registry, char **ret, struct pullkey_error *
     return 0;
 }
 
-/* All of stdin, less one line end. */
-static int read_password(struct pullkey_secret *ret, struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer input = BUFFER_INIT(PULLKEY_SECRET_MAX + 2);
-    int r;
-
-    if (isatty(STDIN_FILENO))
-        return admin_usage(error, "stdin is a terminal, which would show the password: leave out "
-                                  "--password-stdin to be asked");
-    r = buffer_read(&input, STDIN_FILENO, error);
-    if (r < 0)
-        return error_wrap(error, "cannot read the password from stdin");
-    if (input.length > 0 && input.data[input.length - 1] == '\n')
-        input.length--;
-    if (input.length > 0 && input.data[input.length - 1] == '\r')
-        input.length--;
-    input.data[input.length] = '\0';
-    return buffer_steal(&input, ret, error);
-}
-
-static int check_password(const struct pullkey_secret *secret, struct pullkey_error *error)
-{
-    if (secret->length == 0)
-        return error_set(error, PULLKEY_INVALID, "the password is empty");
-    if (secret->length > PULLKEY_SECRET_MAX)
-        return error_set(error, PULLKEY_INVALID, "the password is longer than %d bytes",
-                         PULLKEY_SECRET_MAX);
-    /* NUL would cut it short, and a line end is a second line that came in by mistake. */
-    for (size_t i = 0; i < secret->length; i++)
-        if (strchr("\r\n", secret->bytes[i]))
-            return error_set(error, PULLKEY_INVALID,
-                             "the password has more than one line, or a NUL byte");
-    return 0;
-}
-
 static int get_username(const struct admin_call *call, const char *registry,
                         struct pullkey_credential *ret, struct pullkey_error *error)
 {
@@ -130,16 +95,14 @@ static int get_credential(const struct admin_call *call, const char *registry,
     r = get_username(call, registry, ret, error);
     if (r < 0)
         return r;
-    if (call->values[ADMIN_PASSWORD_STDIN]) {
-        r = read_password(&ret->secret, error);
-    } else {
-        if (ret->kind == PULLKEY_IDENTITY_TOKEN)
-            (void)snprintf(question, sizeof(question), "Identity token for %s: ", registry);
-        else
-            (void)snprintf(question, sizeof(question), "Password of %s: ", ret->username);
-        r = prompt_line(question, true, &ret->secret, error);
-    }
-    return r < 0 ? r : check_password(&ret->secret, error);
+    if (call->values[ADMIN_PASSWORD_STDIN])
+        return admin_read_password(&ret->secret, error);
+    if (ret->kind == PULLKEY_IDENTITY_TOKEN)
+        (void)snprintf(question, sizeof(question), "Identity token for %s: ", registry);
+    else
+        (void)snprintf(question, sizeof(question), "Password of %s: ", ret->username);
+    r = prompt_line(question, true, &ret->secret, error);
+    return r < 0 ? r : admin_check_password(&ret->secret, error);
 }
 
 /* The options of the check are asked for by name, as its module reads them (backends/probe). */

@@ -185,7 +185,8 @@ int prompt_line(const char *question, bool hidden, struct pullkey_secret *ret,
 
     if (terminal < 0)
         return error_set(error, PULLKEY_UNSUPPORTED,
-                         "there is no terminal to ask on: use --username and --password-stdin");
+                         "there is no terminal to ask on: use --password-stdin, for a login with "
+                         "--username");
     caught = 0;
     r = ask(terminal, question, hidden, ret, error);
     (void)close(terminal);

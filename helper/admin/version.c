@@ -20,6 +20,7 @@ static const struct part {
     { "env", PULLKEY_KIND_BACKEND, "credentials in the environment" },
     { "exec", PULLKEY_KIND_BACKEND, "other credential helpers" },
     { "cms", PULLKEY_KIND_CODEC, "encryption of the file" },
+    { "keyring", PULLKEY_KIND_BACKEND, "credentials in the desktop's keyring" },
     { "kubernetes", PULLKEY_KIND_BACKEND, "secrets of Kubernetes" },
     { "probe", PULLKEY_KIND_PROBE, "asks a registry at login" },
     { "yaml", PULLKEY_KIND_READER, "reads kubeconfigs and registries.yaml" },
