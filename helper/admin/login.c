@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "core/module.h"
 #include "core/resolve-chain.h"
@@ -287,6 +288,14 @@ static int check_store(const struct config *config, const struct registry_refere
     return r < 0 ? error_wrap(error, "nothing can be stored") : 0;
 }
 
+/* What has the credential instead is said to everybody. */
+static void log_absence(const struct config *config)
+{
+    if (config->is_builtin_chain && !config->session_bus && !config->system)
+        log_line("keyring", "not used: %s",
+                 file_caller() == 0 ? "root has none" : "there is no session bus");
+}
+
 int admin_login(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_credential struct pullkey_credential credential = { 0 };
@@ -305,6 +314,8 @@ int admin_login(const struct admin_call *call, struct pullkey_error *error)
                         &reference, error);
     if (r == 0)
         r = admin_load(call, &config, error);
+    if (r == 0)
+        log_absence(&config);
     /* Nobody is asked for a password that cannot be kept. */
     if (r == 0)
         r = check_store(&config, &reference, error);
