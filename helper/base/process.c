@@ -20,12 +20,32 @@
 
 /* A name ending in '*' stands for all that begin so. */
 static const char *const hostile[] = {
-    "LD_*",          "OPENSSL_*",        "SSLKEYLOGFILE", "GCONV_PATH",
-    "GETCONF_DIR",   "HOSTALIASES",      "LOCALDOMAIN",   "LOCPATH",
-    "MALLOC_*",      "NIS_PATH",         "NLSPATH",       "RESOLV_HOST_CONF",
-    "RES_OPTIONS",   "GLIBC_TUNABLES",   "GIO_*",         "GTK_MODULES",
-    "GSETTINGS_*",   "G_MESSAGES_DEBUG", "G_DEBUG",       "P11_KIT_*",
-    "SOFTHSM2_CONF", "QLOGDIR",          "NETRC",
+    "LD_*",
+    "OPENSSL_*",
+    "SSLKEYLOGFILE",
+    "GCONV_PATH",
+    "GETCONF_DIR",
+    "HOSTALIASES",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "MALLOC_*",
+    "NIS_PATH",
+    "NLSPATH",
+    "RESOLV_HOST_CONF",
+    "RES_OPTIONS",
+    "GLIBC_TUNABLES",
+    "GIO_*",
+    "GTK_MODULES",
+    "GSETTINGS_*",
+    "G_MESSAGES_DEBUG",
+    "G_DEBUG",
+    "G_DBUS_*",
+    "SECMEM_FORCE_FALLBACK",
+    "SECRET_SERVICE_BUS_NAME",
+    "P11_KIT_*",
+    "SOFTHSM2_CONF",
+    "QLOGDIR",
+    "NETRC",
 };
 
 bool process_is_hostile(const char *variable)

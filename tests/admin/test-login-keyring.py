@@ -151,6 +151,22 @@ def by_the_helper():
         equal(secret(home, OTHER, NO_BUS), "s3cret")
 
 
+@case("variables for debugging GLib and libsecret do nothing")
+def debugging():
+    with keyring_home() as (home, keyring):
+        env = {
+            "G_DBUS_DEBUG": "all",
+            "G_MESSAGES_DEBUG": "all",
+            "G_DEBUG": "fatal-warnings",
+            "SECRET_SERVICE_BUS_NAME": "org.example.other",
+            "SECRET_BACKEND": "file",
+        }
+        equal(store(home, SERVER, "alice", "s3cret", env), IN_KEYRING.format(SERVER, "alice"))
+        equal(servers(keyring), [(SERVER, "alice")])
+        done = home.run([home.helper, "get"], SERVER, env)
+        equal((json.loads(done.stdout)["Secret"], done.stderr), ("s3cret", ""))
+
+
 @case("version names the module")
 def version():
     with Home() as home:

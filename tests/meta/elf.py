@@ -102,6 +102,14 @@ def dynamic_symbols(path):
     return defined, wanted
 
 
+def provided(path):
+    """What the libraries that a file names define: libsecret has names that ours resemble."""
+    lines = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout.splitlines()
+    places = [re.match(r"\s*(\S+) => (/\S+)", line) for line in lines]
+    names = needed(path)
+    return set().union(*(dynamic_symbols(place[2])[0] for place in places if place and place[1] in names))
+
+
 def program_export_problems(path):
     # The linker puts copies of the C library's variables into a program.
     copies = set("stdin stdout stderr environ _environ __environ optarg optind opterr optopt".split())
@@ -120,7 +128,7 @@ def export_problems(path):
     found = [f"exports {name}" for name in sorted(defined - meant)]
     found += [f"does not export {name}" for name in sorted(meant - defined)]
     ours = re.compile(r"(error|secret|buffer|file|log|pullkey)_")
-    return found + [f"imports {name}" for name in sorted(wanted) if ours.match(name)]
+    return found + [f"imports {name}" for name in sorted(wanted - provided(path)) if ours.match(name)]
 
 
 @functools.cache

@@ -42,7 +42,7 @@ def descriptors():
 
 
 # Backends that this build does not have, whose options nobody can check.
-ABSENT = {"kubernetes", "token"} - {words[0] for words in descriptors()}
+ABSENT = {"keyring", "kubernetes", "token"} - {words[0] for words in descriptors()}
 
 
 def files(kind):

@@ -19,6 +19,9 @@
 extern const struct pullkey_module *const module_builtin_table[];
 
 /* Modules of this build with options of their own, wherever they are installed. */
+#ifdef WITH_KEYRING
+extern const struct pullkey_backend keyring_backend;
+#endif
 #ifdef WITH_KUBERNETES
 extern const struct pullkey_backend kubernetes_backend;
 #endif
@@ -26,6 +29,9 @@ extern const struct pullkey_backend kubernetes_backend;
 extern const struct pullkey_backend token_backend;
 #endif
 static const struct pullkey_module *const linked[] = {
+#ifdef WITH_KEYRING
+    &keyring_backend.module,
+#endif
 #ifdef WITH_KUBERNETES
     &kubernetes_backend.module,
 #endif

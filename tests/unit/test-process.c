@@ -16,13 +16,15 @@ static void hostile_variables(void **state)
         "LOCPATH=/x",          "MALLOC_TRACE=/x",    "MALLOC_PERTURB_=1", "NIS_PATH=x",
         "NLSPATH=/x",          "RESOLV_HOST_CONF=x", "RES_OPTIONS=x",     "GLIBC_TUNABLES=x",
         "GIO_EXTRA_MODULES=/", "GIO_USE_VFS=x",      "GTK_MODULES=x",     "P11_KIT_STRICT=1",
-        "NETRC=/x",            "QLOGDIR=/x",         "SSLKEYLOGFILE",
+        "NETRC=/x",            "QLOGDIR=/x",         "SSLKEYLOGFILE",    "G_DBUS_DEBUG=all",
+        "SECMEM_FORCE_FALLBACK=1", "SECRET_SERVICE_BUS_NAME=x", "G_DBUS_COOKIE_SHA1_KEYRING_DIR=/x",
     };
     static const char *const good[] = {
         "PATH=/bin", "HOME=/x",         "LD=x",        "LDX_=",         "ld_preload=x",
         "LANG=C",    "OPENSSL=1",       "NETRCX=/x",   "SSLKEYLOGFILES", "XLD_PRELOAD=x",
         "=LD_X",     "A=LD_PRELOAD=x",  "",            "PULLKEY_LOG=/x", "DBUS_SESSION_BUS_ADDRESS=x",
         "NETR=C",    "XDG_RUNTIME_DIR", "https_proxy", "AWS_PROFILE=x",
+        "SECRET_TOKEN=x", "G_TOKEN=x",   "DBUS_SYSTEM_BUS_ADDRESS=x",
     };
 
     (void)state;
