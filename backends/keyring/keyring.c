@@ -6,11 +6,11 @@
  */
 #include <pullkey/backend.h>
 
+#include <cjson/cJSON.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/lock.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -36,32 +36,36 @@ static void keyring_close(void *state)
     secret_release(keyring);
 }
 
+/* The host has checked them, so base/json and its errors would be here for nothing. */
+static bool read_options(struct keyring *keyring, const char *text)
+{
+    cJSON *options = cJSON_Parse(text);
+    const cJSON *collection = cJSON_GetObjectItemCaseSensitive(options, "collection");
+    bool is_read = options;
+
+    if (cJSON_IsString(collection)) {
+        keyring->collection = secret_copy(collection->valuestring, strlen(collection->valuestring));
+        is_read = keyring->collection;
+    }
+    cJSON_Delete(options);
+    return is_read;
+}
+
 static int keyring_open(const struct pullkey_host *host, const struct pullkey_instance *instance,
                         void **ret, struct pullkey_error *error)
 {
-    cleanup_json struct json options = { 0 };
     struct keyring *keyring;
-    const cJSON *collection;
-    int r;
 
     if (instance->system)
         return error_set(error, PULLKEY_UNSUPPORTED,
                          "a keyring belongs to somebody's session: system programs have none");
-    r = json_parse(&options, instance->name, instance->options, strlen(instance->options), 0,
-                   error);
-    if (r < 0)
-        return r;
     keyring = secret_alloc(sizeof(*keyring));
     if (!keyring)
         return error_memory(error);
     keyring->host = host;
-    collection = json_member(options.root, "collection");
-    if (cJSON_IsString(collection)) {
-        keyring->collection = secret_copy(collection->valuestring, strlen(collection->valuestring));
-        if (!keyring->collection) {
-            keyring_close(keyring);
-            return error_memory(error);
-        }
+    if (!read_options(keyring, instance->options)) {
+        keyring_close(keyring);
+        return error_memory(error);
     }
     *ret = keyring;
     return 0;

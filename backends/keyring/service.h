@@ -12,6 +12,7 @@
 
 #include <pullkey/backend.h>
 
+#define G_DISABLE_CAST_CHECKS /* which would be a call at each use */
 #include <libsecret/secret.h>
 
 #include "watch.h"
