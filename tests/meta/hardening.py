@@ -50,7 +50,7 @@ EXEMPTIONS = re.compile(
 
 # What this build has not: folders whose library is missing, and net.c where the modules are linked in.
 PARTS = set(os.environ["PULLKEY_PARTS"].split())
-ABSENT = {"cms", "http", "kubernetes", "net.c", "probe", "token", "yaml"} - PARTS
+ABSENT = {"cms", "http", "keyring", "kubernetes", "net.c", "probe", "token", "yaml"} - PARTS
 if {"kubernetes", "probe", "token"} & PARTS:
     ABSENT.discard("http")
     if os.environ["PULLKEY_LINKAGE"] != "builtin":
