@@ -293,7 +293,7 @@ static void log_absence(const struct config *config)
 {
     if (config->is_builtin_chain && !config->session_bus && !config->system)
         log_line("keyring", "not used: %s",
-                 file_caller() == 0 ? "root has none" : "there is no session bus");
+                 file_caller_is_root() ? "root has none" : "there is no session bus");
 }
 
 int admin_login(const struct admin_call *call, struct pullkey_error *error)
