@@ -118,12 +118,12 @@ int admin_check_password(const struct pullkey_secret *secret, struct pullkey_err
 
 int admin_login(const struct admin_call *call, struct pullkey_error *error);
 int admin_logout(const struct admin_call *call, struct pullkey_error *error);
+int admin_unlock(const struct admin_call *call, struct pullkey_error *error);
 int admin_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_import(const struct admin_call *call, struct pullkey_error *error);
-int admin_unlock(const struct admin_call *call, struct pullkey_error *error);
 int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);

@@ -68,14 +68,6 @@ const struct admin_command admin_commands[] = {
             "derived from it. It is no error if there was none. Without REGISTRY: docker.io.\n",
     },
     {
-        .name = "list",
-        .arguments = "",
-        .options = COMMON,
-        .run = admin_list,
-        .summary = "list what is stored, without secrets",
-        .details = "Shows registry, user and the store that holds the credential.\n",
-    },
-    {
         .name = "unlock",
         .arguments = "",
         .options = COMMON | BIT(ADMIN_PASSWORD_STDIN),
@@ -85,6 +77,14 @@ const struct admin_command admin_commands[] = {
             "On the desktop the keyring itself asks for its password. Over ssh pullkey asks\n"
             "and hands it to GNOME Keyring; KWallet and KeePassXC take none from a program,\n"
             "and are to be unlocked on the desktop. It is no error if nothing is locked.\n",
+    },
+    {
+        .name = "list",
+        .arguments = "",
+        .options = COMMON,
+        .run = admin_list,
+        .summary = "list what is stored, without secrets",
+        .details = "Shows registry, user and the store that holds the credential.\n",
     },
     {
         .name = "config check",
