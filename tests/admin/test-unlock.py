@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """pullkey unlock, with GNOME's keyring: at a terminal, in a script, and where there is nothing to unlock."""
 
+import contextlib
 import json
 import os
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import account
@@ -77,6 +81,49 @@ def from_stdin():
                 done = pullkey(home, *UNLOCK, text=PASSWORD + end, env=env)
                 equal((done.returncode, done.stdout, done.stderr), (0, "Unlocked keyring\n", ""))
                 equal(secret(home, SERVER), "s3cret")
+
+
+class Tap(socketserver.ThreadingUnixStreamServer):
+    """A way to the bus that keeps what programs send."""
+
+    daemon_threads = True
+
+    def __init__(self, path, bus):
+        super().__init__(path, Passing)
+        self.bus, self.sent = bus, b""
+
+
+class Passing(socketserver.BaseRequestHandler):
+    def handle(self):
+        with socket.socket(socket.AF_UNIX) as bus:
+            bus.connect(self.server.bus)
+            back = threading.Thread(target=self.copy, args=(bus, self.request))
+            back.start()
+            self.copy(self.request, bus, keep=True)
+            bus.shutdown(socket.SHUT_RDWR)
+            back.join()
+
+    def copy(self, source, target, keep=False):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if keep:
+                    self.server.sent += data
+                target.sendall(data)
+
+
+@case("the password goes over the bus encrypted")
+def encrypted():
+    with keyring_home() as (home, keyring):
+        locked(home, keyring)
+        path = os.path.join(keyring.place, "tap")
+        with Tap(path, os.path.join(keyring.place, "bus")) as bus:
+            threading.Thread(target=bus.serve_forever, daemon=True).start()
+            done = pullkey(home, *UNLOCK, text=PASSWORD, env={"DBUS_SESSION_BUS_ADDRESS": f"unix:path={path}"})
+            bus.shutdown()
+        equal((done.returncode, done.stdout), (0, "Unlocked keyring\n"), done.stderr)
+        check(b"UnlockWithMasterPassword" in bus.sent, "the call did not come this way")
+        check(PASSWORD.encode() not in bus.sent, "the password was sent as it is")
+        check(not keyring.is_locked(), "it is still locked")
 
 
 @case("the result as JSON")
