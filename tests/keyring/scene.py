@@ -9,7 +9,6 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import account
 import peers
-import tap
 from home import NOT_FOUND, Home
 from keyring import Bus, Keyring
 from program import Program, find_program
@@ -25,8 +24,8 @@ def begin():
     """Before the first case: what needs root's rights is found, then they are given up."""
     try:
         path = peers.program("secretservice")
-    except Skip as reason:
-        current.skip = reason
+    except (Skip, AssertionError) as reason:
+        current.reason = reason
         account.become()
     else:
         account.become(path)
@@ -34,14 +33,14 @@ def begin():
 
 
 class current:
-    """Upstream's present helper."""
+    """Upstream's present helper, or why there is none."""
 
-    path = skip = None
+    path = reason = None
 
     @classmethod
     def program(cls):
-        if cls.skip:
-            raise cls.skip
+        if cls.reason:
+            raise cls.reason
         return cls.path
 
 

@@ -7,14 +7,13 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 
-import scene
 from scene import LOCKED, SERVER, Empty, Scene, on
 from program import die_with_parent, wait_for
 from tap import case, check, equal, run
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fakes"))
+import account
 import clock
 from fake_keyring import FakeKeyring
 
@@ -321,5 +320,5 @@ def nobody_there(own):
     own.fails("get", SERVER, "no keyring is running")
 
 
-scene.begin()
+account.become()
 sys.exit(run())
