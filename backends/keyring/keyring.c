@@ -293,13 +293,35 @@ static bool is_same(SecretItem *item, const char *server, const char *username)
     return same;
 }
 
-/* Deletes the items, and then looks whether they are gone. */
-static int delete_all(const struct keyring *keyring, struct service *service,
-                      const struct pullkey_request *request, GList *items, guint remaining,
+/* How many entries the servers of the items have now. */
+static int count_left(struct service *service, GList *items, guint *ret,
                       struct pullkey_error *error)
 {
-    GList *left = NULL;
-    guint count;
+    GHashTable *seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    int r = 0;
+
+    *ret = 0;
+    for (GList *item = items; r == 0 && item; item = item->next) {
+        GHashTable *attributes = secret_item_get_attributes(item->data);
+        gchar *server = g_strdup(g_hash_table_lookup(attributes, "server"));
+        GList *left = NULL;
+
+        g_hash_table_unref(attributes);
+        if (!g_hash_table_add(seen, server))
+            continue;
+        r = service_find(service, server, &left, error);
+        *ret += g_list_length(left);
+        service_free_items(left);
+    }
+    g_hash_table_unref(seen);
+    return r;
+}
+
+/* Deletes the items, and then looks whether they are gone. */
+static int delete_all(struct service *service, const struct pullkey_request *request, GList *items,
+                      guint remaining, struct pullkey_error *error)
+{
+    guint count = 0;
     int r = service_unlock(service, items, error);
 
     for (GList *item = items; r == 0 && item; item = item->next) {
@@ -309,16 +331,12 @@ static int delete_all(const struct keyring *keyring, struct service *service,
             r = 0;
     }
     if (r == 0)
-        r = find_aliases(keyring, service, request, &left, error);
-    if (r < 0)
-        return r;
-    count = g_list_length(left);
-    service_free_items(left);
-    if (count > remaining)
-        return error_set(error, PULLKEY_DENIED,
-                         "the keyring still has a credential for %s after it was removed",
-                         request->text);
-    return 0;
+        r = count_left(service, items, &count, error);
+    if (r == 0 && count > remaining)
+        r = error_set(error, PULLKEY_DENIED,
+                      "the keyring still has a credential for %s after it was removed",
+                      request->text);
+    return r;
 }
 
 static int store_in(const struct keyring *keyring, struct service *service,
@@ -337,8 +355,8 @@ static int store_in(const struct keyring *keyring, struct service *service,
     for (GList *item = items; item; item = item->next)
         if (!is_same(item->data, request->text, credential->username))
             others = g_list_prepend(others, item->data);
-    if (r == 0)
-        r = delete_all(keyring, service, request, others, 1, error);
+    if (r == 0 && others)
+        r = delete_all(service, request, others, 1, error);
     g_list_free(others);
     service_free_items(items);
     return r;
@@ -357,6 +375,8 @@ static int keyring_store(void *state, const struct pullkey_request *request,
     service_init(keyring, request->deadline_ms, &service);
     r = service_open(&service, error);
     if (r == 0)
+        r = service_start_session(&service, error);
+    if (r == 0)
         r = take_turn(request, &turn, error);
     if (r == 0)
         r = store_in(keyring, &service, request, credential, error);
@@ -372,7 +392,7 @@ static int erase_from(const struct keyring *keyring, struct service *service,
 
     if (r < 0)
         return r;
-    r = items ? delete_all(keyring, service, request, items, 0, error) : not_found(request, error);
+    r = items ? delete_all(service, request, items, 0, error) : not_found(request, error);
     service_free_items(items);
     return r;
 }

@@ -123,6 +123,15 @@ void service_close(struct service *service)
     watch_stop(&service->watch);
 }
 
+int service_start_session(struct service *service, struct pullkey_error *error)
+{
+    GError *problem = NULL;
+
+    if (secret_service_ensure_session_sync(service->secrets, service->watch.cancellable, &problem))
+        return 0;
+    return service_error(problem, "cannot be asked", error);
+}
+
 /* -- Finding ---------------------------------------------------------------------------------- */
 
 static void free_entry(gpointer data)

@@ -36,6 +36,9 @@ struct service {
 int service_open(struct service *service, struct pullkey_error *error);
 void service_close(struct service *service);
 
+/* Agrees with the service on a key for secrets, which is done otherwise where the first one goes. */
+int service_start_session(struct service *service, struct pullkey_error *error);
+
 /* Every entry's server and user, from the attributes alone. Release with g_ptr_array_unref. */
 struct service_entry {
     char *server, *username;
