@@ -39,7 +39,7 @@ static void keyring_close(void *state)
 /* The host has checked them, so base/json and its errors would be here for nothing. */
 static bool read_options(struct keyring *keyring, const char *text)
 {
-    cJSON *options = cJSON_Parse(text);
+    cJSON *options = cJSON_ParseWithLength(text, strlen(text));
     const cJSON *collection = cJSON_GetObjectItemCaseSensitive(options, "collection");
     bool is_read = options;
 

@@ -221,8 +221,9 @@ static void write_overview(struct buffer *text)
               "Commands:\n");
     for (size_t i = 0; i < admin_command_count; i++)
         buffer_printf(text, "  %-15s %s\n", admin_commands[i].name, admin_commands[i].summary);
-    buffer_append_text(text, "\nOptions of every command: --system (use the system's configuration "
-                             "and stores),\n--json, -h, --help.\n");
+    buffer_append_text(text,
+                       "\nOptions of every command: --system (the system's stores), --json, -h, "
+                       "--help.\n");
     buffer_printf(
         text,
         "\n\"pullkey help COMMAND\" tells more%s.\n"

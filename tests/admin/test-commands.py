@@ -18,6 +18,7 @@ CONFIG = ".config/pullkey/config.json"
 COMMANDS = [
     "login",
     "logout",
+    "unlock",
     "list",
     "config check",
     "config show",
@@ -469,7 +470,7 @@ def completion():
         words = [line.split("\t")[0] for line in pullkey(home, "--complete").stdout.splitlines()]
         equal(
             words,
-            ["login", "logout", "list", "config", "store", "run", "kubelet", "recipe", "version", "help"]
+            ["login", "logout", "unlock", "list", "config", "store", "run", "kubelet", "recipe", "version", "help"]
             + ["hosts"] * has_hosts()
             + ["--system", "--json", "--help"],
         )
