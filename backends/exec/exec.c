@@ -273,18 +273,31 @@ static int exec_get(void *state, const struct pullkey_request *request,
     return r;
 }
 
+/* An answer that makes no sense is one as well. pass answers a miss with an empty credential. */
+static int find_name(const struct exec *exec, const char *name, int64_t deadline_ms,
+                     struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer output = BUFFER_INIT(OUTPUT_MAX);
+    struct pullkey_credential found = { 0 };
+    int r = call(exec, "get", name, strlen(name), deadline_ms, &output, error);
+
+    if (r < 0)
+        return r;
+    r = reply_credential(exec->host, &output, &found, error);
+    exec->host->release(found.username);
+    exec->host->release(found.secret.bytes);
+    return r == -PULLKEY_INVALID ? 0 : r;
+}
+
 /* The helper cannot be asked for aliases, and some fail to erase what is not there: so each name is
  * asked for first. */
 static int erase_name(const struct exec *exec, const char *name, int64_t deadline_ms,
                       struct pullkey_error *error)
 {
     cleanup_buffer struct buffer output = BUFFER_INIT(OUTPUT_MAX);
-    int r = call(exec, "get", name, strlen(name), deadline_ms, &output, error);
+    int r = find_name(exec, name, deadline_ms, error);
 
-    if (r < 0)
-        return r;
-    buffer_done(&output);
-    return call(exec, "erase", name, strlen(name), deadline_ms, &output, error);
+    return r < 0 ? r : call(exec, "erase", name, strlen(name), deadline_ms, &output, error);
 }
 
 static int erase_names(const struct exec *exec, const struct pullkey_request *request,
@@ -333,8 +346,7 @@ static int store_payload(const struct exec *exec, const struct buffer *payload, 
 static int store_again(const struct exec *exec, const char *name, const struct buffer *payload,
                        int64_t deadline_ms, struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer output = BUFFER_INIT(OUTPUT_MAX);
-    int r = call(exec, "get", name, strlen(name), deadline_ms, &output, error);
+    int r = find_name(exec, name, deadline_ms, error);
 
     return r == -PULLKEY_NOT_FOUND ? store_payload(exec, payload, deadline_ms, error) : r;
 }
