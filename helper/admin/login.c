@@ -283,7 +283,7 @@ static int check_store(const struct config *config, const struct registry_refere
 {
     const struct resolve resolve = admin_resolve(config);
     cleanup_opened struct resolve_opened opened = { 0 };
-    int r = resolve_find_store(&resolve, reference, &opened, error);
+    int r = resolve_find_store(&resolve, reference, NULL, &opened, error);
 
     return r < 0 ? error_wrap(error, "nothing can be stored") : 0;
 }

@@ -18,6 +18,7 @@ void resolve_chain_find(const struct resolve *resolve, const struct registry_ref
 struct resolve_opened {
     const struct pullkey_backend *backend;
     void *state;
+    const struct config_instance *instance; /* NULL: nobody configured it */
 };
 
 int resolve_open(const struct resolve *resolve, const struct config_instance *instance,
@@ -51,10 +52,12 @@ int resolve_verify(const struct resolve *resolve, const struct pullkey_request *
 
 /*
  * The instance that resolve_store would write to, open; or what resolve_store would answer. 0 with
- * *ret as it was: nothing would be stored, and that is no error ("on_store": "ignore").
+ * *ret as it was: nothing would be stored, and that is no error ("on_store": "ignore"). `after`, if
+ * not NULL, is an instance that turned out not to be for storing, as are those before it.
  */
 int resolve_find_store(const struct resolve *resolve, const struct registry_reference *reference,
-                       struct resolve_opened *ret, struct pullkey_error *error);
+                       const struct config_instance *after, struct resolve_opened *ret,
+                       struct pullkey_error *error);
 
 /*
  * What an instance's result means for the request: -PULLKEY_NOT_FOUND goes on to the next. An

@@ -186,7 +186,8 @@ static int pass_over(const struct resolve *resolve, const struct resolve_chain *
 }
 
 int resolve_find_store(const struct resolve *resolve, const struct registry_reference *reference,
-                       struct resolve_opened *ret, struct pullkey_error *error)
+                       const struct config_instance *after, struct resolve_opened *ret,
+                       struct pullkey_error *error)
 {
     struct pullkey_error last = { 0 };
     struct resolve_chain chain;
@@ -195,7 +196,13 @@ int resolve_find_store(const struct resolve *resolve, const struct registry_refe
     for (size_t i = 0; i < chain.count; i++) {
         cleanup_opened struct resolve_opened opened = { 0 };
         struct pullkey_error why = { 0 };
-        int r = open_writable(resolve, chain.items[i], &opened, &why);
+        int r;
+
+        if (after) {
+            after = chain.items[i] == after ? NULL : after;
+            continue;
+        }
+        r = open_writable(resolve, chain.items[i], &opened, &why);
 
         if (r == 0) {
             *ret = opened;
@@ -229,6 +236,8 @@ int resolve_store(const struct resolve *resolve, const struct registry_reference
     for (size_t i = 0; i < chain.count; i++) {
         struct pullkey_error why = { 0 };
 
+        if (resolve->store && chain.items[i] != resolve->store)
+            continue;
         r = store_at(resolve, &chain, i, &request.request, credential, &why);
         if (r < 0) {
             *error = why;

@@ -111,6 +111,8 @@ int resolve_open(const struct resolve *resolve, const struct config_instance *in
     if (r < 0)
         return r;
     r = open_backend(resolve, backend, instance->name, options.data, ret, error);
+    if (r == 0)
+        ret->instance = instance;
     /* A program, a file or a home that is missing must not be taken for a missing credential. */
     if (r == -PULLKEY_NOT_FOUND) {
         error->code = instance->implicit ? PULLKEY_NO_IDENTITY : PULLKEY_INVALID;

@@ -188,7 +188,7 @@ int migrate_store_check(struct migrate *migrate, struct migrate_credential *cred
     if (r == 0 || r == -PULLKEY_NOT_FOUND) {
         cleanup_opened struct resolve_opened opened = { 0 };
 
-        r = resolve_find_store(&resolve, &credential->reference, &opened, error);
+        r = resolve_find_store(&resolve, &credential->reference, NULL, &opened, error);
         if (r == 0 && !opened.backend)
             r = error_set(error, PULLKEY_UNSUPPORTED, "its rule ignores logins");
     }
