@@ -58,11 +58,11 @@ static int refuse_plain(const char *path, struct pullkey_error *error)
     if (!word)
         return error_set(error, PULLKEY_INVALID,
                          "%s is not encrypted, and this store is configured to be: rename it, "
-                         "import it with \"pullkey store import --from\", and remove it",
+                         "import it with \"pullkey import --from\", and remove it",
                          path);
     return error_set(error, PULLKEY_INVALID,
                      "%s is not encrypted, and this store is configured to be: run F=%s && "
-                     "mv \"$F\" \"$F.old\" && pullkey store import --from \"$F.old\" && rm "
+                     "mv \"$F\" \"$F.old\" && pullkey import --yes --from \"$F.old\" && rm "
                      "\"$F.old\"",
                      path, word);
 }

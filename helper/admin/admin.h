@@ -35,6 +35,9 @@ enum admin_option {
     ADMIN_REALM,
     ADMIN_PLAIN_HTTP,
     ADMIN_FROM,
+    ADMIN_MOVE,
+    ADMIN_REPLACE,
+    ADMIN_YES,
     ADMIN_FOR,
     ADMIN_CONFIG,
     ADMIN_BIN_DIR,
@@ -123,7 +126,7 @@ int admin_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
-int admin_store_import(const struct admin_call *call, struct pullkey_error *error);
+int admin_import(const struct admin_call *call, struct pullkey_error *error);
 int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);

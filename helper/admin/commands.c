@@ -23,7 +23,10 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_CA_FILE] = { "--ca-file", 0, "FILE", "trust these authorities for the check (PEM)" },
     [ADMIN_REALM] = { "--realm", 0, "HOST", "the registry's token server, wherever it is" },
     [ADMIN_PLAIN_HTTP] = { "--plain-http", 0, NULL, "check without TLS, on this machine only" },
-    [ADMIN_FROM] = { "--from", 0, "FILE", "the file to read; - is stdin" },
+    [ADMIN_FROM] = { "--from", 0, "SOURCE", "docker, podman, secretservice, pass, a file, -" },
+    [ADMIN_MOVE] = { "--move", 0, NULL, "remove there what is stored here" },
+    [ADMIN_REPLACE] = { "--replace", 0, NULL, "replace what differs here" },
+    [ADMIN_YES] = { "--yes", 'y', NULL, "do it without asking" },
     [ADMIN_FOR] = { "--for", 0, "REGISTRY", "give the credential of this one; may be repeated",
                     true },
     [ADMIN_CONFIG] = { "--config", 0, "PATH", "the kubelet's file, or directory of files" },
@@ -87,6 +90,18 @@ const struct admin_command admin_commands[] = {
         .details = "Shows registry, user and the store that holds the credential.\n",
     },
     {
+        .name = "import",
+        .arguments = "",
+        .options = COMMON | BIT(ADMIN_FROM) | BIT(ADMIN_MOVE) | BIT(ADMIN_REPLACE) | BIT(ADMIN_YES),
+        .run = admin_import,
+        .summary = "take over what docker, podman and others stored",
+        .details =
+            "Shows what would be stored where, and asks. Without --from it looks at files of\n"
+            "docker and podman, and at what docker-credential-secretservice and\n"
+            "docker-credential-pass have; - is stdin. What differs here is kept. Without a\n"
+            "terminal nothing is changed unless --yes is given.\n",
+    },
+    {
         .name = "config check",
         .arguments = "",
         .options = COMMON,
@@ -115,17 +130,6 @@ const struct admin_command admin_commands[] = {
         .summary = "encrypt the store anew, with a new key",
         .details = "Makes a new key, encrypts the store with it and removes the old key. Whenever\n"
                    "this is interrupted, the store stays readable; run it again to finish.\n",
-    },
-    {
-        .name = "store import",
-        .arguments = "--from FILE",
-        .options = COMMON | BIT(ADMIN_FROM),
-        .run = admin_store_import,
-        .summary = "copy credentials from docker's or podman's file",
-        .details =
-            "Stores each entry of \"auths\" in FILE (docker's config.json, podman's auth.json,\n"
-            "or pullkey's own auth.json) and says how many changed. FILE stays as it is.\n"
-            "Helpers that FILE names are not asked. Running it again changes nothing.\n",
     },
     {
         .name = "run",

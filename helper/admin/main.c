@@ -298,6 +298,9 @@ static int run_line(struct line *line, struct pullkey_error *error)
     }
     if (line->word_count == 0)
         return admin_usage(error, "there is no command; run \"pullkey help\"");
+    if (!command && line->word_count > 1 && strcmp(line->words[0], "store") == 0 &&
+        strcmp(line->words[1], "import") == 0)
+        return admin_usage(error, "\"store import\" is \"pullkey import\" now");
     if (!command && is_known_word(line->words[0]))
         return line->word_count > 1
                    ? admin_usage(error, "there is no command \"%s %s\"; run \"pullkey help %s\"",

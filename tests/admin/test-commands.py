@@ -20,10 +20,10 @@ COMMANDS = [
     "logout",
     "unlock",
     "list",
+    "import",
     "config check",
     "config show",
     "store rekey",
-    "store import",
     "run",
     "recipe test",
     "version",
@@ -470,7 +470,8 @@ def completion():
         words = [line.split("\t")[0] for line in pullkey(home, "--complete").stdout.splitlines()]
         equal(
             words,
-            ["login", "logout", "unlock", "list", "config", "store", "run", "kubelet", "recipe", "version", "help"]
+            ["login", "logout", "unlock", "list", "import", "config", "store", "run", "kubelet", "recipe"]
+            + ["version", "help"]
             + ["hosts"] * has_hosts()
             + ["--system", "--json", "--help"],
         )
@@ -484,7 +485,7 @@ def completion():
         for typed, expected in (
             ("pullkey lo", ["login", "logout"]),
             ("pullkey config ", ["check", "show"]),
-            ("pullkey --system store im", ["import"]),
+            ("pullkey --system store re", ["rekey"]),
             ("pullkey login --no", ["--no-verify"]),
             ("pullkey run --f", ["--for"]),
             ("pullkey run -- docker-credential-pullk", ["docker-credential-pullkey"]),

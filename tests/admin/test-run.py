@@ -262,7 +262,7 @@ def identity_token():
         text = home.succeed([*start_of(home, "--for", SERVER), "sh", "-c", "cat $REGISTRY_AUTH_FILE"])
         with Home() as other:
             path = other.write("file.json", text)
-            other.succeed([other.pullkey, "store", "import", "--from", path])
+            other.succeed([other.pullkey, "import", "--yes", "--from", path])
             equal(other.get(SERVER)["Username"], "<token>")
 
 

@@ -379,10 +379,10 @@ for kind_of_store in WRITTEN:
         arguments = ["login", NEW, "-u", "carol", "--password-stdin", "--no-verify"]
         admin(kind, arguments, sandbox.secret("carol"), {**OLD, NEW: "carol"})
 
-    @tap.case(f"{kind_of_store}: pullkey store import")
-    def store_import(kind=kind_of_store):
+    @tap.case(f"{kind_of_store}: pullkey import")
+    def import_stdin(kind=kind_of_store):
         text = json.dumps(auths({NEW: "carol"}))
-        admin(kind, ["store", "import", "--from", "-"], text, {**OLD, NEW: "carol"})
+        admin(kind, ["import", "--yes", "--from", "-"], text, {**OLD, NEW: "carol"})
 
 
 @tap.case("pullkey logout")

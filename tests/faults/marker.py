@@ -340,7 +340,7 @@ def commands():
             for text in (*[good[:n] for n in range(0, len(good), 9)], good + SECRET, SECRET, good):
                 with open(source, "w", encoding="ascii", opener=sandbox.private) as out:
                     out.write(text)
-                done = user.run([pullkey, "store", "import", "--from", source])
+                done = user.run([pullkey, "import", "--yes", "--from", source])
             tap.equal(done.returncode, 0, "the good one is imported")
             tap.equal(user.get(SERVER), ("alice", SECRET))
             for arguments in (

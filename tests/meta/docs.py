@@ -123,7 +123,7 @@ def commands():
     names = help_commands()
     tap.comment(", ".join(names))
     for name in ("login", "logout", "list", "config check", "config show", "store rekey",
-                 "store import", "version"):
+                 "import", "version"):
         tap.check(name in names or name.split()[0] in names, f"{name} is not listed")
     texts = {name: run("pullkey", *name.split(), "--help").stdout for name in names}
     for name, text in texts.items():

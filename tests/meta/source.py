@@ -35,7 +35,7 @@ ALLOWED = {
 }
 for program in PROGRAMS:
     ALLOWED[program] = {program, "core", "base", "include"}
-# `store import` reads what the file backend reads, and `store rekey` is a part of that backend.
+# `import` reads what the file backend reads, and `store rekey` is a part of that backend.
 ALLOWED["admin"] |= {"auths", "file", "key"}
 
 # An API server makes identities of service accounts, and is asked for them as for secrets.

@@ -250,10 +250,10 @@ static void the_other_form_is_not_passed_over(void **state)
     (void)state;
     put(PLAIN_STORE, ENTRY(REGISTRY, BOB));
     for (enum verb verb = GET; verb <= LIST; verb++)
-        refuse(SEALED, verb, PULLKEY_INVALID, "pullkey store import --from");
+        refuse(SEALED, verb, PULLKEY_INVALID, "pullkey import ");
     put(SEALED_STORE, ENTRY(REGISTRY, BOB));
     for (enum verb verb = GET; verb <= LIST; verb++)
-        refuse(SEALED, verb, PULLKEY_INVALID, "pullkey store import --from");
+        refuse(SEALED, verb, PULLKEY_INVALID, "pullkey import ");
     assert_string_equal(content(SEALED_STORE), ENTRY(REGISTRY, BOB));
     assert_int_equal(unlink(at(PLAIN_STORE)), 0);
     put(SEALED_STORE, "\x30\x81\xde");

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Entries of docker-credential-secretservice, read from the keyring itself, and those of
+ * docker-credential-pass, which that helper is asked for.
+ */
+#include "import.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/secret.h"
+
+/* What pass(1) prints in place of a secret where a folder has the name: of a user with a slash. */
+#define FOLDER "\xe2\x94\x80\xe2\x94\x80 "
+
+/* gpg may ask for one, and somebody has to type it. */
+#define PASSPHRASE_MS 100000
+
+/* A newer entry with this key. */
+static struct import_item *find_newer(const struct import *import,
+                                      const struct import_source *source, const char *server)
+{
+    for (struct import_item *item = import->first; item; item = item->next)
+        if (item->source == source && strcmp(item->server, server) == 0)
+            return item;
+    return NULL;
+}
+
+static int add_listed(struct import *import, struct import_source *source,
+                      const struct pullkey_entry *entry, struct pullkey_error *error)
+{
+    const bool is_older = find_newer(import, source, entry->server) != NULL;
+    struct import_item *item;
+    int r = import_add(import, source, entry->server, entry->username, &item, error);
+
+    if (r == 0 && is_older)
+        r = import_decide(item, IMPORT_OLDER, error, "left out: there is a newer one");
+    return r;
+}
+
+int import_helper_read(struct import *import, struct import_source *source,
+                       struct pullkey_error *error)
+{
+    const struct resolve resolve = admin_resolve(&import->nothing);
+    const bool is_pass = strcmp(source->helper, "pass") == 0;
+    cleanup_list struct pullkey_list list = { 0 };
+    int r = resolve_open_with(&resolve, is_pass ? "exec" : "keyring",
+                              is_pass ? "{\"helper\":\"pass\"}" : "{}", &source->opened, error);
+
+    if (r == 0)
+        r = source->opened.backend->list(source->opened.state, resolve.deadline_ms, &list, error);
+    for (size_t i = 0; r == 0 && i < list.count; i++)
+        r = add_listed(import, source, &list.entries[i], error);
+    return r;
+}
+
+static int get(const struct import *import, const struct import_item *item,
+               struct pullkey_credential *ret, struct pullkey_error *error)
+{
+    const struct resolve resolve = admin_resolve(&import->nothing);
+    const struct resolve_opened *opened = &item->source->opened;
+    const bool is_pass = strcmp(item->source->helper, "pass") == 0;
+    struct registry_reference reference;
+    struct registry_request request;
+    int r = registry_parse(item->server, strlen(item->server), &reference, error);
+
+    if (r < 0)
+        return r;
+    registry_request(&reference, resolve.deadline_ms + (is_pass ? PASSPHRASE_MS : 0), &request);
+    r = opened->backend->get(opened->state, &request.request, ret, error);
+    if (r == 0 && is_pass && strstr(ret->secret.bytes, FOLDER))
+        return error_set(error, PULLKEY_INVALID,
+                         "its user name has a slash, so docker-credential-pass cannot read it");
+    return r;
+}
+
+/* The list may have had an older one first. */
+static int name_user(struct import_item *item, struct pullkey_error *error)
+{
+    const char *username = item->credential.username;
+    char *copy;
+
+    for (struct import_item *older = item->next; older; older = older->next)
+        if (older->source == item->source && older->action == IMPORT_OLDER &&
+            strcmp(older->server, item->server) == 0 && strcmp(older->username, username) == 0) {
+            copy = older->username;
+            older->username = item->username;
+            item->username = copy;
+            return 0;
+        }
+    copy = secret_copy(username, strlen(username));
+    if (!copy)
+        return error_memory(error);
+    secret_release(item->username);
+    item->username = copy;
+    return 0;
+}
+
+int import_helper_get(struct import *import, struct import_item *item, struct pullkey_error *error)
+{
+    struct import_source *source = item->source;
+    struct pullkey_error why = source->locked;
+    int r = why.code ? -(int)why.code : get(import, item, &item->credential, &why);
+
+    if (r == 0)
+        return name_user(item, error);
+    credential_done(&item->credential);
+    if (r == -PULLKEY_INTERNAL) {
+        *error = why;
+        return r;
+    }
+    /* Whoever did not unlock it once is not asked for each entry. */
+    if (r == -PULLKEY_LOCKED || r == -PULLKEY_UNREACHABLE)
+        source->locked = why;
+    return import_decide(item, IMPORT_REFUSE, error, "%s", why.message);
+}
+
+/* -- Removing --------------------------------------------------------------------------------- */
+
+/* Who removes an entry removes all of its registry: with a docker.io also index.docker.io's. */
+static bool has_other(const struct import *import, const struct import_item *item)
+{
+    for (const struct import_item *other = import->first; other; other = other->next)
+        if (other->source == item->source && other != item && other->registry && item->registry &&
+            strcmp(other->registry, item->registry) == 0 &&
+            strcmp(other->server, item->server) != 0 && !other->is_safe)
+            return true;
+    return false;
+}
+
+static int remove_item(struct import *import, struct import_item *item, struct pullkey_error *error)
+{
+    const struct resolve resolve = admin_resolve(&import->nothing);
+    const struct resolve_opened *opened = &item->source->opened;
+    cleanup_credential struct pullkey_credential now = { 0 };
+    struct registry_reference reference;
+    struct registry_request request;
+    int r = get(import, item, &now, error);
+
+    if (r == -PULLKEY_NOT_FOUND)
+        return 0;
+    if (r < 0)
+        return r;
+    if (strcmp(now.username, item->credential.username) != 0 ||
+        !secret_equal(&now.secret, &item->credential.secret))
+        return error_set(error, PULLKEY_INVALID, "somebody has changed it meanwhile");
+    if (has_other(import, item))
+        return error_set(error, PULLKEY_INVALID,
+                         "there is another entry for the same registry, which would go with it");
+    r = registry_parse(item->server, strlen(item->server), &reference, error);
+    if (r < 0)
+        return r;
+    registry_request(&reference, resolve.deadline_ms, &request);
+    r = opened->backend->erase(opened->state, &request.request, error);
+    return r == -PULLKEY_NOT_FOUND ? 0 : r;
+}
+
+/* What it lists still is there, whatever it said. */
+static int check_list(struct import *import, struct import_source *source,
+                      struct pullkey_error *error)
+{
+    const struct resolve resolve = admin_resolve(&import->nothing);
+    cleanup_list struct pullkey_list list = { 0 };
+    int r = source->opened.backend->list(source->opened.state, resolve.deadline_ms, &list, error);
+
+    for (size_t i = 0; r == 0 && i < list.count; i++)
+        for (struct import_item *item = import->first; item; item = item->next)
+            if (r == 0 && item->source == source && item->is_removed &&
+                strcmp(item->server, list.entries[i].server) == 0) {
+                item->is_removed = false;
+                r = import_decide(item, item->action, error, "%s lists it still", source->name);
+            }
+    return r;
+}
+
+int import_helper_remove(struct import *import, struct import_source *source,
+                         struct pullkey_error *error)
+{
+    int r = 0;
+
+    for (struct import_item *item = import->first; item; item = item->next) {
+        struct pullkey_error why;
+
+        if (item->source != source || !item->is_safe)
+            continue;
+        if (remove_item(import, item, &why) < 0)
+            r = import_decide(item, item->action, error, "%s", why.message);
+        else
+            for (struct import_item *same = import->first; same; same = same->next)
+                if (same->source == source && strcmp(same->server, item->server) == 0)
+                    same->is_removed = true;
+        if (r < 0)
+            return r;
+    }
+    return check_list(import, source, error);
+}

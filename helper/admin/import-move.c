@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Emptying the sources: of what the store has by now, and of nothing else. */
+#include "import.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/output.h"
+
+/* Temporary files have fixed names, so one run at a time writes. */
+static int take_lock(struct lock *ret, struct pullkey_error *error)
+{
+    char directory[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    int r = file_place(FILE_STATE_HOME, directory, error);
+
+    if (r == 0)
+        r = file_join(path, directory, "import.lock", error);
+    if (r == 0)
+        r = file_make_parents(path, error);
+    return r < 0 ? r : lock_take(path, clock_monotonic_ms() + RESOLVE_DEADLINE_MS, ret, error);
+}
+
+bool import_can_move(const struct import_item *item)
+{
+    return item->source->helper || item->source->path
+               ? item->action == IMPORT_STORE || item->action == IMPORT_REPLACE ||
+                     item->action == IMPORT_SAME
+               : false;
+}
+
+/* A store that lost it with the source is the source, by a way that could not be seen. */
+static int check_store(struct import *import, struct import_item *item, struct pullkey_error *error)
+{
+    const struct resolve resolve = import_resolve(import, item);
+    struct registry_reference reference;
+    int r;
+
+    if (!item->is_removed || !item->is_safe || import_is_stored(import, item))
+        return 0;
+    item->is_removed = false;
+    r = registry_parse(item->server, strlen(item->server), &reference, error);
+    if (r == 0)
+        r = resolve_store(&resolve, &reference, &item->credential, NULL, error);
+    return r < 0 ? error_wrap(error, "%s was removed from %s, and with that from %s",
+                              import_server(item), item->source->name, item->store->name)
+                 : import_decide(item, item->action, error, "%s is in %s", item->store->name,
+                                 item->source->name);
+}
+
+static int empty_source(struct import *import, struct import_source *source,
+                        struct pullkey_error *error)
+{
+    int removed = source->helper ? import_helper_remove(import, source, &source->error)
+                                 : import_file_remove(import, source, &source->error);
+    int r = 0;
+
+    for (struct import_item *item = import->first; r == 0 && item; item = item->next)
+        if (item->source == source) {
+            r = check_store(import, item, error);
+            /* Nobody could look whether it is gone. */
+            if (removed < 0)
+                item->is_removed = false;
+        }
+    return r;
+}
+
+static const char *reason(const struct import_item *item)
+{
+    if (item->source->error.code)
+        return item->source->error.message;
+    if (item->why)
+        return item->why;
+    return "the store has another";
+}
+
+static size_t say_left(const struct import *import)
+{
+    size_t left = 0;
+
+    for (const struct import_item *item = import->first; item; item = item->next) {
+        if (item->is_removed || item->action == IMPORT_HERE || item->action == IMPORT_HELPER ||
+            item->action == IMPORT_EMPTY)
+            continue;
+        output_note("%s: the credential for %s is still there: %s",
+                    item->source->path ? item->source->path : item->source->name,
+                    import_server(item), reason(item));
+        left++;
+    }
+    return left;
+}
+
+int import_move(struct import *import, size_t *ret_left, struct pullkey_error *error)
+{
+    cleanup_lock struct lock lock = LOCK_INIT;
+    int r = take_lock(&lock, error);
+
+    for (struct import_item *item = import->first; r == 0 && item; item = item->next) {
+        if (!import_can_move(item))
+            continue;
+        item->is_safe = import_is_stored(import, item);
+        if (!item->is_safe && !item->why)
+            r = import_decide(item, item->action, error, "%s does not answer with it",
+                              item->store->name);
+    }
+    for (size_t i = 0; r == 0 && i < import->source_count; i++)
+        if (import->sources[i].path || import->sources[i].opened.backend)
+            r = empty_source(import, &import->sources[i], error);
+    *ret_left = say_left(import);
+    return r;
+}

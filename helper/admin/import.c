@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pullkey import: shows what it will do, asks, and does it. */
+#include "import.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/output.h"
+#include "base/secret.h"
+#include "prompt.h"
+
+struct tally {
+    size_t to_store, to_remove, stored, same, removed;
+    size_t failed;     /* refused, or not stored; it was said */
+    size_t left;       /* still where it was, though it was to be moved; it was said */
+    const char *store; /* the name of the only one, or NULL */
+};
+
+static void count(const struct import *import, struct tally *tally)
+{
+    const bool moves = import->call->values[ADMIN_MOVE] != NULL;
+
+    *tally = (struct tally){ 0 };
+    for (const struct import_item *item = import->first; item; item = item->next) {
+        if (item->action == IMPORT_STORE || item->action == IMPORT_REPLACE) {
+            if (tally->to_store++ == 0)
+                tally->store = item->store->name;
+            else if (tally->store && strcmp(tally->store, item->store->name) != 0)
+                tally->store = NULL;
+        }
+        tally->to_remove += moves && import_can_move(item);
+        tally->same += item->action == IMPORT_SAME || item->action == IMPORT_HERE;
+        tally->failed += item->action == IMPORT_REFUSE;
+    }
+}
+
+static int say_sources(const struct import *import)
+{
+    int problems = 0;
+
+    for (size_t i = 0; i < import->source_count; i++)
+        if (import->sources[i].error.code) {
+            output_note("%s is left out: %s", import->sources[i].name,
+                        import->sources[i].error.message);
+            problems++;
+        }
+    return problems;
+}
+
+/* -- Agreement -------------------------------------------------------------------------------- */
+
+static const char *plural(size_t number)
+{
+    return number == 1 ? "" : "s";
+}
+
+static int ask(const struct tally *tally, bool *ret, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer question = BUFFER_INIT(PULLKEY_ERROR_SIZE);
+    cleanup_secret struct pullkey_secret answer = { 0 };
+    int r;
+
+    if (tally->to_store > 0)
+        buffer_printf(&question, "Import %zu credential%s into %s", tally->to_store,
+                      plural(tally->to_store), tally->store ? tally->store : "these stores");
+    if (tally->to_remove > 0)
+        buffer_printf(&question, "%semove %zu where they were", tally->to_store > 0 ? ", r" : "R",
+                      tally->to_remove);
+    buffer_append_text(&question, "? [y/N] ");
+    r = buffer_check(&question, error);
+    if (r < 0)
+        return r;
+    output_wait_end();
+    r = prompt_line(question.data, false, &answer, error);
+    *ret = r == 0 && (strcmp(answer.bytes, "y") == 0 || strcmp(answer.bytes, "Y") == 0 ||
+                      strcmp(answer.bytes, "yes") == 0);
+    /* An empty line is a no. */
+    return r == -PULLKEY_INVALID ? 0 : r;
+}
+
+/* 0 if somebody agreed; ADMIN_PROBLEM if somebody did not, so that "&& rm" does not follow. */
+static int agree(const struct import *import, const struct tally *tally, bool *ret,
+                 struct pullkey_error *error)
+{
+    int r;
+
+    *ret = true;
+    if (import->call->values[ADMIN_YES] || tally->to_store + tally->to_remove == 0)
+        return 0;
+    *ret = false;
+    if (import->call->values[ADMIN_JSON])
+        return 0;
+    if (!isatty(STDIN_FILENO) || !output_is_terminal()) {
+        output_note("Nothing is changed yet: \"--yes\" does it");
+        return 0;
+    }
+    r = ask(tally, ret, error);
+    if (r < 0 || *ret)
+        return r;
+    output_note("Nothing was changed");
+    return ADMIN_PROBLEM;
+}
+
+/* -- Doing it --------------------------------------------------------------------------------- */
+
+/* An error is one that the next entry would meet as well. */
+static int store_item(struct import *import, struct import_item *item, struct tally *tally,
+                      struct pullkey_error *error)
+{
+    const struct resolve resolve = import_resolve(import, item);
+    struct registry_reference reference;
+    char source[RESOLVE_SOURCE_MAX] = "";
+    struct pullkey_error why;
+    int r = registry_parse(item->server, strlen(item->server), &reference, &why);
+
+    if (r == 0)
+        r = resolve_store(&resolve, &reference, &item->credential, source, &why);
+    item->is_stored = source[0] != '\0';
+    tally->stored += item->is_stored;
+    if (r == 0)
+        return 0;
+    if (!item->is_stored)
+        (void)error_wrap(&why, "%s is not stored", reference.text);
+    if (r != -PULLKEY_INVALID && r != -PULLKEY_UNSUPPORTED && r != -PULLKEY_LOCKED) {
+        *error = why;
+        return r;
+    }
+    output_note("%s", why.message);
+    tally->failed++;
+    return import_decide(item, item->action, error, "%s", why.message);
+}
+
+static int perform(struct import *import, struct tally *tally, struct pullkey_error *error)
+{
+    int r = 0;
+
+    for (struct import_item *item = import->first; r == 0 && item; item = item->next)
+        if (item->action == IMPORT_STORE || item->action == IMPORT_REPLACE)
+            r = store_item(import, item, tally, error);
+    if (r < 0)
+        return tally->stored > 0 ? error_wrap(error, "stopped after %zu %s stored", tally->stored,
+                                              tally->stored == 1 ? "entry was" : "entries were")
+                                 : r;
+    if (import->call->values[ADMIN_MOVE])
+        r = import_move(import, &tally->left, error);
+    for (const struct import_item *item = import->first; item; item = item->next)
+        tally->removed += item->is_removed;
+    return r;
+}
+
+static void report(const struct import *import, const struct tally *tally)
+{
+    if (!import->first) {
+        output_line("There is nothing to import");
+        return;
+    }
+    if (import->call->values[ADMIN_MOVE])
+        output_line("%zu stored, %zu there already, %zu removed where they were", tally->stored,
+                    tally->same, tally->removed);
+    else
+        output_line("%zu stored, %zu there already", tally->stored, tally->same);
+    if (!import->call->values[ADMIN_MOVE] && tally->stored > 0)
+        output_note("What was stored is still where it was, too: --move removes it there");
+}
+
+static int run(struct import *import, struct pullkey_error *error)
+{
+    const bool is_json = import->call->values[ADMIN_JSON] != NULL;
+    struct tally tally;
+    bool agreed;
+    int r, problems;
+
+    count(import, &tally);
+    r = is_json ? 0 : import_show(import, false, error);
+    if (r < 0)
+        return r;
+    problems = say_sources(import);
+    r = agree(import, &tally, &agreed, error);
+    if (r == 0 && agreed)
+        r = perform(import, &tally, error);
+    if (is_json && r != ADMIN_PROBLEM) {
+        struct pullkey_error ignored;
+        const int shown = import_show(import, agreed, r < 0 ? &ignored : error);
+
+        r = r < 0 ? r : shown;
+    }
+    if (r < 0 || !agreed)
+        return r;
+    if (!is_json)
+        report(import, &tally);
+    return tally.failed + tally.left > 0 || problems > 0 ? ADMIN_PROBLEM : 0;
+}
+
+static int check_call(const struct admin_call *call, struct pullkey_error *error)
+{
+    const char *from = call->values[ADMIN_FROM];
+
+    if (!from || strcmp(from, "-") != 0)
+        return 0;
+    if (isatty(STDIN_FILENO))
+        return admin_usage(error, "--from - reads stdin, which is a terminal here");
+    if (call->values[ADMIN_MOVE])
+        return admin_usage(error, "--move cannot remove anything from stdin");
+    return 0;
+}
+
+int admin_import(const struct admin_call *call, struct pullkey_error *error)
+{
+    cleanup_import struct import import = { .call = call };
+    int r = check_call(call, error);
+
+    import.end = &import.first;
+    if (r == 0)
+        r = admin_load(call, &import.config, error);
+    if (r == 0)
+        r = import_find_sources(&import, error);
+    if (r == 0)
+        r = import_read_sources(&import, error);
+    if (r == 0)
+        r = import_plan(&import, error);
+    return r < 0 ? r : run(&import, error);
+}
