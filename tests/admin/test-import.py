@@ -15,7 +15,7 @@ from base64 import b64encode
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from home import Home
-from program import find_program
+from program import find_program, wait_for
 from tap import Skip, case, check, comment, equal, run
 from terminal import Terminal
 
@@ -514,6 +514,22 @@ def cannot_empty():
             expect_kept(home, "there/auth.json", "ermission denied")
 
 
+if ROOT:  # nobody else can make one
+
+    @case("move: root's file in a user's directory does not become the user's")
+    def roots_file():
+        with Home() as home:
+            user = ["setpriv", "--reuid=64124", "--regid=64124", "--clear-groups"]
+            path = home.write("there/auth.json", auths(a_example_com=auth("alice", MARKER)))
+            os.chmod(path, 0o644)
+            for directory, _, _ in os.walk(home.path):
+                os.chown(directory, 64124, 64124)
+            before = home.read(path)
+            done = pullkey(home, "import", "--yes", "--move", "--from", path, prefix=user)
+            equal((done.returncode, home.read(path), os.stat(path).st_uid), (1, before, 0), done.stderr)
+            check("belongs to user 0" in done.stderr, done.stderr)
+
+
 @case("move: what somebody has changed since it was shown stays")
 def changed_meanwhile():
     with Home() as home:
@@ -637,24 +653,25 @@ def failing():
 @case("move: many at once, and clients beside them")
 def parallel():
     with Home() as home:
-        home.write(".config/pullkey/config.json", json.dumps(
-            {"version": 1, "default": ["file", {"type": "file", "sources": ["~/.docker/config.json"]}]}))
-        names = [f"r{number}.example.com" for number in range(20)]
+        config = {"version": 1, "default": ["file", {"type": "file", "sources": ["~/.docker/config.json"]}]}
+        home.write(".config/pullkey/config.json", json.dumps(config))
+        names = [f"r{number}.example.com" for number in range(60)]
         home.write(DOCKER, json.dumps({"auths": {name: auth("alice", MARKER) for name in names}}))
+        # Who asks the store before and the file after finds it when he asks once more.
+        get = f"echo {names[-1]} | {home.helper} get >>answers"
+        loop = f"while [ ! -e stop ]; do {get} || {get} || echo lost >>lost; done"
+        client = home.start(["sh", "-c", loop], subprocess.DEVNULL)
+        wait_for(lambda: home.read("answers"), "the client")
+        before = len(home.read("answers"))
         command = [home.pullkey, "import", "--yes", "--move", "--from", "docker"]
         runs = [home.start(command, subprocess.PIPE) for _ in range(8)]
-        answers = 0
-        while any(process.poll() is None for process in runs):
-            check(home.get(names[-1]) is not None, "a client found nothing")
-            answers += 1
         for process in runs:
-            text = process.stdout.read().decode()
-            process.stdin.close()
-            process.stdout.close()
+            text = process.communicate(timeout=120)[0].decode()
             equal(process.returncode, 0, text)
-        equal(servers(home), [])
-        equal(len(home.list()), 20)
-        check(answers > 1, "nobody asked")
+        home.write("stop", "")
+        client.communicate(timeout=60)
+        equal((servers(home), len(home.list()), home.read("lost")), ([], 60, ""))
+        check(len(home.read("answers")) > before, "nobody asked meanwhile")
 
 
 # -- Files that docker, podman and skopeo wrote -----------------------------------------------

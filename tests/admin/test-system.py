@@ -9,6 +9,7 @@ import os
 import shutil
 import stat
 import sys
+from base64 import b64encode
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from home import Home
@@ -107,6 +108,22 @@ def lists():
         check(SERVER not in home.system("list", "--json").stdout, "it is still there")
         equal(home.system("logout", SERVER).returncode, 0)
         equal(home.list(), {"user.example.com": "bob"})
+
+
+@case("import fills the system's store, from the caller's own files, and empties them")
+def imports():
+    with System() as home:
+        coded = b64encode(f"alice:{MARKER}".encode()).decode()
+        text = json.dumps({"auths": {SERVER: {"auth": coded}}})
+        home.write(".docker/config.json", text)
+        equal(home.system("import").returncode, 0)
+        equal(home.read(".docker/config.json"), text, "nobody agreed")
+        done = home.system("import", "--yes", "--move")
+        equal(done.returncode, 0, done.stderr)
+        equal(home.entries("etc", "pullkey"), ["auth.cms", "auth.cms.lock"])
+        equal(json.loads(home.read(".docker/config.json")), {"auths": {}})
+        check(SERVER in home.system("list", "--json").stdout, "it is in the store")
+        equal((home.list(), home.find_text(coded)), ({}, []))
 
 
 @case("the user's configuration, and what the environment says instead, are not read")
