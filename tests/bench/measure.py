@@ -5,6 +5,7 @@ Subjects are set up with equal data: one credential for SERVER, answered by `get
 """
 
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -413,8 +414,10 @@ def calls_of_a_slow_backend(number):
 
 
 def installed_size(prefix, names):
-    """Bytes of the named files below the prefix, as they are and with ELF files stripped."""
-    as_is = stripped = 0
+    """Bytes of the named files below the prefix, as they are and as the packages of every
+    distribution have them: ELF files stripped, man pages compressed.
+    """
+    as_is = packaged = 0
     with tempfile.TemporaryDirectory() as scratch:
         for name in names:
             path = os.path.join(prefix, name)
@@ -428,5 +431,8 @@ def installed_size(prefix, names):
                 copy = os.path.join(scratch, "stripped")
                 subprocess.run(["strip", "-o", copy, path], check=True)
                 size = os.path.getsize(copy)
-            stripped += size
-    return as_is, stripped
+            elif re.search(r"/man\d/", name):
+                with open(path, "rb") as data:
+                    size = len(gzip.compress(data.read(), mtime=0))
+            packaged += size
+    return as_is, packaged

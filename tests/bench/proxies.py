@@ -19,9 +19,9 @@ import tap
 # up what only `pullkey` calls, which is the same file. One imported name more or less moves them by
 # 5,000, as the table of names is laid out anew.
 LIMITS = {
-    "plain": {"calls": 80, "rss_kib": 3 * 1024, "instructions": 340_000},
+    "plain": {"calls": 80, "rss_kib": 3 * 1024, "instructions": 350_000},
     "encrypted": {"calls": 150, "rss_kib": 6 * 1024, "instructions": 8_000_000},
-    "kubelet": {"calls": 80, "rss_kib": 3 * 1024, "instructions": 620_000},
+    "kubelet": {"calls": 80, "rss_kib": 3 * 1024, "instructions": 630_000},
 }
 CALLS_FOR_EACH_FURTHER_FILE = 6
 

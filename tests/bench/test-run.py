@@ -34,7 +34,7 @@ GOALS = [
     ("pullkey, plain file", "200 parallel stores"),
     ("pullkey, encrypted file", "200 parallel stores"),
     ("pullkey, slow backend", "100 parallel gets"),
-    ("everything installed", "size, stripped"),
+    ("everything installed", "size, as packaged"),
 ]
 
 
@@ -54,7 +54,7 @@ def as_json():
         for key in ("minimum_ms", "median_ms", "p90_ms", "ratio", "median_ratio", "rss_kib", "calls"):
             tap.check(row[key] > 0, f"{key} of {row}")
         tap.check(row["instructions"] is None or row["instructions"] > 10000, row)
-    tap.check(result["installed_bytes"] >= result["installed_bytes_stripped"] > 0, "no size")
+    tap.check(result["installed_bytes"] >= result["installed_bytes_packaged"] > 0, "no size")
     tap.equal([(goal["name"], goal["what"]) for goal in result["goals"]], GOALS)
     for goal in result["goals"]:
         tap.check(goal["reached"] or goal["what"] == "time", goal)
