@@ -49,24 +49,6 @@ static int choose(struct service *service, const char *name, SecretCollection **
     return 0;
 }
 
-static int create_default(struct service *service, SecretCollection **ret,
-                          struct pullkey_error *error)
-{
-    GError *problem = NULL;
-
-    if (!service_can_prompt(service))
-        return error_set(error, PULLKEY_UNSUPPORTED,
-                         "the keyring has no collection yet, and nobody can be asked for its "
-                         "password here");
-    *ret = NULL;
-    service_prompt_begin(service);
-    *ret = secret_collection_create_sync(service->secrets, "Default keyring",
-                                         SECRET_COLLECTION_DEFAULT, SECRET_COLLECTION_CREATE_NONE,
-                                         service->watch.cancellable, &problem);
-    service_prompt_end(service);
-    return *ret ? 0 : service_error(problem, "cannot be made", error);
-}
-
 static int find_default(struct service *service, SecretCollection **ret,
                         struct pullkey_error *error)
 {
@@ -78,6 +60,44 @@ static int find_default(struct service *service, SecretCollection **ret,
     if (problem)
         return service_error(problem, "cannot be asked for its collections", error);
     return *ret ? 0 : choose(service, NULL, ret, error);
+}
+
+static GVariant *default_properties(void)
+{
+    GVariantBuilder properties;
+
+    g_variant_builder_init(&properties, G_VARIANT_TYPE("a{sv}"));
+    g_variant_builder_add(&properties, "{sv}", "org.freedesktop.Secret.Collection.Label",
+                          g_variant_new_string("Default keyring"));
+    return g_variant_new("(a{sv}s)", &properties, SECRET_COLLECTION_DEFAULT);
+}
+
+static int create_default(struct service *service, SecretCollection **ret,
+                          struct pullkey_error *error)
+{
+    GVariant *reply, *result = NULL;
+    GError *problem = NULL;
+    const char *prompt;
+    int r = 0;
+
+    if (!service_can_prompt(service))
+        return error_set(error, PULLKEY_UNSUPPORTED,
+                         "the keyring has no collection yet, and nobody can be asked for its "
+                         "password here");
+    reply = service_call(service, SERVICE_PATH, SERVICE_INTERFACE, "CreateCollection",
+                         default_properties(), "(oo)", &problem);
+    if (!reply)
+        return service_error(problem, "cannot be made", error);
+    g_variant_get(reply, "(o&o)", NULL, &prompt);
+    if (strcmp(prompt, NO_PROMPT) != 0)
+        r = service_prompt(service, prompt, "the keyring has no collection yet", &result, error);
+    g_clear_pointer(&result, g_variant_unref);
+    g_variant_unref(reply);
+    if (r == 0)
+        r = find_default(service, ret, error);
+    if (r == 0 && !*ret)
+        r = error_set(error, PULLKEY_INVALID, "the keyring has made no collection");
+    return r;
 }
 
 int service_find_collection(struct service *service, SecretCollection **ret,

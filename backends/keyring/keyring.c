@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -88,7 +89,8 @@ static int not_found(const struct pullkey_request *request, struct pullkey_error
 
 /* -- Which servers of the keyring are meant --------------------------------------------------- */
 
-/* The server whose key serves the request best. NULL: none. Release with g_free. */
+/* The server whose key serves the request best, of equal ones the newest. NULL: none. Release with
+ * g_free. */
 static int find_best(const struct keyring *keyring, struct service *service,
                      const struct pullkey_request *request, gchar **ret,
                      struct pullkey_error *error)
@@ -147,12 +149,20 @@ static int find_aliases(const struct keyring *keyring, struct service *service,
 
 /* -- get -------------------------------------------------------------------------------------- */
 
+static bool is_newer(SecretItem *one, SecretItem *other)
+{
+    return service_compare_age(secret_item_get_modified(one),
+                               g_dbus_proxy_get_object_path(G_DBUS_PROXY(one)),
+                               secret_item_get_modified(other),
+                               g_dbus_proxy_get_object_path(G_DBUS_PROXY(other))) > 0;
+}
+
 static SecretItem *newest_of(GList *items)
 {
     SecretItem *newest = NULL;
 
     for (GList *item = items; item; item = item->next)
-        if (!newest || secret_item_get_modified(item->data) > secret_item_get_modified(newest))
+        if (!newest || is_newer(item->data, newest))
             newest = item->data;
     return newest;
 }
@@ -161,16 +171,15 @@ static int copy_user(SecretItem *item, struct pullkey_credential *ret, struct pu
 {
     GHashTable *attributes = secret_item_get_attributes(item);
     const char *username = g_hash_table_lookup(attributes, "username");
+    const bool is_named = username && username[0] != '\0';
 
-    if (username && username[0] != '\0') {
+    if (is_named) {
         ret->username = secret_copy(username, strlen(username));
         if (strcmp(username, TOKEN_USER) == 0)
             ret->kind = PULLKEY_IDENTITY_TOKEN;
     }
     g_hash_table_unref(attributes);
-    if (username && !ret->username)
-        return error_memory(error);
-    return 0;
+    return is_named && !ret->username ? error_memory(error) : 0;
 }
 
 static int read_item(SecretItem *item, const struct pullkey_request *request,
@@ -187,6 +196,9 @@ static int read_item(SecretItem *item, const struct pullkey_request *request,
                       request->text, ret->username ? "password" : "user name");
     if (r == 0)
         r = secret_set(&ret->secret, bytes, length, error);
+    /* As libsecret has its own copy. Where too much is locked already it is in ordinary memory. */
+    if (r == 0)
+        (void)mlock(ret->secret.bytes, ret->secret.length);
     if (value)
         secret_value_unref(value);
     return r;
@@ -283,24 +295,19 @@ static int check_limits(const struct pullkey_credential *credential, struct pull
                      PULLKEY_USERNAME_MAX, PULLKEY_SECRET_MAX);
 }
 
-static bool is_same(SecretItem *item, const char *server, const char *username)
+static bool is_at(SecretItem *item, const char *path)
 {
-    GHashTable *attributes = secret_item_get_attributes(item);
-    const bool same = g_strcmp0(g_hash_table_lookup(attributes, "server"), server) == 0 &&
-                      g_strcmp0(g_hash_table_lookup(attributes, "username"), username) == 0;
-
-    g_hash_table_unref(attributes);
-    return same;
+    return g_strcmp0(g_dbus_proxy_get_object_path(G_DBUS_PROXY(item)), path) == 0;
 }
 
-/* How many entries the servers of the items have now. */
-static int count_left(struct service *service, GList *items, guint *ret,
-                      struct pullkey_error *error)
+/* Whether one of the servers of the items has any other entry than the one of that path. */
+static int find_left(struct service *service, GList *items, const char *kept, bool *ret,
+                     struct pullkey_error *error)
 {
     GHashTable *seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     int r = 0;
 
-    *ret = 0;
+    *ret = false;
     for (GList *item = items; r == 0 && item; item = item->next) {
         GHashTable *attributes = secret_item_get_attributes(item->data);
         gchar *server = g_strdup(g_hash_table_lookup(attributes, "server"));
@@ -310,40 +317,62 @@ static int count_left(struct service *service, GList *items, guint *ret,
         if (!g_hash_table_add(seen, server))
             continue;
         r = service_find(service, server, &left, error);
-        *ret += g_list_length(left);
+        for (GList *one = left; one; one = one->next)
+            *ret = *ret || !is_at(one->data, kept);
         service_free_items(left);
     }
     g_hash_table_unref(seen);
     return r;
 }
 
-/* Deletes the items, and then looks whether they are gone. */
-static int delete_all(struct service *service, const struct pullkey_request *request, GList *items,
-                      guint remaining, struct pullkey_error *error)
+/* Deletes the items but the one of that path, if any, and then looks whether they are gone. */
+static int delete_others(struct service *service, const struct pullkey_request *request,
+                         GList *items, const char *kept, struct pullkey_error *error)
 {
-    guint count = 0;
-    int r = service_unlock(service, items, error);
+    bool is_left = false;
+    int r = 0;
 
     for (GList *item = items; r == 0 && item; item = item->next) {
+        if (is_at(item->data, kept))
+            continue;
         r = service_delete(service, item->data, error);
         /* Somebody else was faster. */
         if (r == -PULLKEY_NOT_FOUND)
             r = 0;
     }
     if (r == 0)
-        r = count_left(service, items, &count, error);
-    if (r == 0 && count > remaining)
+        r = find_left(service, items, kept, &is_left, error);
+    if (r == 0 && is_left)
         r = error_set(error, PULLKEY_DENIED,
-                      "the keyring still has a credential for %s after it was removed",
+                      "the keyring still has a credential for %s after it was removed: remove it "
+                      "by the keyring's own program",
                       request->text);
     return r;
+}
+
+/* A locked keyring leaves it to the next store, unless it has what would be found before that one.
+ */
+static int refuse_shadow(const struct keyring *keyring, struct service *service,
+                         const struct pullkey_request *request, struct pullkey_error *error)
+{
+    struct pullkey_error problem;
+    gchar *server = NULL;
+    int r = find_best(keyring, service, request, &server, &problem);
+
+    if (r < 0)
+        *error = problem;
+    else if (server)
+        error->code = PULLKEY_LOCKED;
+    g_free(server);
+    return -(int)error->code;
 }
 
 static int store_in(const struct keyring *keyring, struct service *service,
                     const struct pullkey_request *request,
                     const struct pullkey_credential *credential, struct pullkey_error *error)
 {
-    GList *items = NULL, *others = NULL;
+    GList *items = NULL;
+    gchar *path = NULL;
     int r = find_aliases(keyring, service, request, &items, error);
 
     if (r < 0)
@@ -351,13 +380,12 @@ static int store_in(const struct keyring *keyring, struct service *service,
     /* What cannot be removed afterwards might be found before the new one. */
     r = service_unlock(service, items, error);
     if (r == 0)
-        r = service_store(service, request->text, credential, error);
-    for (GList *item = items; item; item = item->next)
-        if (!is_same(item->data, request->text, credential->username))
-            others = g_list_prepend(others, item->data);
-    if (r == 0 && others)
-        r = delete_all(service, request, others, 1, error);
-    g_list_free(others);
+        r = service_store(service, request->text, credential, &path, error);
+    if (r == -PULLKEY_UNSUPPORTED)
+        r = refuse_shadow(keyring, service, request, error);
+    if (r == 0)
+        r = delete_others(service, request, items, path, error);
+    g_free(path);
     service_free_items(items);
     return r;
 }
@@ -392,7 +420,9 @@ static int erase_from(const struct keyring *keyring, struct service *service,
 
     if (r < 0)
         return r;
-    r = items ? delete_all(service, request, items, 0, error) : not_found(request, error);
+    r = items ? service_unlock(service, items, error) : not_found(request, error);
+    if (r == 0)
+        r = delete_others(service, request, items, NULL, error);
     service_free_items(items);
     return r;
 }

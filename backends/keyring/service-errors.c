@@ -52,16 +52,26 @@ static bool is_late(const GError *problem)
            g_error_matches(problem, G_DBUS_ERROR, G_DBUS_ERROR_TIMEOUT);
 }
 
+int service_error_start(GError *problem, struct pullkey_error *error)
+{
+    if (problem && !is_absent(problem))
+        return service_error(problem, "cannot be asked", error);
+    g_clear_error(&problem);
+    return error_set(error, PULLKEY_UNSUPPORTED,
+                     "no keyring is running: nobody on the session bus is "
+                     "org.freedesktop.secrets: start GNOME Keyring, KWallet or KeePassXC");
+}
+
 int service_error(GError *problem, const char *what, struct pullkey_error *error)
 {
     int r;
 
     if (is_absent(problem)) {
-        r = error_set(error, PULLKEY_UNSUPPORTED,
-                      "no keyring is running: nobody on the session bus is "
-                      "org.freedesktop.secrets (GNOME Keyring, KWallet, KeePassXC)");
+        r = error_set(error, PULLKEY_UNREACHABLE, "the keyring has ended meanwhile: try again");
     } else if (is_late(problem)) {
-        r = error_set(error, PULLKEY_UNREACHABLE, "the keyring did not answer in time");
+        r = error_set(error, PULLKEY_UNREACHABLE,
+                      "the keyring did not answer in time: restart it, or let \"default\" in the "
+                      "configuration name other stores");
     } else {
         g_dbus_error_strip_remote_error(problem);
         r = error_set(error, class_of(problem), "the keyring %s: %s", what, problem->message);

@@ -7,6 +7,9 @@
 
 #include <glib.h>
 
+/* Of looking for the service: `problem` is NULL where simply nobody offers it. */
+int service_error_start(GError *problem, struct pullkey_error *error);
+
 /* A call: "the keyring cannot be asked: ..." */
 int service_error(GError *problem, const char *what, struct pullkey_error *error);
 

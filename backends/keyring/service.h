@@ -18,6 +18,8 @@
 #include "watch.h"
 
 #define SERVICE_PATH "/org/freedesktop/secrets"
+#define SERVICE_INTERFACE "org.freedesktop.Secret.Service"
+#define NO_PROMPT "/" /* in the place of a prompt's path */
 #define SERVICE_LABEL "Registry credentials for "
 
 struct service {
@@ -25,6 +27,7 @@ struct service {
     const char *collection; /* the option, or NULL */
     int64_t deadline_ms;    /* later by what a person took to answer */
     SecretService *secrets;
+    gchar *owner; /* the unique name of who offers it */
     struct watch watch;
 };
 
@@ -36,14 +39,21 @@ struct service {
 int service_open(struct service *service, struct pullkey_error *error);
 void service_close(struct service *service);
 
-/* Agrees with the service on a key for secrets, which is done otherwise where the first one goes. */
+/* Agrees with the service on a key for secrets, which is done otherwise where the first one goes.
+ */
 int service_start_session(struct service *service, struct pullkey_error *error);
 
-/* Every entry's server and user, from the attributes alone. Release with g_ptr_array_unref. */
+/* Every entry, from its attributes alone, the newest first. Release with g_ptr_array_unref. */
 struct service_entry {
-    char *server, *username;
+    char *server, *username, *path;
+    guint64 modified; /* seconds since 1970 */
 };
 int service_list(struct service *service, GPtrArray **ret, struct pullkey_error *error);
+
+/* Which of two entries is the older one: < 0 the first. Of those of one second it is the one with
+ * the lower number, which GNOME Keyring counts up. */
+int service_compare_age(guint64 modified, const char *path, guint64 other_modified,
+                        const char *other_path);
 
 /* The items of one server, none included. Release with service_free_items. */
 int service_find(struct service *service, const char *server, GList **ret,
@@ -53,9 +63,14 @@ void service_free_items(GList *items);
 /* Whether there is a desktop, and somebody before it. */
 bool service_can_prompt(const struct service *service);
 
-/* Around a call that prompts: there are two minutes, as somebody has to read and to type. */
-void service_prompt_begin(struct service *service);
-void service_prompt_end(struct service *service);
+/*
+ * Shows the prompt of that path, and waits for its end: two minutes, as somebody has to read and to
+ * type. *ret is what it ended with, and the caller's. -PULLKEY_LOCKED where it was dismissed, or
+ * nobody answers, or nobody can be asked here, when it is not shown. `about` says what for, as in
+ * "the keyring is locked".
+ */
+int service_prompt(struct service *service, const char *path, const char *about, GVariant **ret,
+                   struct pullkey_error *error);
 
 /* Makes collections or items readable, or fails: with a prompt where somebody can see it. */
 int service_unlock_objects(struct service *service, GList *objects, struct pullkey_error *error);
@@ -89,9 +104,11 @@ int service_get(struct service *service, const char *path, const char *interface
 /* The paths of all entries: of those that are unlocked, and of those that are not ("(aoao)"). */
 int service_search(struct service *service, GVariant **ret, struct pullkey_error *error);
 
-/* Writes one entry. -PULLKEY_UNSUPPORTED where there is nothing to write to and nobody to ask. */
+/* Writes one entry, whose path is *ret: release with g_free. -PULLKEY_UNSUPPORTED where there is
+ * nothing to write to and nobody to ask. */
 int service_store(struct service *service, const char *server,
-                  const struct pullkey_credential *credential, struct pullkey_error *error);
+                  const struct pullkey_credential *credential, gchar **ret,
+                  struct pullkey_error *error);
 
 int service_delete(struct service *service, SecretItem *item, struct pullkey_error *error);
 

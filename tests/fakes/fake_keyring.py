@@ -11,6 +11,7 @@
         fake.replies["SearchItems"] = ("s", "no paths")     signature and values of its reply
         fake.fails["SearchItems"] = "org.freedesktop.DBus.Error.UnknownMethod"
         fake.keeps = True           erase says yes, and nothing is gone
+        fake.asks.add("Delete")     or "CreateItem": a prompt comes first
         fake.members                what it was asked, in order
 
 Specification: specifications.freedesktop.org/secret-service, 0.2. It is stricter than real ones: what
@@ -65,6 +66,7 @@ class FakeKeyring(Bus):
         self.aliases["default"] = self.default.path
         self.prompt, self.keeps = "accept", False
         self.hangs, self.dies_of, self.replies, self.fails = set(), set(), {}, {}
+        self.asks = set()
         self.members = []
         self._sessions, self._prompts, self._time = 0, {}, 100
         self._loop = self._thread = self._own = None
@@ -152,14 +154,18 @@ class FakeKeyring(Bus):
             reply.append(*values, signature=given)
         return reply
 
+    def _ask(self, do):
+        """The path of a new prompt; what is done when it is accepted returns its result."""
+        path = f"{ROOT}/prompt/{len(self.members)}"
+        self._prompts[path] = do
+        return path
+
     def _complete(self, path, answer):
-        objects = self._prompts.pop(path)
-        if answer == "accept":
-            for object in objects:
-                self._collection_of(object).locked = False
+        do = self._prompts.pop(path)
+        accepted = answer == "accept"
+        result = do() if accepted else self.dbus.String("", variant_level=1)
         signal = self.dbus.lowlevel.SignalMessage(path, f"{PREFIX}Prompt", "Completed")
-        paths = self.dbus.Array(objects if answer == "accept" else [], "o", variant_level=1)
-        signal.append(answer != "accept", paths, signature="bv")
+        signal.append(not accepted, result, signature="bv")
         self._own.send_message(signal)
 
     def _variant(self, kind, value):
@@ -246,9 +252,13 @@ class FakeKeyring(Bus):
         locked = [o for o in objects if self._collection_of(o).locked]
         if not locked:
             return [objects, NONE]
-        prompt = f"{ROOT}/prompt/{len(self.members)}"
-        self._prompts[prompt] = locked
-        return [[o for o in objects if o not in locked], prompt]
+
+        def open_them():
+            for path in locked:
+                self._collection_of(path).locked = False
+            return self._variant("ao", locked)
+
+        return [[o for o in objects if o not in locked], self._ask(open_them)]
 
     def prompt_(self, path, _):
         if self.prompt is not None:
@@ -278,19 +288,34 @@ class FakeKeyring(Bus):
             raise Refused("org.freedesktop.DBus.Error.InvalidArgs")
         attributes = {str(k): str(v) for k, v in properties[f"{PREFIX}Item.Attributes"].items()}
         label = str(properties[f"{PREFIX}Item.Label"])
+
+        def create():
+            item = self._put(collection, attributes, label, bytes(value), replace)
+            return self.dbus.ObjectPath(item.path, variant_level=1)
+
+        return [NONE, self._ask(create)] if "CreateItem" in self.asks else [create(), NONE]
+
+    def _put(self, collection, attributes, label, secret, replace):
         self._time += 1
         same = [i for i in collection.items.values() if i.attributes == attributes]
         if replace and same:
             item = same[0]
-            item.label, item.secret, item.modified = label, bytes(value), self._time
+            item.label, item.secret, item.modified = label, secret, self._time
         else:
-            item = Item(collection, attributes, label, bytes(value), self._time)
-        return [item.path, NONE]
+            item = Item(collection, attributes, label, secret, self._time)
+        return item
 
     def delete(self, path):
         item = self._item(path)
-        if not self.keeps:
-            del item.collection.items[path]
+
+        def remove():
+            if not self.keeps:
+                del item.collection.items[path]
+            return self.dbus.String("", variant_level=1)
+
+        if "Delete" in self.asks:
+            return [self._ask(remove)]
+        remove()
         return [NONE]
 
 

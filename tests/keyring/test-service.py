@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keyring backend with a Secret Service that does not do what it should, or has to ask."""
 
+import atexit
 import contextlib
+import functools
 import json
 import os
+import pwd
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 
 from scene import LOCKED, SERVER, Empty, Scene, on
-from program import die_with_parent, wait_for
+from program import Program, die_with_parent, find_program, wait_for
 from tap import case, check, equal, run
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fakes"))
@@ -135,6 +140,83 @@ def dismissed(own):
     equal((len(asked(own)), own.bus.users()), (2 * len(REQUESTS), ["alice"]))
 
 
+CHANGES = (("store", "CreateItem"), ("erase", "Delete"))
+
+
+def at_keyring_that_asks(own, member):
+    """As KeePassXC does: unlocked, and each change is asked for."""
+    own.bus.default.items.clear()
+    own.bus.add(SERVER, "alice", "1")
+    own.bus.asks = {member}
+    own.bus.members.clear()
+
+
+@case("a service that asks before each change: a prompt is shown and answered")
+@on(Fake)
+def asks(own):
+    for verb, member in CHANGES:
+        at_keyring_that_asks(own, member)
+        own.succeed([own.helper, verb], REQUESTS[verb], DESKTOP)
+        equal((asked(own), own.bus.users()), (["Prompt"], ["new"] if verb == "store" else []), verb)
+
+
+@case("a service that asks before each change: dismissed, it is an error at once, also of pullkey")
+@on(Fake)
+def asks_in_vain(own):
+    own.bus.prompt = "dismiss"
+    for verb, member in CHANGES:
+        at_keyring_that_asks(own, member)
+        own.fails(verb, REQUESTS[verb], "asks before it changes", "was dismissed", env=DESKTOP, seconds=15)
+        equal(own.bus.users(), ["alice"])
+    at_keyring_that_asks(own, "CreateItem")
+    login = ["login", "--no-verify", "--username", "new", "--password-stdin", SERVER]
+    for words, member in ((login, "CreateItem"), (["logout", SERVER], "Delete")):
+        own.bus.asks = {member}
+        done = own.run([own.pullkey, *words], "new", DESKTOP, 15)
+        equal((done.returncode, own.bus.users()), (1, ["alice"]), done.stderr)
+        check("was dismissed" in done.stderr, done.stderr)
+
+
+@case("a service that asks before each change: where nobody can see a prompt, none is shown")
+@on(Fake)
+def asks_nobody(own):
+    for env in ({}, {**DESKTOP, "SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}):
+        for verb, member in CHANGES:
+            at_keyring_that_asks(own, member)
+            own.fails(verb, REQUESTS[verb], "nobody can be asked here", env=env, seconds=15)
+            equal((asked(own), own.bus.users()), ([], ["alice"]), verb)
+
+
+@case("a service that asks before each change has two minutes, and need not answer to its dismissal")
+@on(Fake)
+def asks_for_long(own):
+    own.bus.prompt = None
+    for verb, member in CHANGES:
+        at_keyring_that_asks(own, member)
+        own.bus.hangs = {"Dismiss"}
+        with running(own, verb, DESKTOP) as (process, time):
+            wait_for(lambda: asked(own, "Prompt"), "the prompt")
+            time.go_on(110)
+            expect_waiting(process)
+            time.go_on(11)
+            end(process, "within 120 seconds")
+        wait_for(lambda: asked(own, "Dismiss"), "that it is dismissed")
+        equal(own.bus.users(), ["alice"])
+
+
+@case("a service that ends while its prompt is open is an error at once")
+@on(Empty)
+def dies_while_asking(own):
+    for verb in REQUESTS:
+        with FakeKeyring(own.directory(f"dies-{verb}")) as fake:
+            fake.add(SERVER, "alice", "1")
+            fake.default.locked = True
+            fake.dies_of = {"Prompt"}
+            env = {**DESKTOP, "DBUS_SESSION_BUS_ADDRESS": fake.address}
+            own.fails(verb, REQUESTS[verb], "keyring: ", env=env, seconds=15)
+            check("Prompt" in fake.members, fake.members)
+
+
 @case("a prompt stays open for two minutes, whatever else has a deadline")
 @on(Fake)
 def open_prompt(own):
@@ -191,14 +273,61 @@ def several_collections(own):
     own.fails("store", REQUESTS["store"], "2 collections")
 
 
-@case("the newest of several counts, in whatever order they come")
+@case("a store replaces what another collection has, of the same user too")
+@on(Fake)
+def other_collection(own):
+    second = own.bus.make_collection("second", "Second")
+    for user in ("new", "other"):
+        own.bus.default.items.clear()
+        second.items.clear()
+        own.bus.add(SERVER, user, "old")
+        own.bus.add("registry.example.com", user, "old")
+        own.configure(backends={"keyring": {"type": "keyring", "collection": "second"}})
+        own.succeed([own.helper, "store"], REQUESTS["store"])
+        equal((own.bus.users(), own.answer(SERVER)), (["new"], ("new", "new")))
+        equal(len(second.items), 1)
+
+
+@case("an alias that a service keeps, while it says that it is gone, is an error of store")
+@on(Fake)
+def kept_alias(own):
+    own.bus.add("registry.example.com", "new", "old")
+    own.bus.keeps = True
+    own.fails("store", REQUESTS["store"], "still has a credential")
+
+
+@case("the newest of several counts, for get and list, in whatever order they come")
 @on(Fake)
 def newest(own):
     for times in ((1, 3, 2), (3, 2, 1), (1, 2, 3)):
         own.bus.default.items.clear()
         for time in times:
             own.bus.add(SERVER, f"user{time}", str(time), modified=time)
-        equal(own.answer(SERVER), ("user3", "3"), str(times))
+        equal((own.answer(SERVER), own.listed()), (("user3", "3"), {SERVER: "user3"}), str(times))
+        equal(own.answer("registry.example.com"), ("user3", "3"))
+
+
+@case("of several of one second the last one counts, also of two aliases")
+@on(Fake)
+def same_second(own):
+    for number in range(12):
+        own.bus.add(SERVER, f"user{number}", "1")
+    equal((own.answer(SERVER), own.listed()), (("user11", "1"), {SERVER: "user11"}))
+    own.bus.add(SERVER + "/v2/", "other", "1")
+    equal(own.answer("registry.example.com"), ("other", "1"))
+
+
+@case("locked, with what would be found before it: a login is not left to the next store")
+@on(Fake)
+def shadow(own):
+    own.bus.add("registry.example.com", "alice", "1")
+    own.bus.default.locked = True
+    own.env["SSH_TTY"] = "/dev/pts/0"
+    request = {"ServerURL": "registry.example.com/team", "Username": "new", "Secret": "new"}
+    own.fails("store", json.dumps(request), LOCKED)
+    equal(own.listed(), {"registry.example.com": "alice"})
+    own.store("other.example.com")
+    equal(own.listed(), {"registry.example.com": "alice", "other.example.com": "user"})
 
 
 # -- What is wrong with it
@@ -221,9 +350,9 @@ def never_answers(own):
         with running(own, verb) as (process, time):
             wait_for(lambda: asked(own, *own.bus.hangs), f"{member} of {verb}")
             if member == "SearchItems":
-                time.go_on(15)
+                time.go_on(7)
                 expect_waiting(process)
-            time.go_on(25)
+            time.go_on(11)
             end(process, LATE)
     equal(own.bus.users(), ["alice"])
 
@@ -239,14 +368,21 @@ def silent_bus(own):
         listener.listen()
         connection, _ = listener.accept()
         with connection:
-            time.go_on(25)
+            time.go_on(11)
             end(process, "the session bus did not answer in time")
 
 
 @case("a service that dies during a call is an error at once")
 @on(Empty)
 def dies(own):
-    for verb, member in (("get", "SearchItems"), ("get", "GetSecret"), ("store", "CreateItem"), ("erase", "Delete")):
+    calls = (
+        ("get", "SearchItems"),
+        ("get", "GetAll"),
+        ("get", "GetSecret"),
+        ("store", "CreateItem"),
+        ("erase", "Delete"),
+    )
+    for verb, member in calls:
         with FakeKeyring(own.directory(f"{verb}-{member}")) as fake:
             fake.add(SERVER, "alice", "1")
             fake.dies_of = {member, "GetSecrets"} if member == "GetSecret" else {member}
@@ -289,6 +425,8 @@ def no_credential(own):
         own.fails("get", SERVER)
     item.secret = b"1"
     equal(own.answer(SERVER), ("alice", "1"))
+    item.attributes["username"] = ""
+    own.fails("get", SERVER, "no user name")
     del item.attributes["username"]
     own.fails("get", SERVER, "no user name")
 
@@ -320,5 +458,79 @@ def nobody_there(own):
     own.fails("get", SERVER, "no keyring is running")
 
 
+@case("an address of a bus that is no socket is not used, nor one among several")
+@on(Fake)
+def addresses(own):
+    own.configure(default=["keyring"])
+    mark = os.path.join(own.path, "mark")
+    own.write("launch", f"#!/bin/sh\ntouch {mark}\n")
+    os.chmod(os.path.join(own.path, "launch"), 0o700)
+    os.rename(os.path.join(own.path, "launch"), os.path.join(own.directory("bin"), "dbus-launch"))
+    own.env.update(DESKTOP, PATH=f"{own.path}/bin:{own.env['PATH']}")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        for other in (
+            "autolaunch:",
+            f"tcp:host=127.0.0.1,port={listener.getsockname()[1]}",
+            f"unixexec:path={own.path}/bin/dbus-launch",
+        ):
+            for address in (other, f"unix:path={own.path}/nobody;{other}", f"{own.bus.address};{other}"):
+                own.fails("get", SERVER, "no address of a socket", env={"DBUS_SESSION_BUS_ADDRESS": address})
+        try:
+            listener.accept()
+        except BlockingIOError:
+            pass
+        else:
+            raise AssertionError("somebody has connected")
+    check(not os.path.exists(mark), "a program was run")
+    nobody = f"unix:path={own.path}/nobody;{own.bus.address}"
+    own.bus.add(SERVER, "alice", "1")
+    own.env["DBUS_SESSION_BUS_ADDRESS"] = nobody
+    equal(own.answer(SERVER), ("alice", "1"))
+
+
+OPEN_BUS = """<busconfig>
+  <type>session</type>
+  <listen>unix:path={place}/bus</listen>
+  <policy context="default">
+    <allow user="*"/><allow own="*"/><allow send_destination="*"/><allow eavesdrop="true"/>
+  </policy>
+</busconfig>
+"""
+
+
+def start_foreign_bus():
+    """Of nobody, who lets everybody in; it ends with the test. Only root can start one."""
+    place = tempfile.mkdtemp(prefix="pk-foreign-")
+    os.chmod(place, 0o777)
+    config = os.path.join(place, "bus.conf")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(OPEN_BUS.format(place=place))
+    program = Program("dbus-daemon of nobody", os.path.join(place, "log"))
+    words = [find_program("setpriv"), "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--pdeathsig=TERM"]
+    words += [find_program("dbus-daemon"), "--nofork", "--nopidfile", f"--config-file={config}"]
+    program.start(words, {"PATH": "/usr/bin:/bin"})
+    program.wait(lambda: os.path.exists(f"{place}/bus"), "to listen")
+    owner = pwd.getpwnam(account.ACCOUNT)
+    os.chown(place, owner.pw_uid, owner.pw_gid)
+    atexit.register(shutil.rmtree, place)
+    return place
+
+
+def foreign_bus(place):
+    """It would get the password; and GLib, which refuses it where it has to look itself, would start another."""
+    with Empty() as own:
+        own.configure(default=["keyring"])
+        own.env["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={place}/bus"
+        own.fails("store", REQUESTS["store"], "the session bus is not yours")
+        del own.env["DBUS_SESSION_BUS_ADDRESS"]
+        own.env.update(DESKTOP, XDG_RUNTIME_DIR=place)
+        own.fails("store", REQUESTS["store"], "no session bus")
+
+
+if os.geteuid() == 0:
+    case("a bus that is somebody else's is not used")(functools.partial(foreign_bus, start_foreign_bus()))
 account.become()
 sys.exit(run())

@@ -13,6 +13,7 @@ Both end with the test, however it ends. `place` is a short path of an empty dir
 """
 
 import os
+import socket
 import signal
 from typing import NamedTuple
 
@@ -79,7 +80,12 @@ class Bus(Started):
             file.write(CONFIG.format(place=self.place, more=ACTIVATION if self._activates else ""))
         words = [find_program("dbus-daemon"), "--nofork", "--nopidfile", f"--config-file={config}"]
         self._bus.start(words, {**self._clean(), **self.env})
-        self._bus.wait(lambda: os.path.exists(f"{self.place}/bus"), "to listen")
+        self._bus.wait(self._listens, "to listen")
+
+    def _listens(self):
+        """The file is there before anybody listens at it."""
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(f"{self.place}/bus") == 0
 
     def stop(self):
         if self._connection is not None:
