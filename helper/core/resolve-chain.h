@@ -53,7 +53,7 @@ int resolve_verify(const struct resolve *resolve, const struct pullkey_request *
 /*
  * The instance that resolve_store would write to, open; or what resolve_store would answer. 0 with
  * *ret as it was: nothing would be stored, and that is no error ("on_store": "ignore"). `after`, if
- * not NULL, is an instance that turned out not to be for storing, as are those before it.
+ * not NULL, is an instance that could not store, as those before it, for the reason in *error.
  */
 int resolve_find_store(const struct resolve *resolve, const struct registry_reference *reference,
                        const struct config_instance *after, struct resolve_opened *ret,

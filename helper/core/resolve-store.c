@@ -8,7 +8,10 @@
 #include "core/module.h"
 #include "resolve-chain.h"
 
-enum { PASS_OVER = 1 };
+enum {
+    PASS_OVER = 1,
+    PASS_OVER_NOW = 2, /* it is for storing, and cannot at the moment: *error says why */
+};
 
 /*
  * 0 with an open instance that can store, PASS_OVER for one that is not for storing (*error says
@@ -129,7 +132,8 @@ static bool clear_others(const struct resolve *resolve, const struct resolve_cha
     return removed;
 }
 
-/* 0 if the instance has the credential now, PASS_OVER with *error if it is not for storing. */
+/* 0 if the instance has the credential now, PASS_OVER or PASS_OVER_NOW with *error if it has not.
+ */
 static int store_in(const struct resolve *resolve, const struct config_instance *instance,
                     const struct pullkey_request *request,
                     const struct pullkey_credential *credential, struct pullkey_error *error)
@@ -143,7 +147,7 @@ static int store_in(const struct resolve *resolve, const struct config_instance 
     if (r == 0)
         r = opened.backend->store(opened.state, &timely, credential, error);
     if (r == -PULLKEY_UNSUPPORTED && opened.backend)
-        return PASS_OVER;
+        return PASS_OVER_NOW;
     /* What storing did not find is never a credential, which callers would read here. */
     if (r == -PULLKEY_NOT_FOUND)
         error->code = PULLKEY_INTERNAL;
@@ -161,25 +165,33 @@ static int store_at(const struct resolve *resolve, const struct resolve_chain *c
      * entry was removed as well. */
     if (r == 0 && clear_others(resolve, chain, at, request)) {
         r = store_in(resolve, chain->items[at], request, credential, error);
-        if (r == PASS_OVER)
+        if (r > 0)
             r = error_set(error, PULLKEY_INTERNAL, "%s stored it once and not again",
                           chain->items[at]->name);
     }
     return r;
 }
 
-/* What to do after an instance that is not for storing: 0 to go on, or an error. */
+/* What to do after an instance that is passed over (`how`): 0 to go on, or an error. */
 static int pass_over(const struct resolve *resolve, const struct resolve_chain *chain, size_t at,
-                     const struct pullkey_error *why, struct pullkey_error *last,
+                     int how, const struct pullkey_error *why, struct pullkey_error *last,
                      struct pullkey_error *error)
 {
     const char *name = chain->items[at]->name;
 
     log_line(name, "not stored here: %s", why->message);
+    if (resolve->store) {
+        *error = *why;
+        error->code = PULLKEY_UNSUPPORTED;
+        return -PULLKEY_UNSUPPORTED;
+    }
     if (!chain->rule && resolve->config->store && at == 0)
-        return error_set(error, PULLKEY_UNSUPPORTED,
-                         "\"store\" names %s, which cannot store%s%s: name another instance", name,
-                         why->message[0] != '\0' ? ": " : "", why->message);
+        return how == PASS_OVER_NOW
+                   ? error_set(error, PULLKEY_UNSUPPORTED, "\"store\" names %s: %s", name,
+                               why->message)
+                   : error_set(error, PULLKEY_UNSUPPORTED,
+                               "\"store\" names %s, which cannot store%s%s: name another instance",
+                               name, why->message[0] != '\0' ? ": " : "", why->message);
     if (why->message[0] != '\0')
         *last = *why;
     return 0;
@@ -198,12 +210,15 @@ int resolve_find_store(const struct resolve *resolve, const struct registry_refe
         struct pullkey_error why = { 0 };
         int r;
 
-        if (after) {
-            after = chain.items[i] == after ? NULL : after;
+        if (after && chain.items[i] != after)
             continue;
+        if (after) {
+            after = NULL;
+            why = *error;
+            r = PASS_OVER_NOW;
+        } else {
+            r = open_writable(resolve, chain.items[i], &opened, &why);
         }
-        r = open_writable(resolve, chain.items[i], &opened, &why);
-
         if (r == 0) {
             *ret = opened;
             opened = (struct resolve_opened){ 0 };
@@ -213,7 +228,7 @@ int resolve_find_store(const struct resolve *resolve, const struct registry_refe
             *error = why;
             return error_wrap(error, "%s", chain.items[i]->name);
         }
-        r = pass_over(resolve, &chain, i, &why, &last, error);
+        r = pass_over(resolve, &chain, i, r, &why, &last, error);
         if (r < 0)
             return r;
     }
@@ -250,7 +265,7 @@ int resolve_store(const struct resolve *resolve, const struct registry_reference
                                       chain.items[i]->name)
                          : 0;
         }
-        r = pass_over(resolve, &chain, i, &why, &last, error);
+        r = pass_over(resolve, &chain, i, r, &why, &last, error);
         if (r < 0)
             return r;
     }

@@ -22,7 +22,8 @@ struct resolve {
     /* Set where an instance was refused (PULLKEY_DENIED) and "on_error": "next" forgave it: what
      * follows is about this asker, whoever else it looks like. NULL: nobody wants to know. */
     bool *refused;
-    /* The only instance that resolve_store may write to. NULL: the first that can store. */
+    /* The only instance that resolve_store may write to; where it cannot store, the answer is
+     * PULLKEY_UNSUPPORTED with its own reason. NULL: the first that can store. */
     const struct config_instance *store;
 };
 
