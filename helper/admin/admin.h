@@ -119,6 +119,12 @@ int admin_read_password(struct pullkey_secret *ret, struct pullkey_error *error)
 /* One line that is not empty, within the limits. */
 int admin_check_password(const struct pullkey_secret *secret, struct pullkey_error *error);
 
+/* As RFC 7617 has it. */
+int admin_check_username(const char *username, struct pullkey_error *error);
+
+/* False for a backend whose stores are never locked. */
+bool admin_can_unlock(const struct pullkey_backend *backend);
+
 int admin_login(const struct admin_call *call, struct pullkey_error *error);
 int admin_logout(const struct admin_call *call, struct pullkey_error *error);
 int admin_unlock(const struct admin_call *call, struct pullkey_error *error);

@@ -22,28 +22,13 @@
 
 /* What is known when a login is done. */
 struct outcome {
-    bool checked;  /* the registry was asked */
-    bool accepted; /* and took the credential; else it asks for none */
-    bool encrypted;
+    bool checked;          /* the registry was asked */
+    bool accepted;         /* and took the credential; else it asks for none */
+    const char *encrypted; /* as JSON: "null" where another program keeps it as it likes */
+    bool in_keyring;
     char source[RESOLVE_SOURCE_MAX]; /* the instance that has it now; "" if a rule ignores logins */
     char place[CONFIG_RULE_NAME_MAX];
 };
-
-/* RFC 7617 section 2: no colon and no control characters in a user name. */
-static int check_username(const char *username, struct pullkey_error *error)
-{
-    size_t length = strnlen(username, PULLKEY_USERNAME_MAX + 1);
-
-    if (length > PULLKEY_USERNAME_MAX)
-        return error_set(error, PULLKEY_INVALID, "the user name is longer than %d bytes",
-                         PULLKEY_USERNAME_MAX);
-    if (strchr(username, ':'))
-        return error_set(error, PULLKEY_INVALID, "a user name cannot hold a colon");
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)username[i] < 0x20 || username[i] == 0x7f)
-            return error_set(error, PULLKEY_INVALID, "the user name holds a control character");
-    return 0;
-}
 
 static int ask_username(const char *registry, char **ret, struct pullkey_error *error)
 {
@@ -83,7 +68,7 @@ static int get_username(const struct admin_call *call, const char *registry,
     }
     if (strcmp(ret->username, TOKEN_USER) == 0)
         ret->kind = PULLKEY_IDENTITY_TOKEN;
-    return check_username(ret->username, error);
+    return admin_check_username(ret->username, error);
 }
 
 static int get_credential(const struct admin_call *call, const char *registry,
@@ -192,12 +177,19 @@ static int check_with_registry(const struct admin_call *call,
 }
 
 /* A store of type file encrypts unless it is told not to. */
-static bool is_encrypted(const struct config_instance *instance)
+static void describe_store(const struct config_instance *instance, struct outcome *outcome)
 {
     const cJSON *encryption = json_member(instance->options, "encryption");
 
-    return strcmp(instance->type, "file") == 0 &&
-           (!cJSON_IsString(encryption) || strcmp(encryption->valuestring, "cms") == 0);
+    outcome->in_keyring = strcmp(instance->type, "keyring") == 0;
+    if (outcome->in_keyring)
+        outcome->encrypted = "true";
+    else if (strcmp(instance->type, "file") != 0)
+        outcome->encrypted = "null";
+    else
+        outcome->encrypted =
+            cJSON_IsString(encryption) && strcmp(encryption->valuestring, "cms") != 0 ? "false"
+                                                                                      : "true";
 }
 
 static void describe_source(const struct resolve *resolve,
@@ -209,7 +201,7 @@ static void describe_source(const struct resolve *resolve,
     config_rule_name(chain.rule, outcome->place);
     for (size_t i = 0; i < chain.count; i++)
         if (strcmp(chain.items[i]->name, outcome->source) == 0)
-            outcome->encrypted = is_encrypted(chain.items[i]);
+            describe_store(chain.items[i], outcome);
 }
 
 /* What a client gets from now on must be what was stored. */
@@ -251,7 +243,7 @@ static int report_json(const struct registry_reference *reference, const char *u
     if (outcome->source[0] != '\0') {
         buffer_append_text(&json, ",\"source\":");
         json_write_string(&json, outcome->source, strlen(outcome->source));
-        buffer_printf(&json, ",\"encrypted\":%s", outcome->encrypted ? "true" : "false");
+        buffer_printf(&json, ",\"encrypted\":%s", outcome->encrypted);
     }
     buffer_printf(&json, ",\"verified\":%s}\n", outcome->accepted ? "true" : "false");
     return output_buffer(&json, error);
@@ -260,7 +252,8 @@ static int report_json(const struct registry_reference *reference, const char *u
 static int report(const struct admin_call *call, const struct registry_reference *reference,
                   const char *username, const struct outcome *outcome, struct pullkey_error *error)
 {
-    const char *how = outcome->encrypted ? " (encrypted)" : "";
+    const bool is_file = strcmp(outcome->encrypted, "true") == 0 && !outcome->in_keyring;
+    const char *how = is_file ? " (encrypted)" : "";
 
     if (call->values[ADMIN_JSON])
         return report_json(reference, username, outcome, error);
@@ -278,6 +271,21 @@ static int report(const struct admin_call *call, const struct registry_reference
     return 0;
 }
 
+/* What is locked would be in the way: as the entry to be replaced, or before the new one. */
+static int check_locked(const struct resolve *resolve, const struct resolve_opened *opened,
+                        const struct registry_reference *reference, struct pullkey_error *error)
+{
+    cleanup_credential struct pullkey_credential ignored = { 0 };
+    struct registry_request request;
+    int r;
+
+    registry_request(reference, resolve->deadline_ms, &request);
+    r = opened->backend->get(opened->state, &request.request, &ignored, error);
+    return r == -PULLKEY_LOCKED
+               ? error_wrap(error, "nothing was stored: %s", opened->instance->name)
+               : 0;
+}
+
 static int check_store(const struct config *config, const struct registry_reference *reference,
                        struct pullkey_error *error)
 {
@@ -285,7 +293,11 @@ static int check_store(const struct config *config, const struct registry_refere
     cleanup_opened struct resolve_opened opened = { 0 };
     int r = resolve_find_store(&resolve, reference, NULL, &opened, error);
 
-    return r < 0 ? error_wrap(error, "nothing can be stored") : 0;
+    if (r < 0)
+        return error_wrap(error, "nothing can be stored");
+    return opened.backend && admin_can_unlock(opened.backend)
+               ? check_locked(&resolve, &opened, reference, error)
+               : 0;
 }
 
 /* What has the credential instead is said to everybody. */
@@ -300,7 +312,7 @@ int admin_login(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_credential struct pullkey_credential credential = { 0 };
     cleanup_config struct config config = { 0 };
-    struct outcome outcome = { 0 };
+    struct outcome outcome = { .encrypted = "null" };
     struct registry_reference reference;
     struct resolve resolve;
     int r;

@@ -42,6 +42,22 @@ int admin_check_password(const struct pullkey_secret *secret, struct pullkey_err
     return 0;
 }
 
+/* RFC 7617 section 2: no colon and no control characters in a user name. */
+int admin_check_username(const char *username, struct pullkey_error *error)
+{
+    size_t length = strnlen(username, PULLKEY_USERNAME_MAX + 1);
+
+    if (length > PULLKEY_USERNAME_MAX)
+        return error_set(error, PULLKEY_INVALID, "the user name is longer than %d bytes",
+                         PULLKEY_USERNAME_MAX);
+    if (strchr(username, ':'))
+        return error_set(error, PULLKEY_INVALID, "a user name cannot hold a colon");
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)username[i] < 0x20 || username[i] == 0x7f)
+            return error_set(error, PULLKEY_INVALID, "the user name holds a control character");
+    return 0;
+}
+
 int admin_read_password(struct pullkey_secret *ret, struct pullkey_error *error)
 {
     cleanup_secret struct pullkey_secret secret = { 0 };

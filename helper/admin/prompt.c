@@ -23,9 +23,8 @@
  */
 #define FOREGROUND_TRIES 20
 
-static const int watched[] = {
-    SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGALRM
-};
+static const int watched[] = { SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGTSTP, SIGTTIN,
+                               SIGTTOU, SIGALRM, SIGUSR1, SIGUSR2, SIGPIPE };
 #define WATCHED_COUNT (sizeof(watched) / sizeof(watched[0]))
 
 static volatile sig_atomic_t caught;
@@ -184,9 +183,8 @@ int prompt_line(const char *question, bool hidden, struct pullkey_secret *ret,
     int r;
 
     if (terminal < 0)
-        return error_set(error, PULLKEY_UNSUPPORTED,
-                         "there is no terminal to ask on: use --password-stdin, for a login with "
-                         "--username");
+        return error_set(error, PULLKEY_UNSUPPORTED, "there is no terminal to ask on: use %s",
+                         hidden ? "--password-stdin" : "--username and --password-stdin");
     caught = 0;
     r = ask(terminal, question, hidden, ret, error);
     (void)close(terminal);

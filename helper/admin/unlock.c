@@ -26,7 +26,7 @@ struct unlocking {
 };
 
 /* Since minor 5. */
-static bool can_unlock(const struct pullkey_backend *backend)
+bool admin_can_unlock(const struct pullkey_backend *backend)
 {
     return backend->module.size >= offsetof(struct pullkey_backend, unlock) + sizeof(void *) &&
            backend->unlock;
@@ -97,7 +97,7 @@ static int unlock_instance(struct unlocking *unlocking, const struct resolve *re
         log_line(instance->name, "not unlocked: %s", error->message);
         return 0;
     }
-    if (!can_unlock(backend))
+    if (!admin_can_unlock(backend))
         return 0;
     r = resolve_open(resolve, instance, &opened, error);
     return r < 0 ? error_wrap(error, "%s", instance->name)
@@ -111,7 +111,7 @@ static int unlock_default(struct unlocking *unlocking, const struct resolve *res
     cleanup_opened struct resolve_opened opened = { 0 };
     int r = resolve_open_with(resolve, TYPE, "{}", &opened, error);
 
-    if (r == 0 && !can_unlock(opened.backend))
+    if (r == 0 && !admin_can_unlock(opened.backend))
         r = error_set(error, PULLKEY_UNSUPPORTED,
                       "the module \"" TYPE "\" is of an older release: install it again");
     return r < 0 ? r : unlock_opened(unlocking, TYPE, &opened, error);

@@ -11,6 +11,7 @@ from home import Home
 from keyring import Bus
 from keyring_home import DESKTOP, NO_BUS, SSH, fails, keyring_home, pullkey, secret, store
 from tap import case, check, equal, run
+from terminal import Terminal
 
 SERVER = "registry.example.com"
 OTHER = "other.example.com"
@@ -45,7 +46,7 @@ def with_keyring():
             equal(home.find_text("s3cret"), [])
             words = ["login", "-ualice", "--password-stdin", "--no-verify", "--json", SERVER]
             answer = json.loads(pullkey(home, *words, text="s3cret", env=env).stdout)
-            equal(answer["source"], "keyring")
+            equal((answer["source"], answer["encrypted"]), ("keyring", True))
 
 
 @case("where there is none the encrypted file has it, and the log says why")
@@ -89,6 +90,32 @@ def locked_with_entry():
         equal(secret(home, SERVER), "first")
         equal(store(home, SERVER, "bob", "second", SSH), IN_KEYRING.format(SERVER, "bob"))
         equal(servers(keyring), [(SERVER, "bob")])
+
+
+@case("nobody is asked for a password that a locked keyring would not keep")
+def locked_and_asked():
+    with keyring_home() as (home, keyring):
+        store(home, SERVER, "alice", "first")
+        keyring.lock()
+        # The entry of the host would answer for the path before the file does.
+        for server in (f"https://{SERVER}", f"{SERVER}/team"):
+            with Terminal([home.pullkey, "login", "-ualice", "--no-verify", server], {**home.env, **SSH}) as terminal:
+                equal(terminal.wait(), 1)
+            check("pullkey unlock" in terminal.output and "Password" not in terminal.output, terminal.output)
+        equal(home.find_text("auths"), [], "the file")
+
+
+@case("where \"store\" names a locked keyring, its reason stands alone, and nothing else has the credential")
+def locked_store():
+    with keyring_home() as (home, keyring):
+        config = {"version": 1, "default": ["keyring", "file"], "store": "keyring"}
+        home.write(".config/pullkey/config.json", json.dumps(config))
+        keyring.lock()
+        words = ["login", "-ualice", "--password-stdin", "--no-verify", SERVER]
+        done = pullkey(home, *words, text="s3cret", env=SSH)
+        fails(done, '"store" names keyring: the keyring is locked', "`pullkey unlock`\n")
+        check("cannot store" not in done.stderr, done.stderr)
+        equal(secret(home, SERVER), None)
 
 
 @case("what was saved over ssh never hides what is saved on the desktop later")

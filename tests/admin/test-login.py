@@ -195,7 +195,7 @@ def no_login():
 def no_terminal():
     with Home() as home:
         done = home.run(["setsid", "-w", home.pullkey, "login", *UNCHECKED])
-        fails(done, 1, "no terminal", "--password-stdin")
+        fails(done, 1, "no terminal", "--username and --password-stdin")
 
 
 def on_terminal(home, *arguments):
@@ -225,6 +225,8 @@ def killed():
         (signal.SIGQUIT, "\x1c"),
         (signal.SIGTERM, None),
         (signal.SIGHUP, None),
+        (signal.SIGUSR1, None),
+        (signal.SIGUSR2, None),
     ):
         with Home() as home, on_terminal(home, "-ualice") as terminal:
             terminal.expect("Password of alice: ")

@@ -174,7 +174,7 @@ def no_terminal():
             start_new_session=True,
             timeout=60,
         )
-        fails(done, "there is no terminal to ask on", "--password-stdin")
+        fails(done, "there is no terminal to ask on: use --password-stdin\n")
 
 
 @case("on the desktop the keyring's own prompt is waited for, and who dismisses it is told")
