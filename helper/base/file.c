@@ -299,25 +299,21 @@ static int write_temporary(int directory, const char *name, const char *bytes, s
     return 0;
 }
 
-int file_replace(const char *path, const char *bytes, size_t length, mode_t mode,
-                 struct pullkey_error *error)
-{
-    return file_replace_ready(path, bytes, length, mode, NULL, NULL, error);
-}
-
-int file_replace_ready(const char *path, const char *bytes, size_t length, mode_t mode,
-                       void (*ready)(void *context), void *context, struct pullkey_error *error)
+static int replace(const char *path, const char *suffix, const struct file_state *before,
+                   const char *bytes, size_t length, mode_t mode, void (*ready)(void *context),
+                   void *context, struct pullkey_error *error)
 {
     cleanup_directory struct file_directory directory = { -1 };
     char directory_path[FILE_PATH_MAX];
     char temporary[NAME_MAX + 1];
+    struct file_state now;
     const char *name;
     int r;
 
     r = split(path, directory_path, &name, error);
     if (r < 0)
         return r;
-    if (snprintf(temporary, sizeof(temporary), "%s.tmp", name) >= (int)sizeof(temporary))
+    if (snprintf(temporary, sizeof(temporary), "%s%s", name, suffix) >= (int)sizeof(temporary))
         return error_set(error, PULLKEY_INVALID, "%s: the file name is too long", path);
     r = file_directory_open(directory_path, &directory, error);
     if (r < 0)
@@ -325,6 +321,11 @@ int file_replace_ready(const char *path, const char *bytes, size_t length, mode_
     r = write_temporary(directory.fd, temporary, bytes, length, mode, error);
     if (r == 0 && ready)
         ready(context);
+    if (r == 0 && before) {
+        file_state(path, &now);
+        if (memcmp(before, &now, sizeof(now)) != 0)
+            r = error_set(error, PULLKEY_UNREACHABLE, "another program has just written it");
+    }
     if (r == 0 && renameat(directory.fd, temporary, directory.fd, name) < 0)
         r = error_errno(error, errno, "cannot rename %s", temporary);
     if (r < 0) {
@@ -332,6 +333,24 @@ int file_replace_ready(const char *path, const char *bytes, size_t length, mode_
         return error_wrap(error, "%s was not changed", path);
     }
     return file_directory_flush(&directory, path, error);
+}
+
+int file_replace(const char *path, const char *bytes, size_t length, mode_t mode,
+                 struct pullkey_error *error)
+{
+    return replace(path, ".tmp", NULL, bytes, length, mode, NULL, NULL, error);
+}
+
+int file_replace_by(const char *path, const char *suffix, const struct file_state *before,
+                    const char *bytes, size_t length, mode_t mode, struct pullkey_error *error)
+{
+    return replace(path, suffix, before, bytes, length, mode, NULL, NULL, error);
+}
+
+int file_replace_ready(const char *path, const char *bytes, size_t length, mode_t mode,
+                       void (*ready)(void *context), void *context, struct pullkey_error *error)
+{
+    return replace(path, ".tmp", NULL, bytes, length, mode, ready, context, error);
 }
 
 int file_check_directory(const char *path, struct pullkey_error *error)

@@ -61,7 +61,7 @@ int file_check(const char *path, unsigned int flags, struct pullkey_error *error
 int file_replace(const char *path, const char *bytes, size_t length, mode_t mode,
                  struct pullkey_error *error);
 
-/* The same, with a call when PATH.tmp is whole and before it takes the place of the file. */
+/* The first, with a call when PATH.tmp is whole and before it takes the place of the file. */
 int file_replace_ready(const char *path, const char *bytes, size_t length, mode_t mode,
                        void (*ready)(void *context), void *context, struct pullkey_error *error);
 
@@ -72,6 +72,11 @@ int file_replace_ready(const char *path, const char *bytes, size_t length, mode_
 struct file_state {
     uint64_t device, inode, size, modified; /* the last in nanoseconds */
 };
+
+/* Replaces a file that others write too, without a lock: by a file of NAME and `suffix`, and only
+ * if it is still in the state `before`. */
+int file_replace_by(const char *path, const char *suffix, const struct file_state *before,
+                    const char *bytes, size_t length, mode_t mode, struct pullkey_error *error);
 
 void file_state(const char *path, struct file_state *ret);
 
@@ -122,8 +127,8 @@ int file_place(enum file_place place, char *ret, struct pullkey_error *error);
 uid_t file_caller(void);
 void file_caller_changed(void);
 
-/* Whether that is root, and not the ordinary user who is shown as root in a user namespace: rootless
- * podman and buildah run helpers there. */
+/* Whether that is root, and not the ordinary user who is shown as root in a user namespace:
+ * rootless podman and buildah run helpers there. */
 bool file_caller_is_root(void);
 
 /* Root, the caller, or what a user namespace shows in their place. */

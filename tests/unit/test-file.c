@@ -413,6 +413,19 @@ static void paths_are_split(void **state)
     assert_int_equal(chdir(here), 0);
 }
 
+static void replacing_in_time(void **state)
+{
+    struct file_state before;
+    struct pullkey_error error;
+
+    (void)state;
+    file_state(at("file"), &before);
+    assert_fine(file_replace_by(at("file"), ".mine", &before, "content", 7, 0600, &error), error);
+    assert_refused(file_replace_by(at("file"), ".mine", &before, "x", 1, 0600, &error),
+                   PULLKEY_UNREACHABLE, "another program", error);
+    assert_int_not_equal(access(at("file.mine"), F_OK), 0);
+}
+
 static void replacing(void **state)
 {
     static const mode_t modes[] = { 0600, 0644, 0400 };
@@ -671,6 +684,7 @@ int main(void)
         CASE(limits_hold),
         CASE(paths_are_split),
         CASE(replacing),
+        CASE(replacing_in_time),
         CASE(replacing_ignores_what_lies_in_the_way),
         CASE(failed_replacing_leaves_the_old),
         CASE(full_disk_leaves_the_old),
