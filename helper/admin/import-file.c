@@ -16,7 +16,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/secret.h"
+#include "base/output.h"
 #include "core/module.h"
+#include "file/rekey.h"
+
+/* Whatever else stands beside such a file is somebody's. */
+#define TEMPORARY ".pullkey-import"
 
 static int read_document(const struct import_source *source, struct json *ret,
                          struct pullkey_error *error)
@@ -231,10 +236,10 @@ static int edit_document(struct import *import, const struct import_source *sour
 /* What a run left that was killed while it wrote this. */
 static void remove_temporary(const char *path)
 {
-    char temporary[FILE_PATH_MAX + 8];
+    char temporary[FILE_PATH_MAX + sizeof(TEMPORARY)];
     struct stat status;
 
-    memcpy(mempcpy(temporary, path, strlen(path)), ".tmp", 5);
+    memcpy(mempcpy(temporary, path, strlen(path)), TEMPORARY, sizeof(TEMPORARY));
     if (lstat(temporary, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == file_caller())
         (void)unlink(temporary);
 }
@@ -244,7 +249,7 @@ int import_file_remove(struct import *import, struct import_source *source,
 {
     cleanup_json struct json document = { 0 };
     cleanup_buffer struct buffer text = BUFFER_INIT(2 * JSON_SIZE_MAX);
-    struct file_state before, now;
+    struct file_state before;
     char path[FILE_PATH_MAX];
     mode_t mode;
     size_t count = 0;
@@ -262,14 +267,36 @@ int import_file_remove(struct import *import, struct import_source *source,
         if (r == 0)
             r = write_document(&document, &text, error);
         /* Neither docker nor podman has a lock for it. */
-        file_state(source->path, &now);
-        if (r == 0 && memcmp(&before, &now, sizeof(now)) != 0)
-            r = error_set(error, PULLKEY_UNREACHABLE, "another program has just written it");
         if (r == 0 && count > 0)
-            r = file_replace(path, text.data, text.length, mode, error);
+            r = file_replace_by(path, TEMPORARY, &before, text.data, text.length, mode, error);
     }
     for (struct import_item *item = import->first; r == 0 && item; item = item->next)
         if (item->source == source)
             item->is_removed = item->is_safe;
     return r;
+}
+
+/* -- Afterwards ------------------------------------------------------------------------------- */
+
+void import_file_advise(const struct import *import)
+{
+    cleanup_json struct json document = { 0 };
+    struct pullkey_error ignored;
+    char path[FILE_PATH_MAX];
+    const struct import_source docker = { .name = "docker", .path = path };
+
+    if (import_docker_path(path, &ignored) < 0)
+        return;
+    (void)read_document(&docker, &document, &ignored);
+    for (const struct import_item *item = import->first; item; item = item->next) {
+        const char *helper = helper_of(&document, item->server);
+
+        if (!item->is_removed || (helper && strcmp(helper, "pullkey") == 0) ||
+            !(item->source->helper || rekey_is_same(item->source->path, path)))
+            continue;
+        output_note("docker does not ask pullkey yet: %s needs %s", path,
+                    document.root ? "the line \"credsStore\": \"pullkey\","
+                                  : "{ \"credsStore\": \"pullkey\" }");
+        return;
+    }
 }

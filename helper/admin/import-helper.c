@@ -29,13 +29,13 @@ static struct import_item *find_newer(const struct import *import,
 static int add_listed(struct import *import, struct import_source *source,
                       const struct pullkey_entry *entry, struct pullkey_error *error)
 {
-    const bool is_older = find_newer(import, source, entry->server) != NULL;
-    struct import_item *item;
+    struct import_item *newer = find_newer(import, source, entry->server), *item;
     int r = import_add(import, source, entry->server, entry->username, &item, error);
 
-    if (r == 0 && is_older)
-        r = import_decide(item, IMPORT_OLDER, error, "left out: there is a newer one");
-    return r;
+    if (r < 0 || !newer)
+        return r;
+    item->taken = newer;
+    return import_decide(item, IMPORT_OLDER, error, "left out: there is a newer one");
 }
 
 int import_helper_read(struct import *import, struct import_source *source,
@@ -103,6 +103,8 @@ int import_helper_get(struct import *import, struct import_item *item, struct pu
     int r = why.code ? -(int)why.code : get(import, item, &item->credential, &why);
 
     if (r == 0)
+        r = admin_check_username(item->credential.username, &why);
+    if (r == 0)
         return name_user(item, error);
     credential_done(&item->credential);
     if (r == -PULLKEY_INTERNAL) {
@@ -118,14 +120,16 @@ int import_helper_get(struct import *import, struct import_item *item, struct pu
 /* -- Removing --------------------------------------------------------------------------------- */
 
 /* Who removes an entry removes all of its registry: with a docker.io also index.docker.io's. */
-static bool has_other(const struct import *import, const struct import_item *item)
+const struct import_item *import_helper_tie(const struct import *import,
+                                            const struct import_item *item, bool is_planned)
 {
     for (const struct import_item *other = import->first; other; other = other->next)
-        if (other->source == item->source && other != item && other->registry && item->registry &&
-            strcmp(other->registry, item->registry) == 0 &&
-            strcmp(other->server, item->server) != 0 && !other->is_safe)
-            return true;
-    return false;
+        if (item->source->helper && other->source == item->source && other != item &&
+            other->registry && item->registry && strcmp(other->registry, item->registry) == 0 &&
+            strcmp(other->server, item->server) != 0 &&
+            !(is_planned ? import_is_wanted(other) || import_is_hidden(other) : other->is_safe))
+            return other;
+    return NULL;
 }
 
 static int remove_item(struct import *import, struct import_item *item, struct pullkey_error *error)
@@ -133,6 +137,7 @@ static int remove_item(struct import *import, struct import_item *item, struct p
     const struct resolve resolve = admin_resolve(&import->nothing);
     const struct resolve_opened *opened = &item->source->opened;
     cleanup_credential struct pullkey_credential now = { 0 };
+    const struct import_item *other;
     struct registry_reference reference;
     struct registry_request request;
     int r = get(import, item, &now, error);
@@ -144,9 +149,9 @@ static int remove_item(struct import *import, struct import_item *item, struct p
     if (strcmp(now.username, item->credential.username) != 0 ||
         !secret_equal(&now.secret, &item->credential.secret))
         return error_set(error, PULLKEY_INVALID, "somebody has changed it meanwhile");
-    if (has_other(import, item))
-        return error_set(error, PULLKEY_INVALID,
-                         "there is another entry for the same registry, which would go with it");
+    other = import_helper_tie(import, item, false);
+    if (other)
+        return error_set(error, PULLKEY_INVALID, "%s would go with it", import_server(other));
     r = registry_parse(item->server, strlen(item->server), &reference, error);
     if (r < 0)
         return r;

@@ -23,12 +23,15 @@ static int take_lock(struct lock *ret, struct pullkey_error *error)
     return r < 0 ? r : lock_take(path, clock_monotonic_ms() + RESOLVE_DEADLINE_MS, ret, error);
 }
 
-bool import_can_move(const struct import_item *item)
+bool import_can_move(const struct import *import, const struct import_item *item)
 {
-    return item->source->helper || item->source->path
-               ? item->action == IMPORT_STORE || item->action == IMPORT_REPLACE ||
-                     item->action == IMPORT_SAME
-               : false;
+    return (item->source->helper || item->source->path) && import_is_wanted(item) &&
+           !import_helper_tie(import, item, true);
+}
+
+bool import_is_dropped(const struct import *import, const struct import_item *item)
+{
+    return item->taken && import_is_hidden(item) && import_can_move(import, item->taken);
 }
 
 /* A store that lost it with the source is the source, by a way that could not be seen. */
@@ -38,16 +41,18 @@ static int check_store(struct import *import, struct import_item *item, struct p
     struct registry_reference reference;
     int r;
 
-    if (!item->is_removed || !item->is_safe || import_is_stored(import, item))
+    if (!item->is_removed || !item->is_safe || item->action == IMPORT_OTHER ||
+        import_is_stored(import, item))
         return 0;
     item->is_removed = false;
     r = registry_parse(item->server, strlen(item->server), &reference, error);
     if (r == 0)
         r = resolve_store(&resolve, &reference, &item->credential, NULL, error);
     return r < 0 ? error_wrap(error, "%s was removed from %s, and with that from %s",
-                              import_server(item), item->source->name, item->store->name)
+                              import_server(item), import_source_name(item->source),
+                              item->store->name)
                  : import_decide(item, item->action, error, "%s is in %s", item->store->name,
-                                 item->source->name);
+                                 import_source_name(item->source));
 }
 
 static int empty_source(struct import *import, struct import_source *source,
@@ -76,20 +81,51 @@ static const char *reason(const struct import_item *item)
     return "the store has another";
 }
 
+/* Another way than --replace, which gives up what the store has. */
+static const char *way_out(const struct import_item *item)
+{
+    return item->action == IMPORT_KEEP || item->action == IMPORT_OTHER
+               ? "; to drop it, log out with the tool that made it"
+               : "";
+}
+
 static size_t say_left(const struct import *import)
 {
+    const char *last = "";
     size_t left = 0;
 
     for (const struct import_item *item = import->first; item; item = item->next) {
+        const struct import_item *tie =
+            import_is_wanted(item) ? import_helper_tie(import, item, true) : NULL;
+        const char *why, *end;
+        bool is_again;
+
         if (item->is_removed || item->action == IMPORT_HERE || item->action == IMPORT_HELPER ||
             item->action == IMPORT_EMPTY)
             continue;
-        output_note("%s: the credential for %s is still there: %s",
+        why = tie ? import_server(tie) : reason(item);
+        is_again = strcmp(why, last) == 0;
+        end = tie ? " would go with it" : way_out(item);
+        output_note("%s: the credential for %s is still there%s%s%s",
                     item->source->path ? item->source->path : item->source->name,
-                    import_server(item), reason(item));
+                    import_server(item), is_again ? ", too" : ": ", is_again ? "" : why,
+                    is_again ? "" : end);
+        last = why;
         left++;
     }
     return left;
+}
+
+static int check_safe(const struct import *import, struct import_item *item,
+                      struct pullkey_error *error)
+{
+    if (!import_can_move(import, item))
+        return 0;
+    item->is_safe = import_is_stored(import, item);
+    if (item->is_safe || (item->why && item->action != IMPORT_SAME))
+        return 0;
+    return import_decide(item, item->action, error, "%s does not answer with it",
+                         item->store->name);
 }
 
 int import_move(struct import *import, size_t *ret_left, struct pullkey_error *error)
@@ -97,15 +133,15 @@ int import_move(struct import *import, size_t *ret_left, struct pullkey_error *e
     cleanup_lock struct lock lock = LOCK_INIT;
     int r = take_lock(&lock, error);
 
-    for (struct import_item *item = import->first; r == 0 && item; item = item->next) {
-        if (!import_can_move(item))
-            continue;
-        item->is_safe = import_is_stored(import, item);
-        if (!item->is_safe && !item->why)
-            r = import_decide(item, item->action, error, "%s does not answer with it",
-                              item->store->name);
-    }
-    for (size_t i = 0; r == 0 && i < import->source_count; i++)
+    if (r < 0)
+        return error_wrap(error, "nothing was removed where it was");
+    for (struct import_item *item = import->first; r == 0 && item; item = item->next)
+        r = check_safe(import, item, error);
+    for (struct import_item *item = import->first; r == 0 && item; item = item->next)
+        if (item->action == IMPORT_OTHER && import_is_dropped(import, item))
+            item->is_safe = item->taken->is_safe;
+    /* Backwards: what hides another goes after it. */
+    for (size_t i = import->source_count; r == 0 && i-- > 0;)
         if (import->sources[i].path || import->sources[i].opened.backend)
             r = empty_source(import, &import->sources[i], error);
     *ret_left = say_left(import);

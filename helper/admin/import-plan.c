@@ -2,7 +2,7 @@
 /*
  * What happens to each entry. What the store has is kept unless it is to be replaced: whoever
  * logged in with pullkey did it later than with what was used before. Of several entries for one
- * registry that of the first source is taken, and in a file the last one.
+ * registry that of the first source is taken, and of one source the one that its clients use.
  */
 #include "import.h"
 
@@ -14,6 +14,7 @@
 #include "file/store.h"
 
 #define PREFIX "docker-credential-"
+#define HUB_KEY "https://index.docker.io/v1/"
 
 /* -- The store -------------------------------------------------------------------------------- */
 
@@ -110,8 +111,7 @@ static void leave_here(struct import_item *item)
 {
     item->action = IMPORT_HERE;
     for (struct import_item *older = item->next; older; older = older->next)
-        if (older->source == item->source && older->action == IMPORT_OLDER &&
-            strcmp(older->server, item->server) == 0)
+        if (older->taken == item && older->action == IMPORT_OLDER)
             older->action = IMPORT_HERE;
 }
 
@@ -122,33 +122,68 @@ static bool is_same_registry(const struct import_item *a, const struct import_it
     return a->registry && b->registry && strcmp(a->registry, b->registry) == 0;
 }
 
-/* The entry that is taken in place of this one; NULL: none is. */
-static const struct import_item *find_taken(const struct import *import,
-                                            const struct import_item *item)
+/* Clients look for their own key first, which for Docker Hub is an old one of docker's. 0: one that
+ * they take if none of those is there. */
+static int key_rank(const struct import_item *item)
 {
-    for (const struct import_item *other = import->first; other != item; other = other->next)
-        if (is_same_registry(other, item) &&
-            (other->action == IMPORT_STORE || other->action == IMPORT_REPLACE ||
-             other->action == IMPORT_SAME) &&
-            !(other->source == item->source && !item->source->helper))
-            return other;
-    for (const struct import_item *other = item->next; other && !item->source->helper;
-         other = other->next)
-        if (other->source == item->source && other->credential.username &&
-            other->action == IMPORT_STORE && is_same_registry(other, item))
-            return other;
+    if (strcmp(item->server, HUB_KEY) == 0)
+        return strcmp(item->source->name, "podman") == 0 ? 1 : 3;
+    return strcmp(item->server, item->registry) == 0 ? 2 : 0;
+}
+
+/* True if clients of the source use another entry rather than this one. */
+static bool has_better(const struct import *import, const struct import_item *item)
+{
+    bool is_before = true;
+
+    for (const struct import_item *other = import->first; other; other = other->next) {
+        const int ahead = is_same_registry(other, item) ? key_rank(other) - key_rank(item) : -1;
+
+        if (other == item)
+            is_before = false;
+        else if (other->source == item->source && other->action == IMPORT_STORE &&
+                 (ahead > 0 || (ahead == 0 && is_before)))
+            return true;
+    }
+    return false;
+}
+
+bool import_is_wanted(const struct import_item *item)
+{
+    return item->action == IMPORT_STORE || item->action == IMPORT_REPLACE ||
+           item->action == IMPORT_SAME;
+}
+
+/* The entry that is taken in place of this one; NULL: none is. */
+static struct import_item *find_taken(const struct import *import, const struct import_item *item)
+{
+    for (struct import_item *other = import->first; other; other = other->next)
+        if (other->is_decided && import_is_wanted(other) && is_same_registry(other, item))
+            return other->taken ? other->taken : other;
     return NULL;
 }
 
-static int leave_out(struct import_item *item, const struct import_item *taken,
+static int leave_out(struct import_item *item, struct import_item *taken,
                      struct pullkey_error *error)
 {
-    const char *where = taken->source == item->source ? "" : taken->source->name;
+    const char *where = taken->source == item->source ? "" : import_source_name(taken->source);
     const bool same = is_equal(&taken->credential, &item->credential);
 
+    item->taken = taken;
     return import_decide(item, same ? IMPORT_SAME : IMPORT_OTHER, error,
                          same ? "the same as that of %s%s%s" : "left out: that of %s%s%s is taken",
-                         where, where[0] != '\0' ? "'s " : "", taken->server);
+                         taken->server, where[0] != '\0' ? " in " : "", where);
+}
+
+bool import_is_hidden(const struct import_item *item)
+{
+    const struct import_item *taken = item->taken;
+
+    if (!taken || item->action != IMPORT_OTHER)
+        return item->action == IMPORT_OLDER;
+    /* podman reads its first file alone if that has one. */
+    return taken->source == item->source ? key_rank(item) == 0 && key_rank(taken) > 0
+                                         : strcmp(taken->source->name, item->source->name) == 0;
 }
 
 /* -- Deciding --------------------------------------------------------------------------------- */
@@ -174,12 +209,13 @@ static int compare(const struct import *import, struct import_item *item,
     return r == -PULLKEY_NOT_FOUND ? 0 : r;
 }
 
+/* `why` the item's store is not for it, if it has one. */
 static int decide(struct import *import, struct import_item *item,
-                  const struct registry_reference *reference, struct pullkey_error *error)
+                  const struct registry_reference *reference, struct pullkey_error why,
+                  struct pullkey_error *error)
 {
     const struct resolve resolve = admin_resolve(&import->config);
-    const struct import_item *taken;
-    struct pullkey_error why;
+    struct import_item *taken;
     int r = -PULLKEY_UNSUPPORTED;
 
     while (r == -PULLKEY_UNSUPPORTED) {
@@ -204,7 +240,7 @@ static int decide(struct import *import, struct import_item *item,
             if (r < 0 || item->action == IMPORT_REFUSE)
                 return r;
         }
-        taken = find_taken(import, item);
+        taken = item->is_decided ? NULL : find_taken(import, item);
         if (taken)
             return leave_out(item, taken, error);
         r = compare(import, item, &opened, reference, &why);
@@ -227,25 +263,45 @@ static int check_item(struct import_item *item, struct pullkey_error *error)
     item->registry = secret_copy(name, strlen(name));
     if (!item->registry)
         return error_memory(error);
-    if (!item->source->helper && credential_check(&item->credential, &why) < 0)
+    if (!item->source->helper && (credential_check(&item->credential, &why) < 0 ||
+                                  admin_check_username(item->credential.username, &why) < 0))
         return import_decide(item, IMPORT_REFUSE, error, "%s", why.message);
     return 0;
 }
 
-int import_plan(struct import *import, struct pullkey_error *error)
+int import_pass_over(struct import *import, struct import_item *item,
+                     const struct pullkey_error *why, struct pullkey_error *error)
 {
     struct registry_reference reference;
+    int r = registry_parse(item->server, strlen(item->server), &reference, error);
+
+    return r < 0 ? r : decide(import, item, &reference, *why, error);
+}
+
+/* Those that clients use, and then the others of the same registries. */
+static int decide_all(struct import *import, bool others, struct pullkey_error *error)
+{
+    const struct pullkey_error none = { 0 };
+    int r = 0;
+
+    for (struct import_item *item = import->first; r == 0 && item; item = item->next) {
+        if (item->action != IMPORT_STORE || item->is_decided ||
+            (!others && has_better(import, item)))
+            continue;
+        r = import_pass_over(import, item, &none, error);
+        item->is_decided = true;
+    }
+    return r;
+}
+
+int import_plan(struct import *import, struct pullkey_error *error)
+{
     int r = 0;
 
     for (struct import_item *item = import->first; r == 0 && item; item = item->next)
         if (item->action == IMPORT_STORE)
             r = check_item(item, error);
-    for (struct import_item *item = import->first; r == 0 && item; item = item->next) {
-        if (item->action != IMPORT_STORE)
-            continue;
-        r = registry_parse(item->server, strlen(item->server), &reference, error);
-        if (r == 0)
-            r = decide(import, item, &reference, error);
-    }
-    return r;
+    if (r == 0)
+        r = decide_all(import, false, error);
+    return r < 0 ? r : decide_all(import, true, error);
 }

@@ -29,6 +29,19 @@ static const char *user_of(const struct import_item *item)
     return item->credential.username ? item->credential.username : item->username;
 }
 
+static void add_removal(const struct import *import, const struct import_item *item,
+                        struct buffer *text)
+{
+    const struct import_item *tie = import_helper_tie(import, item, true);
+
+    if (import_is_dropped(import, item))
+        buffer_append_text(text, "; removed, not kept");
+    else if (import_can_move(import, item))
+        buffer_append_text(text, "; removed here");
+    else if (import_is_wanted(item) && tie)
+        buffer_printf(text, "; stays: %s would go with it", import_server(tie));
+}
+
 /* What happens, in words. */
 static int describe(const struct import *import, const struct import_item *item,
                     struct pullkey_secret *ret, struct pullkey_error *error)
@@ -48,8 +61,8 @@ static int describe(const struct import *import, const struct import_item *item,
         buffer_printf(&text, "differs: the one in %s is kept (else: --replace)", store);
     else
         buffer_printf(&text, "is in %s already", store);
-    if (import->call->values[ADMIN_MOVE] && import_can_move(item))
-        buffer_append_text(&text, "; removed here");
+    if (import->call->values[ADMIN_MOVE])
+        add_removal(import, item, &text);
     return buffer_steal(&text, ret, error);
 }
 
@@ -74,7 +87,7 @@ static int show_table(const struct import *import, struct pullkey_error *error)
         const char **row = cells + (rows + 1) * COLUMNS;
 
         r = describe(import, item, &texts[rows], error);
-        row[0] = item->source->name;
+        row[0] = import_source_name(item->source);
         row[1] = import_server(item);
         row[2] = user_of(item);
         row[3] = texts[rows++].bytes;

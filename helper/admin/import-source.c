@@ -76,6 +76,11 @@ static const char *variable(const char *name)
     return value && value[0] != '\0' ? value : NULL;
 }
 
+const char *import_source_name(const struct import_source *source)
+{
+    return source->is_one_of_two ? source->path : source->name;
+}
+
 static int add_file(struct import *import, const char *name, const char *path,
                     struct pullkey_error *error)
 {
@@ -87,29 +92,45 @@ static int add_file(struct import *import, const char *name, const char *path,
 }
 
 /* DIRECTORY/REST, where DIRECTORY is a variable's value or lies below the home. */
-static int add_place(struct import *import, const char *name, const char *directory_variable,
-                     const char *below_home, const char *rest, struct pullkey_error *error)
+static int find_place(const char *directory_variable, const char *below_home, const char *rest,
+                      char ret[FILE_PATH_MAX], struct pullkey_error *error)
 {
     const char *directory = variable(directory_variable);
-    char home[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    char home[FILE_PATH_MAX];
     int r;
 
     if (!directory) {
-        r = file_home(path, error);
+        r = file_home(ret, error);
         if (r == 0)
-            r = file_join(home, path, below_home, error);
+            r = file_join(home, ret, below_home, error);
         if (r < 0)
-            return r == -PULLKEY_NOT_FOUND ? 0 : r;
+            return r;
         directory = home;
     }
-    r = file_join(path, directory, rest, error);
+    return file_join(ret, directory, rest, error);
+}
+
+static int add_place(struct import *import, const char *name, const char *directory_variable,
+                     const char *below_home, const char *rest, struct pullkey_error *error)
+{
+    char path[FILE_PATH_MAX];
+    int r = find_place(directory_variable, below_home, rest, path, error);
+
+    if (r == -PULLKEY_NOT_FOUND)
+        return 0;
     return r < 0 ? r : add_file(import, name, path, error);
+}
+
+int import_docker_path(char ret[FILE_PATH_MAX], struct pullkey_error *error)
+{
+    return find_place("DOCKER_CONFIG", ".docker", "config.json", ret, error);
 }
 
 /* As containers-auth.json(5) has them: what podman itself writes comes first. */
 static int add_podman(struct import *import, struct pullkey_error *error)
 {
     const char *file = variable("REGISTRY_AUTH_FILE");
+    const size_t first = import->source_count;
     char run[64];
     int r;
 
@@ -124,12 +145,13 @@ static int add_podman(struct import *import, struct pullkey_error *error)
     }
     if (r < 0)
         return r;
-    return add_place(import, "podman", "XDG_CONFIG_HOME", ".config", "containers/auth.json", error);
+    r = add_place(import, "podman", "XDG_CONFIG_HOME", ".config", "containers/auth.json", error);
+    for (size_t i = first; r == 0 && i < import->source_count; i++)
+        import->sources[i].is_one_of_two = true;
+    return r;
 }
 
-/* Without a folder of its own in the password store, the helper need not be asked: that may take a
- * key and its passphrase. */
-static bool has_pass(void)
+static bool has_pass(const char *name)
 {
     const char *directory = variable("PASSWORD_STORE_DIR");
     char home[FILE_PATH_MAX], path[FILE_PATH_MAX];
@@ -140,8 +162,7 @@ static bool has_pass(void)
             return false;
         directory = home;
     }
-    return file_join(path, directory, "docker-credential-helpers", &ignored) == 0 &&
-           access(path, F_OK) == 0;
+    return file_join(path, directory, name, &ignored) == 0 && access(path, F_OK) == 0;
 }
 
 static void add_helper(struct import *import, const char *name)
@@ -159,7 +180,9 @@ static int find_all(struct import *import, struct pullkey_error *error)
     if (r < 0)
         return r;
     add_helper(import, SECRETSERVICE);
-    if (has_pass())
+    /* Without a folder of its own in the password store, the helper need not be asked: that may
+     * take a key and its passphrase. */
+    if (has_pass("docker-credential-helpers"))
         add_helper(import, PASS);
     return 0;
 }
@@ -175,6 +198,8 @@ int import_find_sources(struct import *import, struct pullkey_error *error)
         return add_place(import, from, "DOCKER_CONFIG", ".docker", "config.json", error);
     if (strcmp(from, "podman") == 0)
         return add_podman(import, error);
+    if (strcmp(from, PASS) == 0 && !has_pass(".gpg-id"))
+        return error_set(error, PULLKEY_INVALID, "--from: there is no password store of pass here");
     if (strcmp(from, SECRETSERVICE) == 0 || strcmp(from, PASS) == 0)
         add_helper(import, from);
     else if (strcmp(from, "-") == 0)

@@ -11,11 +11,16 @@
 #include "prompt.h"
 
 struct tally {
-    size_t to_store, to_remove, stored, same, removed;
+    size_t to_store, to_remove, to_drop, stored, same, removed;
     size_t failed;     /* refused, or not stored; it was said */
     size_t left;       /* still where it was, though it was to be moved; it was said */
     const char *store; /* the name of the only one, or NULL */
 };
+
+static bool is_to_store(const struct import_item *item)
+{
+    return item->action == IMPORT_STORE || item->action == IMPORT_REPLACE;
+}
 
 static void count(const struct import *import, struct tally *tally)
 {
@@ -23,13 +28,14 @@ static void count(const struct import *import, struct tally *tally)
 
     *tally = (struct tally){ 0 };
     for (const struct import_item *item = import->first; item; item = item->next) {
-        if (item->action == IMPORT_STORE || item->action == IMPORT_REPLACE) {
+        if (is_to_store(item)) {
             if (tally->to_store++ == 0)
                 tally->store = item->store->name;
             else if (tally->store && strcmp(tally->store, item->store->name) != 0)
                 tally->store = NULL;
         }
-        tally->to_remove += moves && import_can_move(item);
+        tally->to_drop += moves && import_is_dropped(import, item);
+        tally->to_remove += moves && import_can_move(import, item);
         tally->same += item->action == IMPORT_SAME || item->action == IMPORT_HERE;
         tally->failed += item->action == IMPORT_REFUSE;
     }
@@ -41,7 +47,7 @@ static int say_sources(const struct import *import)
 
     for (size_t i = 0; i < import->source_count; i++)
         if (import->sources[i].error.code) {
-            output_note("%s is left out: %s", import->sources[i].name,
+            output_note("%s is left out: %s", import_source_name(&import->sources[i]),
                         import->sources[i].error.message);
             problems++;
         }
@@ -64,9 +70,11 @@ static int ask(const struct tally *tally, bool *ret, struct pullkey_error *error
     if (tally->to_store > 0)
         buffer_printf(&question, "Import %zu credential%s into %s", tally->to_store,
                       plural(tally->to_store), tally->store ? tally->store : "these stores");
-    if (tally->to_remove > 0)
+    if (tally->to_remove + tally->to_drop > 0)
         buffer_printf(&question, "%semove %zu where they were", tally->to_store > 0 ? ", r" : "R",
-                      tally->to_remove);
+                      tally->to_remove + tally->to_drop);
+    if (tally->to_drop > 0)
+        buffer_printf(&question, ", %zu of them not kept", tally->to_drop);
     buffer_append_text(&question, "? [y/N] ");
     r = buffer_check(&question, error);
     if (r < 0)
@@ -86,7 +94,7 @@ static int agree(const struct import *import, const struct tally *tally, bool *r
     int r;
 
     *ret = true;
-    if (import->call->values[ADMIN_YES] || tally->to_store + tally->to_remove == 0)
+    if (import->call->values[ADMIN_YES] || tally->to_store + tally->to_remove + tally->to_drop == 0)
         return 0;
     *ret = false;
     if (import->call->values[ADMIN_JSON])
@@ -104,6 +112,32 @@ static int agree(const struct import *import, const struct tally *tally, bool *r
 
 /* -- Doing it --------------------------------------------------------------------------------- */
 
+/* As with a login, the next store is asked where one turns out not to be able to store. */
+static int pass_over(struct import *import, struct import_item *item,
+                     const struct pullkey_error *why, struct pullkey_error *error)
+{
+    const struct config_instance *before = item->store;
+    int r = import_pass_over(import, item, why, error);
+
+    if (r < 0 || !item->store)
+        return r;
+    for (struct import_item *other = import->first; other; other = other->next)
+        if (other->taken == item)
+            other->store = item->store;
+    if (import->passed_over != before)
+        output_note("%s is the store, not %s: %s", item->store->name, before->name, why->message);
+    import->passed_over = before;
+    return 0;
+}
+
+/* It is said here, or where it is said that it stays where it was. */
+static void fail(const struct import *import, struct tally *tally, const char *why)
+{
+    if (!import->call->values[ADMIN_MOVE])
+        output_note("%s", why);
+    tally->failed++;
+}
+
 /* An error is one that the next entry would meet as well. */
 static int store_item(struct import *import, struct import_item *item, struct tally *tally,
                       struct pullkey_error *error)
@@ -120,14 +154,22 @@ static int store_item(struct import *import, struct import_item *item, struct ta
     tally->stored += item->is_stored;
     if (r == 0)
         return 0;
+    if (r == -PULLKEY_UNSUPPORTED && !item->is_stored) {
+        r = pass_over(import, item, &why, error);
+        if (r < 0 || is_to_store(item))
+            return r < 0 ? r : store_item(import, item, tally, error);
+        tally->same += item->action == IMPORT_SAME;
+        if (item->action == IMPORT_REFUSE)
+            fail(import, tally, item->why);
+        return 0;
+    }
     if (!item->is_stored)
         (void)error_wrap(&why, "%s is not stored", reference.text);
     if (r != -PULLKEY_INVALID && r != -PULLKEY_UNSUPPORTED && r != -PULLKEY_LOCKED) {
         *error = why;
         return r;
     }
-    output_note("%s", why.message);
-    tally->failed++;
+    fail(import, tally, why.message);
     return import_decide(item, item->action, error, "%s", why.message);
 }
 
@@ -136,7 +178,7 @@ static int perform(struct import *import, struct tally *tally, struct pullkey_er
     int r = 0;
 
     for (struct import_item *item = import->first; r == 0 && item; item = item->next)
-        if (item->action == IMPORT_STORE || item->action == IMPORT_REPLACE)
+        if (is_to_store(item))
             r = store_item(import, item, tally, error);
     if (r < 0)
         return tally->stored > 0 ? error_wrap(error, "stopped after %zu %s stored", tally->stored,
@@ -160,7 +202,10 @@ static void report(const struct import *import, const struct tally *tally)
                     tally->same, tally->removed);
     else
         output_line("%zu stored, %zu there already", tally->stored, tally->same);
-    if (!import->call->values[ADMIN_MOVE] && tally->stored > 0)
+    if (import->call->values[ADMIN_MOVE])
+        import_file_advise(import);
+    /* Not from stdin. */
+    else if (tally->stored > 0 && (import->sources[0].path || import->sources[0].helper))
         output_note("What was stored is still where it was, too: --move removes it there");
 }
 
@@ -176,6 +221,8 @@ static int run(struct import *import, struct pullkey_error *error)
     if (r < 0)
         return r;
     problems = say_sources(import);
+    if (!is_json && !output_finish())
+        return error_set(error, PULLKEY_UNREACHABLE, "nothing was changed, as it cannot be shown");
     r = agree(import, &tally, &agreed, error);
     if (r == 0 && agreed)
         r = perform(import, &tally, error);

@@ -11,13 +11,15 @@
 #define PULLKEY_ADMIN_IMPORT_H
 
 #include "admin.h"
+#include "base/file.h"
 #include "core/resolve-chain.h"
 
 #define IMPORT_SOURCES_MAX 5
 
 struct import_source {
-    const char *name;   /* for people: "docker", or what --from says */
+    const char *name;   /* "docker", or what --from says */
     char *path;         /* of a file; NULL: standard input, or a helper */
+    bool is_one_of_two; /* of that name, so that its path tells which */
     const char *helper; /* docker-credential-NAME that has these entries too; NULL: a file */
     struct resolve_opened opened; /* of a helper */
     struct pullkey_error error;   /* why it cannot be read, or emptied; code 0: it can */
@@ -48,7 +50,9 @@ struct import_item {
     char *registry;                       /* canonical; NULL: the key names none */
     const struct config_instance *store;
     enum import_action action;
-    char *why;       /* what goes with the action, or NULL */
+    char *why;                 /* what goes with the action, or NULL */
+    struct import_item *taken; /* in place of this one, or NULL */
+    bool is_decided;
     bool is_stored;  /* by this run */
     bool is_safe;    /* the store answers with it */
     bool is_removed; /* from the source */
@@ -60,7 +64,8 @@ struct import {
     struct config nothing; /* the sources are the caller's, and no configuration speaks of them */
     struct import_source sources[IMPORT_SOURCES_MAX];
     size_t source_count;
-    bool from_all; /* no --from */
+    bool from_all;                             /* no --from */
+    const struct config_instance *passed_over; /* a store that could not store; it was said */
     struct import_item *first, **end;
 };
 
@@ -74,6 +79,12 @@ int import_find_sources(struct import *import, struct pullkey_error *error);
 /* Reads them all. An error is that of the one that --from names; one of several keeps its own. */
 int import_read_sources(struct import *import, struct pullkey_error *error);
 
+/* The source for people. */
+const char *import_source_name(const struct import_source *source);
+
+/* Where docker keeps its file. -PULLKEY_NOT_FOUND without a home. */
+int import_docker_path(char ret[FILE_PATH_MAX], struct pullkey_error *error);
+
 /* Adds an entry; *ret, if not NULL, is it. */
 int import_add(struct import *import, struct import_source *source, const char *server,
                const char *username, struct import_item **ret, struct pullkey_error *error);
@@ -86,6 +97,9 @@ int import_decide(struct import_item *item, enum import_action action, struct pu
 int import_file_read(struct import *import, struct import_source *source,
                      struct pullkey_error *error);
 
+/* Says what docker's file needs, if docker had what was removed and asks somebody else now. */
+void import_file_advise(const struct import *import);
+
 /* Removes the entries of the items that are safe, if they are as they were read, and marks them. */
 int import_file_remove(struct import *import, struct import_source *source,
                        struct pullkey_error *error);
@@ -97,8 +111,17 @@ int import_helper_get(struct import *import, struct import_item *item, struct pu
 int import_helper_remove(struct import *import, struct import_source *source,
                          struct pullkey_error *error);
 
+/* Another entry for the registry, which stays, and would go with this one; or NULL. `is_planned`:
+ * by what is planned, else by what is safe. */
+const struct import_item *import_helper_tie(const struct import *import,
+                                            const struct import_item *item, bool is_planned);
+
 /* Decides about all items. An error is one that every entry would meet. */
 int import_plan(struct import *import, struct pullkey_error *error);
+
+/* The item's store could not store it, for this reason: decides again, about the next one. */
+int import_pass_over(struct import *import, struct import_item *item,
+                     const struct pullkey_error *why, struct pullkey_error *error);
 
 /* The request that a docker client would make, with the item's own store. */
 struct resolve import_resolve(const struct import *import, const struct import_item *item);
@@ -106,8 +129,17 @@ struct resolve import_resolve(const struct import *import, const struct import_i
 /* True if the item's store answers with its credential. */
 bool import_is_stored(const struct import *import, const struct import_item *item);
 
+/* True if the store is to have its credential. */
+bool import_is_wanted(const struct import_item *item);
+
 /* Whether an item is to be removed where it is, once the store has it. */
-bool import_can_move(const struct import_item *item);
+bool import_can_move(const struct import *import, const struct import_item *item);
+
+/* True if the one that is taken hides it from those who read the source. */
+bool import_is_hidden(const struct import_item *item);
+
+/* Whether it is to be removed without a copy, with the one that hides it. */
+bool import_is_dropped(const struct import *import, const struct import_item *item);
 
 /* What a message may show of a key: a password may stand before an '@'. */
 const char *import_server(const struct import_item *item);

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import account
 from home import Home
 from keyring import ROOT, Bus, Keyring
-from program import find_program
+from program import find_program, wait_for
 from tap import case, check, equal, run
 
 MARKER = "marker-77be02"
@@ -100,8 +100,7 @@ def moves():
             for server in names:
                 desk.put(server, user, MARKER + user)
             second = int(time.time())
-            while int(time.time()) == second:  # the keyring's times have whole seconds
-                time.sleep(0.02)
+            wait_for(lambda: int(time.time()) > second, "the next second: the keyring's times have no smaller part")
         desk.put("b.example.com", "bob")
         done = desk.take("--move", "--json")
         what = (("newest", "store"), ("older", "older"))
@@ -109,6 +108,9 @@ def moves():
         equal(done.returncode, 0, done.stderr)
         equal(actions(done), {**expected, ("b.example.com", "bob"): "store"})
         equal({e["removed"] for e in json.loads(done.stdout)["entries"]}, {True})
+        texts = {e["username"]: e["text"] for e in json.loads(done.stdout)["entries"]}
+        equal(texts["older"], "left out: there is a newer one; removed, not kept")
+        equal(texts["newest"], "stored in file; removed here")
         equal(desk.users(), [])
         for server in names:
             equal(desk.run([desk.program, "get"], server).stdout.strip(), NOT_THERE)
@@ -123,11 +125,25 @@ def aliases():
         done = desk.take("--move")
         equal((done.returncode, len(desk.users())), (1, 2), done.stderr)
         equal(done.stderr.count("is still there"), 2, done.stderr)
+        check("stored in file; stays: docker.io would go with it" in done.stdout, done.stdout)
+        equal(desk.get("docker.io")["Username"], "first", "docker's own key")
         desk.run([desk.program, "erase"], "docker.io")
         desk.put("docker.io", "first", "1")
         done = desk.take("--move", "--replace")
         equal((done.returncode, desk.users()), (0, []), done.stderr)
         equal(desk.get("docker.io")["Username"], "first")
+
+
+@case("move: other spellings of docker's own key go with it, and are shown as not kept")
+def spellings():
+    with Desk() as desk:
+        for server, secret in (("https://a.example.com", "1"), ("a.example.com", MARKER), ("a.example.com/v1/", "3")):
+            desk.put(server, "alice", secret)
+        shown = desk.run([desk.pullkey, "import", "--move"]).stdout
+        equal((shown.count("; removed, not kept"), shown.count("; removed here")), (2, 1), shown)
+        done = desk.take("--move")
+        equal((done.returncode, desk.users()), (0, []), done.stderr)
+        equal(desk.get("a.example.com")["Secret"], MARKER)
 
 
 @case("where the keyring is the store its entries are there, and stay")
@@ -162,7 +178,7 @@ def into():
         equal(desk.find_text(coded("bob")), [], "nothing is left")
 
 
-@case("a locked keyring: nobody is asked where nobody is, nothing is lost, and no other store is taken")
+@case("a locked keyring: nobody is asked where nobody is, nothing is lost, and the next store is taken, as by a login")
 def locked():
     with Desk() as desk:
         desk.put("a.example.com", "alice")
@@ -171,18 +187,27 @@ def locked():
         desk.bus.lock()
         done = desk.take("--move")
         equal((done.returncode, done.stderr.count("is still there")), (1, 2), done.stderr)
-        check("unlock" in done.stderr, done.stderr)
+        equal(done.stderr.count("pullkey unlock"), 1, done.stderr)
         equal((desk.users(), desk.list()), (before, {}))
         desk.bus.unlock()
         equal((desk.take("--move").returncode, desk.users(), len(desk.list())), (0, [], 2))
     with Desk(None) as desk:
         desk.write_docker(a_example_com="alice")
+        desk.bus.lock()
+        done = desk.take("--from", "docker", "--move")
+        equal(done.returncode, 0, done.stdout)
+        check("file is the store, not keyring: the keyring is locked" in done.stderr, done.stderr)
+        equal((list(json.loads(desk.read(DOCKER))["auths"]), desk.list()), ([], {"a.example.com": "alice"}))
+        equal(desk.get("a.example.com")["Secret"], MARKER)
+        desk.bus.unlock()
+        equal(desk.users(), [])
+    with Desk('{"version": 1, "default": ["keyring", "file"], "store": "keyring"}') as desk:
+        desk.write_docker(a_example_com="alice")
         before = desk.read(DOCKER)
         desk.bus.lock()
         done = desk.take("--from", "docker", "--move")
-        equal((done.returncode, desk.read(DOCKER)), (1, before), done.stdout)
-        check("locked" in done.stderr, done.stderr)
-        equal(os.path.exists(os.path.join(desk.path, ".config/pullkey/auth.cms")), False, "not in the file")
+        equal((done.returncode, desk.read(DOCKER), desk.list()), (1, before, {}), done.stdout)
+        equal((done.stderr.count("\n"), done.stderr.count("locked")), (1, 1), done.stderr)
         desk.bus.unlock()
         equal((desk.take("--from", "docker", "--move").returncode, desk.users()), (0, [("a.example.com", "alice")]))
 

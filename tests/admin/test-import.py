@@ -188,6 +188,8 @@ def shorter():
         text = json.dumps({"auths": {"quay.example.com/team": auth("alice", MARKER)}})
         done = take(home, "--from", "-", "--json", text=text)
         equal(actions(done), {("stdin", "quay.example.com/team"): "store"}, done.stderr)
+        text = auths(b_example_com=auth("bob", MARKER))
+        equal(take(home, "--from", "-", text=text).stderr, "", "stdin takes no --move")
         check("quay.example.com/team" in home.list(), home.list())
 
 
@@ -235,20 +237,83 @@ def converts():
         equal(home.find_text(coded("alice", "")[:6]), [], "nothing plain is left")
 
 
-@case("two names of one registry are one entry, the last, at every run")
+@case("two names of one registry are one entry, that of docker's own key, at every run")
 def aliases():
     with Home() as home:
-        document = {HUB: auth("first", "1"), "a.example.com": auth("a", MARKER), "docker.io": auth("last", "2")}
+        document = {"docker.io": auth("other", "2"), HUB: auth("docker's", "1"), "a.example.com": auth("a", MARKER)}
         path = home.write("file.json", json.dumps({"auths": document}))
         for what in ("store", "same"):
             done = take(home, "--from", path, "--json")
-            expected = {(path, HUB): "other", (path, "a.example.com"): what, (path, "docker.io"): what}
+            expected = {(path, "docker.io"): "other", (path, "a.example.com"): what, (path, HUB): what}
             equal((done.returncode, actions(done)), (0, expected), done.stderr)
-            equal(home.get("registry-1.docker.io")["Username"], "last")
-        equal((take(home, "--from", path, "--move").returncode, servers(home, "file.json")), (1, [HUB]))
-        document = {HUB: auth("last", "2"), "docker.io": auth("last", "2")}
+            equal(home.get("registry-1.docker.io")["Username"], "docker's")
+        # That is the key of podman, which reads the file, too.
+        done = take(home, "--from", path, "--move")
+        equal((done.returncode, servers(home, "file.json")), (1, ["docker.io"]))
+        check("log out with the tool that made it" in done.stderr, done.stderr)
+        document = {HUB: auth("docker's", "1"), "docker.io": auth("docker's", "1")}
         home.write("file.json", json.dumps({"auths": document}))
         equal((take(home, "--from", path, "--move").returncode, servers(home, "file.json")), (0, []))
+
+
+@case("of several keys of one registry that of clients is taken; move: those it hides go, and it is shown before")
+def hidden_keys():
+    old, older = "https://a.example.com/v1/", "https://a.example.com/v2/"
+    for order in ([old, "a.example.com", older], [older, old, "a.example.com"]):
+        with Home() as home:
+            document = {name: auth("alice", "stale" if name == older else MARKER) for name in order}
+            document["https://b.example.com/v2/"] = auth("bob", "2")
+            document["https://b.example.com/v1/"] = auth("bob", "1")
+            path = home.write("file.json", json.dumps({"auths": document}))
+            shown = pullkey(home, "import", "--from", path, "--move").stdout
+            for key, text in (
+                ("a.example.com", "stored in file; removed here"),
+                (old, "the same as that of a.example.com; removed here"),
+                (older, "left out: that of a.example.com is taken; removed, not kept"),
+                ("https://b.example.com/v1/", "left out: that of https://b.example.com/v2/ is taken"),
+            ):
+                check(re.search(rf" {key} +\w+ +{text}\n", shown), f"{key}: {shown}")
+            command = [home.pullkey, "import", "--from", path, "--move"]
+            with Terminal(command, home.env) as terminal:
+                terminal.expect("Import 2 credentials into file, remove 4 where they were, 1 of them not kept? ")
+                terminal.type("y\n")
+                equal(terminal.wait(), 1, "clients may use either of the two")
+            equal(servers(home, "file.json"), ["https://b.example.com/v1/"])
+            equal((home.get("a.example.com")["Secret"], home.get("b.example.com")["Secret"]), (MARKER, "2"))
+
+
+@case("move: what podman's first file hides in its second is not kept, and each file is named")
+def hidden_file():
+    with Home() as home:
+        first = home.write("run/containers/auth.json", auths(a_example_com=auth("alice", MARKER)))
+        second = home.write(PODMAN, auths(a_example_com=auth("alice", "stale"), b_example_com=auth("bob", "2")))
+        shown = pullkey(home, "import", "--move").stdout
+        check(re.search(rf"{first} +a\.example\.com +alice +stored in file; removed here", shown), shown)
+        text = f"left out: that of a.example.com in {first} is taken; removed, not kept"
+        check(re.search(rf"{second} +a\.example\.com +alice +{text}", shown), shown)
+        done = take(home, "--move")
+        equal((done.returncode, last_line(done)), (0, summary(2, 0, 3)), done.stderr)
+        equal((servers(home, PODMAN), home.get("a.example.com")["Secret"]), ([], MARKER))
+        # The last that podman has is not removed for one that it never had.
+        home.write(PODMAN, auths(a_example_com=auth("alice", "last")))
+        done = take(home, "--move")
+        equal((done.returncode, servers(home, PODMAN)), (1, ["a.example.com"]))
+        check("not kept" not in done.stdout and "log out" in done.stderr, done.stdout)
+
+
+@case("move: docker's file is said to need a line until it names pullkey")
+def names_pullkey():
+    with Home() as home:
+        for more, expected in (({}, True), ({"credsStore": "secretservice"}, True), ({"credsStore": "pullkey"}, False)):
+            home.write(DOCKER, json.dumps({"auths": {"a.example.com": auth("alice", MARKER)}, **more}))
+            equal(take(home).stderr.count("credsStore"), 0, "a copy is no move")
+            done = take(home, "--move")
+            equal(done.returncode, 0, done.stderr)
+            line = f'{home.path}/{DOCKER} needs the line "credsStore": "pullkey",\n'
+            equal(line in done.stderr, expected, done.stderr)
+        home.write(PODMAN, auths(b_example_com=auth("bob", MARKER)))
+        home.write(DOCKER, "{}")
+        equal(take(home, "--move").stderr, "", "docker had nothing")
 
 
 @case("of several sources the first one's entry is taken")
@@ -288,6 +353,9 @@ def no_sources():
             done = take(home, "--from", source)
             equal((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), source)
             check("there is no file" in done.stderr, done.stderr)
+        done = take(home, "--from", "pass")
+        equal((done.returncode, done.stdout), (1, ""), "there is no password store")
+        check("no password store" in done.stderr, done.stderr)
         done = take(home, "--from", "secretservice")
         equal((done.returncode, done.stdout), (1, ""), "there is no bus")
         check("keyring" in done.stderr, done.stderr)
@@ -345,12 +413,13 @@ def one_bad():
             "good.example.com": auth("alice", MARKER),
             "short.example.com": {"registrytoken": MARKER},
             "bad.example.com": {"auth": "%%%"},
+            "control.example.com": auth("al\x1b[31mice\n", MARKER),
         }
         path = home.write("file.json", json.dumps({"auths": document}))
         done = take(home, "--from", path, "--json", "--move")
         expected = {(path, name): "refuse" for name in document}
         equal((done.returncode, actions(done)), (1, {**expected, (path, "good.example.com"): "store"}))
-        equal(done.stderr.count("is still there"), 5, done.stderr)
+        equal(done.stderr.count("is still there"), 6, done.stderr)
         check("blank" in done.stderr and MARKER not in done.stderr, done.stderr)
         equal(home.get("good.example.com")["Secret"], MARKER)
         equal(servers(home, "file.json"), sorted(set(document) - {"good.example.com"}))
@@ -482,7 +551,7 @@ def expect_kept(home, name, word):
     check(word in done.stderr, f"{word!r} is not in {done.stderr!r}")
     equal(home.read(name), before)
     equal(home.get("a.example.com")["Secret"], MARKER, "it is stored")
-    equal([n for n in os.listdir(os.path.dirname(path)) if n.endswith(".tmp")], [])
+    equal([n for n in os.listdir(os.path.dirname(path)) if n.endswith("-import")], [])
 
 
 @case("move: a source that cannot be emptied is an error that names what is still there")
@@ -498,14 +567,14 @@ def cannot_empty():
         os.chmod(path, 0o622)
         expect_kept(home, "there/auth.json", "others may write to it")
         os.chmod(path, 0o600)
-        os.mkdir(path + ".tmp")
+        os.mkdir(path + ".pullkey-import")
         try:
             before = home.read("there/auth.json")
             done = take(home, "--from", path, "--move")
             equal((done.returncode, home.read("there/auth.json")), (1, before))
-            check("auth.json.tmp" in done.stderr, done.stderr)
+            check("auth.json.pullkey-import" in done.stderr, done.stderr)
         finally:
-            os.rmdir(path + ".tmp")
+            os.rmdir(path + ".pullkey-import")
         if ROOT:
             os.chown(path, 12345, -1)
             expect_kept(home, "there/auth.json", "user 12345")
@@ -545,6 +614,20 @@ def changed_meanwhile():
         equal(home.get("a.example.com")["Secret"], MARKER)
 
 
+@case("move: nothing is done that could not be shown, and nothing removed without the lock")
+def not_shown():
+    with Home() as home:
+        home.write(DOCKER, auths(a_example_com=auth("alice", MARKER)))
+        before = contents(home)
+        done = home.run(["sh", "-c", f"{home.pullkey} import --yes --move >/dev/full"])
+        equal((done.returncode, contents(home)), (1, before))
+        check("nothing was changed" in done.stderr, done.stderr)
+        home.directory(".local/state/pullkey/import.lock")
+        done = take(home, "--move")
+        equal((done.returncode, home.read(DOCKER), done.stderr.count("\n")), (1, before[DOCKER].decode(), 1))
+        check("nothing was removed where it was" in done.stderr, done.stderr)
+
+
 @case("move: what the store does not answer with stays, whatever the store said")
 def lying_store():
     with Home() as home:
@@ -564,11 +647,13 @@ def lying_store():
 def leftover():
     with Home() as home:
         home.write(DOCKER, auths(a_example_com={}))
-        home.write(DOCKER + ".tmp", auths(b_example_com=auth("alice", MARKER)))
+        home.write(DOCKER + ".pullkey-import", auths(b_example_com=auth("alice", MARKER)))
+        home.write(DOCKER + ".tmp", "somebody's")
         take(home)
-        equal(os.path.exists(os.path.join(home.path, DOCKER + ".tmp")), True, "a copy changes nothing there")
+        equal(len(os.listdir(os.path.join(home.path, ".docker"))), 3, "a copy changes nothing there")
         equal(take(home, "--move").returncode, 0)
-        equal(os.listdir(os.path.join(home.path, ".docker")), ["config.json"])
+        equal(sorted(os.listdir(os.path.join(home.path, ".docker"))), ["config.json", "config.json.tmp"])
+        equal(home.read(DOCKER + ".tmp"), "somebody's")
 
 
 def fault(home, mode, *arguments):
