@@ -13,8 +13,8 @@ Both end with the test, however it ends. `place` is a short path of an empty dir
 """
 
 import os
-import socket
 import signal
+import socket
 from typing import NamedTuple
 
 from program import Program, Started, find_program
@@ -83,7 +83,7 @@ class Bus(Started):
         self._bus.wait(self._listens, "to listen")
 
     def _listens(self):
-        """The file is there before anybody listens at it."""
+        """The socket is there before anybody listens on it."""
         with socket.socket(socket.AF_UNIX) as client:
             return client.connect_ex(f"{self.place}/bus") == 0
 
