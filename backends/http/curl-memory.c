@@ -77,6 +77,26 @@ static bool tls_is_up(void)
     return !OSSL_LIB_CTX_get0_global_default || OSSL_LIB_CTX_get0_global_default();
 }
 
+/*
+ * The codec of the encrypted store starts libcrypto without its table of digests, for speed, and
+ * where that was first nobody can have it filled any more: the signature of no certificate could be
+ * checked then. These are what certificates are signed with. Weak, as above.
+ */
+extern int EVP_add_digest(const void *digest) __attribute__((weak));
+extern const void *EVP_sha1(void) __attribute__((weak));
+extern const void *EVP_sha256(void) __attribute__((weak));
+extern const void *EVP_sha384(void) __attribute__((weak));
+extern const void *EVP_sha512(void) __attribute__((weak));
+
+static void add_digests(void)
+{
+    const void *(*const digests[])(void) = { EVP_sha1, EVP_sha256, EVP_sha384, EVP_sha512 };
+
+    for (size_t i = 0; EVP_add_digest && i < sizeof(digests) / sizeof(digests[0]); i++)
+        if (digests[i])
+            (void)EVP_add_digest(digests[i]());
+}
+
 int curl_memory_start(struct pullkey_error *error)
 {
     static bool started;
@@ -90,6 +110,7 @@ int curl_memory_start(struct pullkey_error *error)
                    : error_set(error, PULLKEY_INTERNAL, "libcurl cannot be initialised");
     if (!tls_is_up())
         return error_set(error, PULLKEY_INTERNAL, "libcurl cannot be initialised: out of memory");
+    add_digests();
     started = true;
     return 0;
 }

@@ -115,6 +115,24 @@ def terminal_login():
             check(MARKER not in terminal.output, terminal.output)
 
 
+@case("what asks over TLS does so after the encrypted store has been read, too")
+def after_store():
+    needs_probe()
+    with Registry({"alice": MARKER}) as registry, Home() as home:
+        server = {"type": "kubernetes", "server": f"https://{registry.address}", "secret": "a/b"}
+        server |= {"token_file": home.write("token", "x"), "ca_file": registry.ca}
+        home.write(
+            ".config/pullkey/config.json",
+            json.dumps({"version": 1, "backends": {"api": server}, "default": ["file", "api"]}),
+        )
+        for other in ("", "registry.example.com"):
+            if other:
+                equal(home.login(other, "alice", MARKER, "--no-verify").returncode, 0)
+            done = home.run([home.helper, "get"], registry.address)
+            # It is no API server, and who it is has been checked.
+            check("answers 404" in done.stdout, f"{other}: {done.stdout}")
+
+
 # The module directory is seen empty by one process alone: other tests use it meanwhile.
 HIDE = 'mount -t tmpfs -o mode=0755 none "$PULLKEY_MODULES" || exit 77; exec "$@"'
 
