@@ -12,7 +12,7 @@
 #include "core/config.h"
 #include "core/resolve.h"
 
-#define ADMIN_ARGUMENTS_MAX 2
+#define ADMIN_ARGUMENTS_MAX 32
 #define ADMIN_ITEMS_MAX 64
 
 /* Beside the negative error classes. */
@@ -51,12 +51,18 @@ enum admin_option {
     ADMIN_OPTION_MAX,
 };
 
+/* In sets of options. */
+#define ADMIN_BIT(option) (UINT64_C(1) << (option))
+_Static_assert(ADMIN_OPTION_MAX <= 64, "a set of options has 64 bits");
+
 struct admin_option_text {
     const char *name;  /* "--username" */
     char letter;       /* 'u', or 0 */
     const char *value; /* "USER", or NULL for an option without a value */
     const char *help;
-    bool is_list; /* may be given often */
+    bool is_list;       /* may be given often */
+    const char *values; /* "A|B": one of these and nothing else, but for "@files" at the end: or
+                           anything, files offered. NULL: anything */
 };
 
 extern const struct admin_option_text admin_options[ADMIN_OPTION_MAX];
@@ -74,15 +80,22 @@ struct admin_call {
     const struct process_caller *caller;
 };
 
+/* The overview has the commands in the order of the table, in which a group stands together. */
+enum admin_group { ADMIN_CREDENTIALS, ADMIN_FAILURES, ADMIN_SETUP };
+
 struct admin_command {
     const char *name;      /* "login", or two words: "config check" */
     const char *arguments; /* for the usage line: "[REGISTRY]" or "" */
     size_t at_least, at_most;
-    unsigned int options; /* bits 1 << ADMIN_... */
-    bool takes_command;   /* what stands behind "--" is a command of the caller's, to be run */
+    uint64_t options;   /* of ADMIN_BIT */
+    bool takes_command; /* what stands behind "--" is a command of the caller's, to be run */
     int (*run)(const struct admin_call *call, struct pullkey_error *error);
     const char *summary; /* one line of at most 54 columns */
     const char *details; /* for `help COMMAND`: lines of at most 80 columns with their line ends */
+    enum admin_group group;
+    /* Of the first of those that share a first word: what they are about, for the one line that
+     * they have together in the overview. 57 columns, less the second words and two. */
+    const char *topic;
 };
 
 extern const struct admin_command admin_commands[];
@@ -92,15 +105,26 @@ extern const size_t admin_command_count;
 int admin_usage(struct pullkey_error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/*
- * The whole help, or that of the commands named `words` or beginning with that word. False: there
- * is none.
- */
-bool admin_help(const char *words, struct buffer *text);
+/* The command that the first word, or the first two, name; *ret_words is how many. NULL: none. */
+const struct admin_command *admin_find(const char *const *words, size_t count, size_t *ret_words);
+/* True if a command has this name, or begins with it as its first of two words. */
+bool admin_is_word(const char *word);
+/* The option of that name, "--name" or "-n"; -1: there is none. */
+int admin_find_option(const char *text, size_t length);
+/* True if `value` is one of "A|B". */
+bool admin_is_choice(const char *choices, const char *value);
+
+/* 'did you mean "NAME"?', of what is most like the words or the option; else where to look. */
+void admin_suggest(const char *const *words, size_t count, struct buffer *ret);
+void admin_suggest_option(const char *text, size_t length, struct buffer *ret);
+
+/* Another program beside the modules gives the command `hosts`. */
+bool admin_has_hosts(void);
+#define ADMIN_HOSTS_SUMMARY "make credHelper in containerd's hosts.toml work"
 
 /*
- * What may follow these words: one candidate a line, "WORD<TAB>DESCRIPTION". For the shells'
- * completion.
+ * What may follow these words: one candidate a line, "WORD<TAB>DESCRIPTION" or "WORD"; "@files" for
+ * names of files. For the shells' completion: what fails is no candidate.
  */
 void admin_complete(int count, char **words, struct buffer *text);
 

@@ -196,9 +196,6 @@ static int check_options(const struct plan *plan, struct pullkey_error *error)
                                   ", and make a link of that name");
     if (plan->call->values[ADMIN_CACHE_TYPE] && !plan->audience)
         return admin_usage(error, "--cache-type goes with --audience");
-    if (plan->cache_type && strcmp(plan->cache_type, "Token") != 0 &&
-        strcmp(plan->cache_type, "ServiceAccount") != 0)
-        return admin_usage(error, "--cache-type: give ServiceAccount or Token");
     if (plan->audience && kubelet_is_before(version, KUBELET_TOKENS))
         return admin_usage(error, "--audience: a kubelet before 1.33 gives no tokens");
     if (plan->audience && kubelet_is_before(version, KUBELET_TOKENS_BETA)) {

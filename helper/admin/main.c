@@ -31,7 +31,7 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 /* A command line, before it is known which command it names. */
 struct line {
     struct admin_call call;
-    unsigned int given;
+    uint64_t given;
     const char *words[WORDS_MAX];
     size_t word_count;
     bool too_many;
@@ -82,21 +82,24 @@ int admin_reference(const char *text, struct registry_reference *ret, struct pul
     return r < 0 ? error_wrap(error, "not the name of a registry") : 0;
 }
 
-static int find_option(const char *text, size_t length)
+static int refuse_option(const char *text, size_t length, struct pullkey_error *error)
 {
-    for (int i = 0; i < ADMIN_OPTION_MAX; i++)
-        if (strlen(admin_options[i].name) == length &&
-            memcmp(admin_options[i].name, text, length) == 0)
-            return i;
-    return -1;
+    cleanup_buffer struct buffer advice = BUFFER_INIT(PULLKEY_ERROR_SIZE);
+    int r;
+
+    admin_suggest_option(text, length, &advice);
+    r = buffer_check(&advice, error);
+    return r < 0
+               ? r
+               : admin_usage(error, "there is no option %.*s; %s", (int)length, text, advice.data);
 }
 
-static int find_letter(char letter)
+static int check_choice(const struct admin_option_text *option, const char *value,
+                        struct pullkey_error *error)
 {
-    for (int i = 0; i < ADMIN_OPTION_MAX; i++)
-        if (letter != '\0' && admin_options[i].letter == letter)
-            return i;
-    return -1;
+    if (!option->values || strchr(option->values, '@') || admin_is_choice(option->values, value))
+        return 0;
+    return admin_usage(error, "%s takes %s and nothing else", option->name, option->values);
 }
 
 /*
@@ -108,17 +111,17 @@ static int take_option(char **argv, int *at, struct line *line, struct pullkey_e
     const char *text = argv[*at];
     bool is_long = text[1] == '-';
     size_t length = is_long ? strcspn(text, "=") : 2;
-    int option = is_long ? find_option(text, length) : find_letter(text[1]);
+    int option = admin_find_option(text, length);
     const char *rest = text + length;
     const char *value = "";
+    int r;
 
     if ((is_long && length == 10 && memcmp(text, "--password", 10) == 0) ||
         (!is_long && text[1] == 'p'))
         return admin_usage(error, "a password in a command line can be read by others; "
                                   "use --password-stdin");
     if (option < 0)
-        return admin_usage(error, "there is no option %.*s; run \"pullkey help\"", (int)length,
-                           text);
+        return refuse_option(text, length, error);
     if (admin_options[option].value) {
         value = rest[0] == '=' ? rest + 1 : rest;
         if (rest[0] == '\0') {
@@ -129,6 +132,9 @@ static int take_option(char **argv, int *at, struct line *line, struct pullkey_e
         }
         if (value[0] == '\0')
             return admin_usage(error, "the value of %s is empty", admin_options[option].name);
+        r = check_choice(&admin_options[option], value, error);
+        if (r < 0)
+            return r;
     } else if (rest[0] != '\0') {
         return admin_usage(error, "%s takes no value", admin_options[option].name);
     }
@@ -137,37 +143,19 @@ static int take_option(char **argv, int *at, struct line *line, struct pullkey_e
             return admin_usage(error, "%s is given more than %d times", admin_options[option].name,
                                ADMIN_ITEMS_MAX);
         line->call.items[line->call.item_count++] = value;
-    } else if (line->given & (1u << option)) {
+    } else if (line->given & ADMIN_BIT(option)) {
         return admin_usage(error, "%s is given twice", admin_options[option].name);
     }
-    line->given |= 1u << option;
+    line->given |= ADMIN_BIT(option);
     line->call.values[option] = value;
     return 0;
-}
-
-/* The command that the first word, or the first two, name. */
-static const struct admin_command *find_command(const struct line *line, size_t *ret_words)
-{
-    for (size_t i = 0; i < admin_command_count; i++) {
-        const char *name = admin_commands[i].name;
-        size_t length = strcspn(name, " ");
-        bool two = name[length] == ' ';
-
-        if (line->word_count < (two ? 2 : 1) || strlen(line->words[0]) != length ||
-            memcmp(line->words[0], name, length) != 0 ||
-            (two && strcmp(line->words[1], name + length + 1) != 0))
-            continue;
-        *ret_words = two ? 2 : 1;
-        return &admin_commands[i];
-    }
-    return NULL;
 }
 
 /* At a "--": true if what follows is a command to be run. */
 static bool take_command(char **rest, struct line *line)
 {
     size_t words;
-    const struct admin_command *command = find_command(line, &words);
+    const struct admin_command *command = admin_find(line->words, line->word_count, &words);
 
     if (!command || !command->takes_command)
         return false;
@@ -200,21 +188,10 @@ static int read_line(int argc, char **argv, struct line *line, struct pullkey_er
     return 0;
 }
 
-static bool is_known_word(const char *word)
-{
-    size_t length = strlen(word);
-
-    for (size_t i = 0; i < admin_command_count; i++)
-        if (strncmp(admin_commands[i].name, word, length) == 0 &&
-            strchr(" ", admin_commands[i].name[length]))
-            return true;
-    return false;
-}
-
 /* The program of a command that is one of its own, as `hosts` is. */
 static bool find_program(const char *name, char path[FILE_PATH_MAX])
 {
-    return text_is_name(name, COMMAND_NAME_MAX) && !is_known_word(name) &&
+    return text_is_name(name, COMMAND_NAME_MAX) && !admin_is_word(name) &&
            snprintf(path, FILE_PATH_MAX, "%s/pullkey-%s", PULLKEY_LIBEXECDIR, name) <
                FILE_PATH_MAX &&
            access(path, F_OK) == 0;
@@ -253,11 +230,11 @@ static int run_program(int argc, char **argv, struct pullkey_error *error)
 static int check_line(const struct line *line, const struct admin_command *command, size_t words,
                       struct pullkey_error *error)
 {
-    unsigned int foreign = line->given & ~command->options;
+    uint64_t foreign = line->given & ~command->options;
     size_t count = line->word_count - words;
 
     for (int i = 0; i < ADMIN_OPTION_MAX; i++)
-        if (foreign & (1u << i))
+        if (foreign & ADMIN_BIT(i))
             return admin_usage(error, "\"%s\" takes no %s; run \"pullkey help %s\"", command->name,
                                admin_options[i].name, command->name);
     if (command->takes_command && (!line->call.command || !line->call.command[0]))
@@ -282,16 +259,33 @@ static int print_help(const struct line *line, size_t words, struct pullkey_erro
     return admin_show_help(&call, error);
 }
 
+static int refuse_words(const struct line *line, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer advice = BUFFER_INIT(PULLKEY_ERROR_SIZE);
+    bool is_first = admin_is_word(line->words[0]);
+    int r;
+
+    admin_suggest(line->words, line->word_count, &advice);
+    r = buffer_check(&advice, error);
+    if (r < 0)
+        return r;
+    if (is_first && line->word_count == 1)
+        return admin_usage(error, "\"%s\" needs a second word; run \"pullkey help %s\"",
+                           line->words[0], line->words[0]);
+    return admin_usage(error, "there is no command \"%s%s%s\"; %s", line->words[0],
+                       is_first ? " " : "", is_first ? line->words[1] : "", advice.data);
+}
+
 static int run_line(struct line *line, struct pullkey_error *error)
 {
     const struct admin_command *command;
     size_t words = 0;
     int r;
 
-    command = find_command(line, &words);
+    command = admin_find(line->words, line->word_count, &words);
     if (!command || !command->takes_command)
         process_harden_finally();
-    if (line->given & (1u << ADMIN_HELP)) {
+    if (line->given & ADMIN_BIT(ADMIN_HELP)) {
         if (!command && line->word_count > 0)
             words = 1;
         return print_help(line, words, error);
@@ -301,15 +295,8 @@ static int run_line(struct line *line, struct pullkey_error *error)
     if (!command && line->word_count > 1 && strcmp(line->words[0], "store") == 0 &&
         strcmp(line->words[1], "import") == 0)
         return admin_usage(error, "\"store import\" is \"pullkey import\" now");
-    if (!command && is_known_word(line->words[0]))
-        return line->word_count > 1
-                   ? admin_usage(error, "there is no command \"%s %s\"; run \"pullkey help %s\"",
-                                 line->words[0], line->words[1], line->words[0])
-                   : admin_usage(error, "\"%s\" needs a second word; run \"pullkey help %s\"",
-                                 line->words[0], line->words[0]);
     if (!command)
-        return admin_usage(error, "there is no command \"%s\"; run \"pullkey help\"",
-                           line->words[0]);
+        return refuse_words(line, error);
     r = check_line(line, command, words, error);
     if (r < 0)
         return r;

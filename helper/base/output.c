@@ -176,7 +176,9 @@ int output_table(const char *const *cells, size_t columns, size_t rows, struct p
         /* One that is too long is cut. */
         if (line.state == BUFFER_NO_MEMORY)
             return error_memory(error);
+        (void)fputs(row == 0 ? output_bold() : "", stdout);
         output_line("%s", line.data ? line.data : "");
+        (void)fputs(row == 0 ? output_plain() : "", stdout);
     }
     return 0;
 }
@@ -190,6 +192,16 @@ int output_buffer(const struct buffer *buffer, struct pullkey_error *error)
     if (buffer->length > 0)
         (void)fwrite(buffer->data, 1, buffer->length, stdout);
     return 0;
+}
+
+const char *output_bold(void)
+{
+    return has_colour(STDOUT_FILENO) ? "\033[1m" : "";
+}
+
+const char *output_plain(void)
+{
+    return has_colour(STDOUT_FILENO) ? "\033[0m" : "";
 }
 
 bool output_is_terminal(void)

@@ -48,6 +48,11 @@ int output_table(const char *const *cells, size_t columns, size_t rows,
 
 bool output_is_terminal(void);
 
+/* For output_buffer: what makes the text on stdout bold from here on, and what ends that; both
+ * empty where there is no colour. The first row of a table is bold by itself. */
+const char *output_bold(void);
+const char *output_plain(void);
+
 /* False if anything could not be written to stdout (a full disk, a closed pipe). */
 bool output_finish(void);
 

@@ -192,3 +192,30 @@ bool text_equal_any_case(const char *a, const char *b)
     }
     return text_lower(*a) == text_lower(*b);
 }
+
+size_t text_distance(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    /* Of the distances of all beginnings, the rows of this beginning of a and of two shorter. */
+    size_t rows[3][TEXT_DISTANCE_MAX + 1];
+
+    if (a_length > TEXT_DISTANCE_MAX || b_length > TEXT_DISTANCE_MAX)
+        return SIZE_MAX;
+    for (size_t i = 0; i <= a_length; i++) {
+        size_t *row = rows[i % 3], *before = rows[(i + 2) % 3], *first = rows[(i + 1) % 3];
+
+        row[0] = i;
+        for (size_t j = 1; j <= b_length; j++) {
+            size_t least = row[j - 1] + 1;
+
+            if (i > 0 && before[j] + 1 < least)
+                least = before[j] + 1;
+            if (i > 0 && before[j - 1] + (a[i - 1] != b[j - 1]) < least)
+                least = before[j - 1] + (a[i - 1] != b[j - 1]);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                first[j - 2] + 1 < least)
+                least = first[j - 2] + 1;
+            row[j] = least;
+        }
+    }
+    return rows[a_length % 3][b_length];
+}

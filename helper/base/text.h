@@ -35,4 +35,9 @@ int text_base64_decode(const char *text, size_t length, struct buffer *buffer,
 bool text_equal_any_case(const char *a, const char *b);
 char text_lower(char c);
 
+/* How many characters must be left out, added, replaced, or exchanged with their neighbour, to make
+ * one word of the other (optimal string alignment); SIZE_MAX for words longer than this. */
+#define TEXT_DISTANCE_MAX 32
+size_t text_distance(const char *a, size_t a_length, const char *b, size_t b_length);
+
 #endif

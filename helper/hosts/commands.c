@@ -98,11 +98,26 @@ static void complete_commands(struct buffer *text)
         buffer_printf(text, "%s\t%s\n", hosts_commands[i].name, hosts_commands[i].summary);
 }
 
+/* True if the last word is an option that wants a value: all but one take a file. */
+static bool complete_value(const char *last, struct buffer *text)
+{
+    for (int i = 0; i < HOSTS_OPTION_MAX; i++) {
+        if (!hosts_options[i].value || strncmp(last, "--", 2) != 0 ||
+            strcmp(last + 2, hosts_options[i].name) != 0)
+            continue;
+        buffer_append_text(text, i == HOSTS_ON_OPEN ? "off\nauto\non\n" : "@files\n");
+        return true;
+    }
+    return false;
+}
+
 /* The value of an option is taken for a word, which does not matter behind a command. */
 void hosts_complete(int count, char **words, struct buffer *text)
 {
     const struct hosts_command *command = NULL;
 
+    if (count > 0 && complete_value(words[count - 1], text))
+        return;
     while (count > 0 && words[0][0] == '-') {
         words++;
         count--;

@@ -2,8 +2,8 @@
 # bash completion for pullkey, which knows best itself what may follow.
 
 _pullkey() {
-    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local IFS=$'\n' at runs=
+    local line=${COMP_LINE:0:COMP_POINT} at runs='' found=() candidate
+    local word=${line##*[[:blank:]]} words=()
 
     # Behind "run --" stands a command with arguments of its own.
     for ((at = 1; at < COMP_CWORD; at++)); do
@@ -11,7 +11,7 @@ _pullkey() {
             runs=yes
         elif [[ $runs && ${COMP_WORDS[at]} == -- ]]; then
             if declare -F _command_offset >/dev/null; then
-                IFS=$' \t\n' _command_offset $((at + 1))
+                _command_offset $((at + 1))
             elif ((COMP_CWORD == at + 1)); then
                 mapfile -t COMPREPLY < <(compgen -c -- "$word")
             else
@@ -20,14 +20,19 @@ _pullkey() {
             return
         fi
     done
-    case $previous in
-    --from | --bin-dir | --ca-file | --config | --kubeconfig | --link | --root | --source | --target)
-        mapfile -t COMPREPLY < <(compgen -f -- "$word")
-        return
-        ;;
-    esac
-    mapfile -t COMPREPLY < <(compgen -W "$("${COMP_WORDS[0]}" --complete \
-        "${COMP_WORDS[@]:1:COMP_CWORD-1}" 2>/dev/null | cut -f1)" -- "$word")
+    # COMP_WORDS is cut at colons, which registries have.
+    read -ra words <<<"${line%"$word"}"
+    mapfile -t found < <("${COMP_WORDS[0]}" --complete "${words[@]:1}" 2>/dev/null | cut -f1)
+    COMPREPLY=()
+    for candidate in "${found[@]}"; do
+        if [[ $candidate == @files ]]; then
+            compopt -o filenames 2>/dev/null
+            mapfile -t found < <(compgen -f -- "$word")
+            COMPREPLY+=("${found[@]}")
+        elif [[ $candidate == "$word"* ]]; then
+            COMPREPLY+=("${candidate#"${word%"${word##*:}"}"}")
+        fi
+    done
 }
 
 complete -F _pullkey pullkey

@@ -3,7 +3,13 @@
 
 function __pullkey_complete
     set -l words (commandline -opc)
-    pullkey --complete $words[2..-1] 2>/dev/null
+    for line in (pullkey --complete $words[2..-1] 2>/dev/null)
+        if test "$line" = @files
+            __fish_complete_path (commandline -ct)
+        else
+            echo $line
+        end
+    end
 end
 
 # Behind "run --" stands a command with arguments of its own.
@@ -20,4 +26,3 @@ end
 
 complete -c pullkey -n __pullkey_runs -f -a '(__pullkey_complete_command)'
 complete -c pullkey -n 'not __pullkey_runs' -f -a '(__pullkey_complete)'
-complete -c pullkey -n 'contains -- (commandline -opc)[-1] --from --bin-dir --ca-file --config --kubeconfig --link --root --source --target' -F

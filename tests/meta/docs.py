@@ -63,9 +63,14 @@ def sections(text):
 
 
 def help_commands():
-    """The commands that `pullkey help` lists: indented lines that begin with a command's words."""
-    text = run("pullkey", "help").stdout
-    return [found[1] for found in re.finditer(r"^ {2,4}([a-z]+(?: [a-z]+)?)(?: {2,}| [<\[A-Z])", text, re.M)]
+    """The commands that `pullkey help` lists: a line each, "NAME  SUMMARY", or one for those with the
+    same first word, "FIRST  SECOND|SECOND  SUMMARY". Names of groups stand in front. The last lines
+    name help itself; hosts is another program's."""
+    text, found = run("pullkey", "help").stdout, ["help"]
+    for first, rest in re.findall(r"^[A-Z ].{11} ([a-z]+) {2,}(.*)$", text, re.M):
+        seconds = re.match(r"([a-z|]+)  ", rest)
+        found += [f"{first} {second}" for second in seconds[1].split("|")] if seconds else [first]
+    return [name for name in found if name != "hosts"]
 
 
 def usages():

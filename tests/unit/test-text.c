@@ -46,7 +46,8 @@ static void every_character_is_accepted(void **state)
     }
 }
 
-/* Of all sequences of a length exactly as many are well-formed as there are characters and pairs of shorter ones. */
+/* Of all sequences of a length exactly as many are well-formed as there are characters and pairs of
+ * shorter ones. */
 static void nothing_else_is_accepted(void **state)
 {
     unsigned int good = 0;
@@ -64,8 +65,7 @@ static void nothing_else_is_accepted(void **state)
 
         good += text_is_utf8(bytes, 3);
     }
-    assert_int_equal(good, 128 * 128 * 128 + 2 * 128 * (0x800 - 0x80) +
-                               (0x10000 - 0x800 - 0x800));
+    assert_int_equal(good, 128 * 128 * 128 + 2 * 128 * (0x800 - 0x80) + (0x10000 - 0x800 - 0x800));
     /* Four bytes: the lead bytes that there are, each with the borders of the second byte. */
     for (uint32_t i = 0; i < 0x10000; i++) {
         char bytes[4] = { (char)(i >> 8), (char)i, (char)0x80, (char)0xbf };
@@ -84,8 +84,8 @@ static void nothing_else_is_accepted(void **state)
 static void names(void **state)
 {
     static const char *const good[] = { "a", "0", "a-b_c9", "file", "abcdefgh" };
-    static const char *const bad[] = { "", "-a", "_a", "A", "aB", "a.b", "a/b", "..", "a b", "a\n",
-                                       "\xc3\xa9", "abcdefghi", "a\x7f", "a:" };
+    static const char *const bad[] = { "",   "-a",  "_a",  "A",        "aB",        "a.b",   "a/b",
+                                       "..", "a b", "a\n", "\xc3\xa9", "abcdefghi", "a\x7f", "a:" };
 
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(good); i++)
@@ -100,8 +100,14 @@ static void base64_of_the_rfc(void **state)
     static const struct {
         const char *plain, *coded;
     } rows[] = {
-        { "", "" },           { "f", "Zg==" },         { "fo", "Zm8=" },        { "foo", "Zm9v" },
-        { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" }, { "\xfb\xff", "+/8=" },
+        { "", "" },
+        { "f", "Zg==" },
+        { "fo", "Zm8=" },
+        { "foo", "Zm9v" },
+        { "foob", "Zm9vYg==" },
+        { "fooba", "Zm9vYmE=" },
+        { "foobar", "Zm9vYmFy" },
+        { "\xfb\xff", "+/8=" },
     };
     struct pullkey_error error;
 
@@ -113,7 +119,8 @@ static void base64_of_the_rfc(void **state)
 
         text_base64_encode(&coded, rows[i].plain, strlen(rows[i].plain));
         assert_string_equal(coded.data ? coded.data : "", rows[i].coded);
-        assert_fine(text_base64_decode(rows[i].coded, strlen(rows[i].coded), &plain, &error), error);
+        assert_fine(text_base64_decode(rows[i].coded, strlen(rows[i].coded), &plain, &error),
+                    error);
         assert_string_equal(plain.data ? plain.data : "", rows[i].plain);
         assert_fine(text_base64_decode(rows[i].coded, digits, &bare, &error), error);
         assert_string_equal(bare.data ? bare.data : "", rows[i].plain);
@@ -143,9 +150,9 @@ static void base64_round_trips(void **state)
 
 static void base64_refuses(void **state)
 {
-    static const char *const bad[] = { "A",     "AAAAA", "=",     "==",    "===",   "====",  "A===",
-                                       "A=",    "AA=",   "AAA==", "AA=A",  "=AAA",  "AA==AA==", "AA A",
-                                       "AAA\n", "AA-_",  "AAA\xc3", "AAA*" };
+    static const char *const bad[] = { "A",        "AAAAA", "=",     "==",    "===",     "====",
+                                       "A===",     "A=",    "AA=",   "AAA==", "AA=A",    "=AAA",
+                                       "AA==AA==", "AA A",  "AAA\n", "AA-_",  "AAA\xc3", "AAA*" };
     struct pullkey_error error;
 
     (void)state;
@@ -201,10 +208,37 @@ static void printable_text_is_left_alone(void **state)
         bytes[length] = '\0';
         memcpy(before, bytes, length);
         text_make_printable(bytes);
-        if (strlen(bytes) != length ||
-            (surrogate || control || turns ? strspn(bytes, "?") != length : strcmp(bytes, before) != 0))
+        if (strlen(bytes) != length || (surrogate || control || turns ? strspn(bytes, "?") != length
+                                                                      : strcmp(bytes, before) != 0))
             fail_msg("U+%04X", c);
     }
+}
+
+static void distances_of_words(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        size_t distance;
+    } cases[] = {
+        { "", "", 0 },         { "list", "list", 0 },     { "", "list", 4 },
+        { "lis", "list", 1 },  { "lisst", "list", 1 },    { "lust", "list", 1 },
+        { "lsit", "list", 1 }, { "ilts", "list", 2 },     { "kitten", "sitting", 3 },
+        { "ca", "abc", 3 },    { "abcdef", "badcfe", 3 }, { "--jsno", "--json", 1 },
+        { "abcd", "wxyz", 4 },
+    };
+    char longest[TEXT_DISTANCE_MAX + 2];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *a = cases[i].a, *b = cases[i].b;
+
+        assert_int_equal(text_distance(a, strlen(a), b, strlen(b)), cases[i].distance);
+        assert_int_equal(text_distance(b, strlen(b), a, strlen(a)), cases[i].distance);
+    }
+    memset(longest, 'a', sizeof(longest));
+    assert_int_equal(text_distance(longest, TEXT_DISTANCE_MAX, "", 0), TEXT_DISTANCE_MAX);
+    assert_true(text_distance(longest, TEXT_DISTANCE_MAX + 1, "", 0) == SIZE_MAX);
+    assert_true(text_distance("", 0, longest, TEXT_DISTANCE_MAX + 1) == SIZE_MAX);
 }
 
 int main(void)
@@ -218,6 +252,7 @@ int main(void)
         cmocka_unit_test(base64_refuses),
         cmocka_unit_test(case_is_that_of_ascii),
         cmocka_unit_test(printable_text_is_left_alone),
+        cmocka_unit_test(distances_of_words),
     };
 
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
