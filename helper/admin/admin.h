@@ -48,6 +48,9 @@ enum admin_option {
     ADMIN_NAME,
     ADMIN_MATCH,
     ADMIN_HOST,
+    ADMIN_CALLER,
+    ADMIN_NAMESPACE,
+    ADMIN_SERVICE_ACCOUNT,
     ADMIN_OPTION_MAX,
 };
 
@@ -155,6 +158,7 @@ int admin_unlock(const struct admin_call *call, struct pullkey_error *error);
 int admin_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
+int admin_explain(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_import(const struct admin_call *call, struct pullkey_error *error);
 int admin_run(const struct admin_call *call, struct pullkey_error *error);

@@ -39,6 +39,10 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_MATCH] = { "--match", 0, "PATTERN", "in place of what rules say; may be repeated",
                       true },
     [ADMIN_HOST] = { "--host", 0, "REGISTRY", "for this registry, not a rule's" },
+    [ADMIN_CALLER] = { "--caller", 0, "WHO", "who asks: docker, hosts or kubelet",
+                       .values = "docker|hosts|kubelet" },
+    [ADMIN_NAMESPACE] = { "--namespace", 0, "NAME", "of Kubernetes" },
+    [ADMIN_SERVICE_ACCOUNT] = { "--service-account", 0, "NAME", "for which the kubelet asks" },
 };
 
 const struct admin_command admin_commands[] = {
@@ -123,6 +127,21 @@ const struct admin_command admin_commands[] = {
         .topic = "encrypt the store anew, with a new key",
     },
     {
+        .name = "explain",
+        .arguments = "REGISTRY",
+        .at_least = 1,
+        .at_most = 1,
+        .options = COMMON | BIT(ADMIN_CALLER) | BIT(ADMIN_NAMESPACE) | BIT(ADMIN_SERVICE_ACCOUNT),
+        .run = admin_explain,
+        .summary = "show which rule serves a registry, and why",
+        .details =
+            "Shows without asking anybody: how the name is understood, each rule and why it\n"
+            "does or does not match, who is asked in which order, where a login would be\n"
+            "stored, and what the cache has. With --caller hosts or kubelet: for those, who\n"
+            "read the system's configuration.\n",
+        .group = ADMIN_FAILURES,
+    },
+    {
         .name = "recipe test",
         .arguments = "RECIPE",
         .at_least = 1,
@@ -160,15 +179,13 @@ const struct admin_command admin_commands[] = {
     },
     {
         .name = "config show",
-        .arguments = "[REGISTRY]",
-        .at_most = 1,
+        .arguments = "",
         .options = COMMON,
         .run = admin_config_show,
-        .summary = "show the merged configuration, or a registry's part",
-        .details =
-            "Names the file and line that each part comes from. With REGISTRY: the rule that\n"
-            "matches it and the backends that are asked, in their order. Values of keys that\n"
-            "sound like a secret are shown as ***.\n",
+        .summary = "show the merged configuration",
+        .details = "Names the file and line that each part comes from. Values of keys that sound\n"
+                   "like a secret are shown as ***. What serves one registry is shown by\n"
+                   "\"pullkey explain REGISTRY\".\n",
         .group = ADMIN_SETUP,
     },
     {

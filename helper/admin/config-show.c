@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/secret.h"
-#include "core/resolve-chain.h"
 #include "instances.h"
 #include "base/output.h"
 
@@ -16,40 +15,13 @@ static void write_text(struct buffer *json, const char *text)
     json_write_string(json, text, strlen(text));
 }
 
-static int find_where(const struct json *document, const cJSON *item, struct buffer *where,
-                      struct pullkey_error *error)
-{
-    buffer_done(where);
-    instances_where(document, item, where);
-    return buffer_check(where, error);
-}
-
 static int write_instance(struct buffer *json, const struct config_instance *instance,
                           struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
-    int r = find_where(instance->document, instance->options, &where, error);
+    int r = instances_write(instance, json, error);
 
-    if (r < 0)
-        return r;
-    buffer_append_text(json, "{\"name\":");
-    write_text(json, instance->name);
-    buffer_append_text(json, ",\"type\":");
-    write_text(json, instance->type);
-    buffer_append_text(json, ",\"from\":");
-    write_text(json, where.data);
-    if (instance->implicit)
-        buffer_append_text(json, ",\"implicit\":true");
-    if (instance->on_error_next)
-        buffer_append_text(json, ",\"on_error\":\"next\"");
-    if (instance->optional)
-        buffer_append_text(json, ",\"optional\":true");
-    buffer_append_text(json, ",\"options\":");
-    r = instances_options(instance, json, error);
-    if (r < 0)
-        return r;
     buffer_append_text(json, "}");
-    return buffer_check(json, error);
+    return r;
 }
 
 static int write_chain(struct buffer *json, const struct config_instance *const *chain,
@@ -67,26 +39,13 @@ static int write_chain(struct buffer *json, const struct config_instance *const 
     return r;
 }
 
-/* The file that the default chain comes from. */
-static int find_default(const struct config *config, struct buffer *where,
-                        struct pullkey_error *error)
-{
-    for (size_t i = 0; i < config->document_count; i++) {
-        const cJSON *item = json_member(config->documents[i].root, "default");
-
-        if (item)
-            return find_where(&config->documents[i], item, where, error);
-    }
-    return find_where(NULL, NULL, where, error);
-}
-
 static int write_rule(struct buffer *json, const struct config_rule *rule,
                       struct pullkey_error *error)
 {
     const struct config_instance *chain[CONFIG_CHAIN_MAX];
     cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
     const cJSON *when = json_member(rule->item, "when");
-    int r = find_where(rule->document, rule->item, &where, error);
+    int r = instances_find(rule->document, rule->item, &where, error);
 
     if (r < 0)
         return r;
@@ -136,7 +95,7 @@ static int write_config(struct buffer *json, const struct config *config,
         r = write_rule(json, &config->rules[i], error);
     }
     if (r == 0)
-        r = find_default(config, &where, error);
+        r = instances_default(config, &where, error);
     if (r < 0)
         return r;
     buffer_append_text(json, "],\n\"default\":{\"from\":");
@@ -158,7 +117,7 @@ static int print_instance(const struct config_instance *instance, struct pullkey
 {
     cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
     cleanup_buffer struct buffer options = BUFFER_INIT(TEXT_MAX);
-    int r = find_where(instance->document, instance->options, &where, error);
+    int r = instances_find(instance->document, instance->options, &where, error);
 
     if (r == 0)
         r = instances_options(instance, &options, error);
@@ -197,7 +156,7 @@ static int print_rule(const struct config_rule *rule, struct pullkey_error *erro
     if (r == 0)
         r = name_chain(rule->chain, rule->chain_count, &use, error);
     if (r == 0)
-        r = find_where(rule->document, rule->item, &where, error);
+        r = instances_find(rule->document, rule->item, &where, error);
     if (r < 0)
         return r;
     output_line("  %s%s: %s (%s)%s", match.data, condition ? when.data : "", use.data, where.data,
@@ -212,7 +171,7 @@ static int print_default(const struct config *config, struct pullkey_error *erro
     int r = name_chain(config->default_chain, config->default_count, &names, error);
 
     if (r == 0)
-        r = find_default(config, &where, error);
+        r = instances_default(config, &where, error);
     if (r == 0)
         output_line("Everything else: %s (%s)", names.data, where.data);
     return r;
@@ -243,66 +202,15 @@ static int print_config(const struct config *config, const struct instances *ins
     return r;
 }
 
-static int show_registry(const struct admin_call *call, const struct config *config,
-                         const struct registry_reference *reference, struct pullkey_error *error)
-{
-    const struct resolve resolve = admin_resolve(config);
-    cleanup_buffer struct buffer json = BUFFER_INIT(TEXT_MAX);
-    cleanup_buffer struct buffer where = BUFFER_INIT(TEXT_MAX);
-    char canonical[REGISTRY_CANONICAL_MAX];
-    char name[CONFIG_RULE_NAME_MAX];
-    struct resolve_chain chain;
-    int r;
-
-    resolve_chain_find(&resolve, reference, &chain);
-    config_rule_name(chain.rule, name);
-    registry_canonical(reference, canonical);
-    r = chain.rule ? find_where(chain.rule->document, chain.rule->item, &where, error)
-                   : find_default(config, &where, error);
-    if (r < 0)
-        return r;
-    if (call->values[ADMIN_JSON]) {
-        buffer_append_text(&json, "{\"registry\":");
-        write_text(&json, canonical);
-        buffer_append_text(&json, ",\"rule\":");
-        write_text(&json, name);
-        buffer_append_text(&json, ",\"from\":");
-        write_text(&json, where.data);
-        buffer_append_text(&json, ",\"use\":");
-        r = write_chain(&json, chain.items, chain.count, error);
-        buffer_append_text(&json, "}\n");
-        return r < 0 ? r : output_buffer(&json, error);
-    }
-    output_line("%s: %s (%s)", canonical, name, where.data);
-    if (chain.count == 0)
-        output_line("  nobody is asked");
-    for (size_t i = 0; i < chain.count; i++) {
-        r = find_where(chain.items[i]->document, chain.items[i]->options, &where, error);
-        if (r < 0)
-            return r;
-        output_line("  %zu. %s (%s, %s)", i + 1, chain.items[i]->name, chain.items[i]->type,
-                    where.data);
-    }
-    return 0;
-}
-
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
     cleanup_instances struct instances instances = { 0 };
     cleanup_buffer struct buffer json = BUFFER_INIT(TEXT_MAX);
-    struct registry_reference reference;
-    int r = 0;
+    int r = admin_load(call, &config, error);
 
-    if (call->argument_count > 0)
-        r = admin_reference(call->arguments[0], &reference, error);
     if (r == 0)
-        r = admin_load(call, &config, error);
-    if (r < 0)
-        return r;
-    if (call->argument_count > 0)
-        return show_registry(call, &config, &reference, error);
-    r = instances_collect(&config, &instances, error);
+        r = instances_collect(&config, &instances, error);
     if (r < 0)
         return r;
     if (!call->values[ADMIN_JSON])

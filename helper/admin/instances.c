@@ -86,6 +86,25 @@ void instances_where(const struct json *document, const cJSON *item, struct buff
         buffer_append_text(ret, "built in");
 }
 
+int instances_find(const struct json *document, const cJSON *item, struct buffer *ret,
+                   struct pullkey_error *error)
+{
+    buffer_done(ret);
+    instances_where(document, item, ret);
+    return buffer_check(ret, error);
+}
+
+int instances_default(const struct config *config, struct buffer *ret, struct pullkey_error *error)
+{
+    for (size_t i = 0; i < config->document_count; i++) {
+        const cJSON *item = json_member(config->documents[i].root, "default");
+
+        if (item)
+            return instances_find(&config->documents[i], item, ret, error);
+    }
+    return instances_find(NULL, NULL, ret, error);
+}
+
 static bool contains_any_case(const char *text, const char *word)
 {
     for (; *text != '\0'; text++) {
@@ -162,4 +181,29 @@ int instances_options(const struct config_instance *instance, struct buffer *ret
     if (!mask(copy))
         return error_memory(error);
     return json_write_tree(ret, copy, false, error);
+}
+
+int instances_write(const struct config_instance *instance, struct buffer *json,
+                    struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer where = BUFFER_INIT(JSON_SIZE_MAX);
+    int r = instances_find(instance->document, instance->options, &where, error);
+
+    if (r < 0)
+        return r;
+    buffer_append_text(json, "{\"name\":");
+    json_write_name(json, instance->name);
+    buffer_append_text(json, ",\"type\":");
+    json_write_name(json, instance->type);
+    buffer_append_text(json, ",\"from\":");
+    json_write_name(json, where.data);
+    if (instance->implicit)
+        buffer_append_text(json, ",\"implicit\":true");
+    if (instance->on_error_next)
+        buffer_append_text(json, ",\"on_error\":\"next\"");
+    if (instance->optional)
+        buffer_append_text(json, ",\"optional\":true");
+    buffer_append_text(json, ",\"options\":");
+    r = instances_options(instance, json, error);
+    return r < 0 ? r : buffer_check(json, error);
 }

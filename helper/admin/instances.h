@@ -21,6 +21,16 @@ void instances_done(struct instances *instances);
 /* "FILE:LINE" of an item, or "built in" where no file has it. */
 void instances_where(const struct json *document, const cJSON *item, struct buffer *ret);
 
+/* The same in place of what `ret` had; an error if there is no room. */
+int instances_find(const struct json *document, const cJSON *item, struct buffer *ret,
+                   struct pullkey_error *error);
+/* The same of the default chain. */
+int instances_default(const struct config *config, struct buffer *ret, struct pullkey_error *error);
+
+/* Its JSON object, to which members may be added: without the bracket at its end. */
+int instances_write(const struct config_instance *instance, struct buffer *json,
+                    struct pullkey_error *error);
+
 /*
  * What the declaration says, less core's own keys, on one line. Values that sound like a secret
  * become "***".

@@ -120,6 +120,17 @@ int cache_open(bool system, struct cache **ret, struct pullkey_error *error)
     return 0;
 }
 
+int cache_open_if_there(bool system, struct cache **ret, struct pullkey_error *error)
+{
+    struct pullkey_error ignored;
+    char path[FILE_PATH_MAX];
+
+    *ret = NULL;
+    return cache_directory(system, path, &ignored) < 0 || access(path, F_OK) < 0
+               ? 0
+               : cache_open(system, ret, error);
+}
+
 void cache_close(struct cache **cache)
 {
     if (*cache)

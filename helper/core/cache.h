@@ -35,6 +35,8 @@ struct cache; /* one directory */
 
 /* Never fails for want of a place: *ret is NULL then and every request goes to the backend. */
 int cache_open(bool system, struct cache **ret, struct pullkey_error *error);
+/* The same for who only looks: nothing is made. */
+int cache_open_if_there(bool system, struct cache **ret, struct pullkey_error *error);
 void cache_close(struct cache **cache);
 
 /* The path of that place, in a buffer of FILE_PATH_MAX bytes, whether it is there or not: for

@@ -39,14 +39,6 @@ void config_done(struct config *config)
     *config = (struct config){ 0 };
 }
 
-static bool matches_reference(const cJSON *match, const struct registry_reference *reference)
-{
-    for (const cJSON *item = config_first(match); item; item = config_next(match, item))
-        if (registry_pattern_matches(item->valuestring, reference))
-            return true;
-    return false;
-}
-
 /* `names` NULL: any name, and none, will do. */
 static bool contains(const cJSON *names, const char *name)
 {
@@ -76,18 +68,33 @@ bool config_divides_registry(const struct config *config,
     return false;
 }
 
+int config_rule_fit(const struct config_rule *rule, const struct registry_reference *reference,
+                    const struct config_asker *asker)
+{
+    int best = REGISTRY_OTHER_HOST;
+
+    if (!(rule->callers & asker->caller))
+        return CONFIG_OTHER_CALLER;
+    if (!contains(rule->namespaces, asker->namespace_name))
+        return CONFIG_OTHER_NAMESPACE;
+    if (!contains(rule->service_accounts, asker->service_account))
+        return CONFIG_OTHER_ACCOUNT;
+    for (const cJSON *item = config_first(rule->match); item && best < REGISTRY_FITS;
+         item = config_next(rule->match, item)) {
+        int fit = (int)registry_pattern_fit(item->valuestring, reference);
+
+        best = fit > best ? fit : best;
+    }
+    return CONFIG_OTHER_REGISTRY + best;
+}
+
 const struct config_rule *config_find_rule(const struct config *config,
                                            const struct registry_reference *reference,
                                            const struct config_asker *asker)
 {
-    for (size_t i = 0; i < config->rule_count; i++) {
-        const struct config_rule *rule = &config->rules[i];
-
-        if ((rule->callers & asker->caller) && contains(rule->namespaces, asker->namespace_name) &&
-            contains(rule->service_accounts, asker->service_account) &&
-            matches_reference(rule->match, reference))
-            return rule;
-    }
+    for (size_t i = 0; i < config->rule_count; i++)
+        if (config_rule_fit(&config->rules[i], reference, asker) == CONFIG_FITS)
+            return &config->rules[i];
     return NULL;
 }
 

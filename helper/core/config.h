@@ -125,6 +125,18 @@ int config_load(const struct config_source *source, struct config *ret,
                 struct pullkey_error *error);
 void config_done(struct config *config);
 
+/* Whether a rule serves an asker for a reference, or else the first reason why it does not; of
+ * several patterns the one counts that comes nearest. */
+enum config_fit {
+    CONFIG_OTHER_CALLER,
+    CONFIG_OTHER_NAMESPACE,
+    CONFIG_OTHER_ACCOUNT,
+    CONFIG_OTHER_REGISTRY, /* and those after it: with a registry_fit added */
+    CONFIG_FITS = CONFIG_OTHER_REGISTRY + REGISTRY_FITS,
+};
+int config_rule_fit(const struct config_rule *rule, const struct registry_reference *reference,
+                    const struct config_asker *asker);
+
 /* The first rule that matches, or NULL: then the default chain serves. */
 const struct config_rule *config_find_rule(const struct config *config,
                                            const struct registry_reference *reference,

@@ -99,14 +99,18 @@ static bool glob_matches(const char *pattern, const char *host)
     return *pattern == '\0';
 }
 
-static bool matches_registry(const struct pattern *pattern,
-                             const struct registry_reference *reference)
+/* Of the registry alone: never that the path is another. */
+static enum registry_fit fit_registry(const struct pattern *pattern,
+                                      const struct registry_reference *reference)
 {
-    if (pattern->reference.http != reference->http || pattern->reference.port != reference->port)
-        return false;
-    if (!pattern->glob)
-        return strcmp(pattern->reference.host, reference->host) == 0;
-    return reference->host[0] != '[' && glob_matches(pattern->reference.host, reference->host);
+    const struct registry_reference *own = &pattern->reference;
+
+    if (pattern->glob ? reference->host[0] == '[' || !glob_matches(own->host, reference->host)
+                      : strcmp(own->host, reference->host) != 0)
+        return REGISTRY_OTHER_HOST;
+    if (own->http != reference->http)
+        return REGISTRY_OTHER_SCHEME;
+    return own->port == reference->port ? REGISTRY_FITS : REGISTRY_OTHER_PORT;
 }
 
 bool registry_pattern_divides(const char *pattern, const struct registry_reference *reference)
@@ -115,23 +119,32 @@ bool registry_pattern_divides(const char *pattern, const struct registry_referen
     struct pullkey_error ignored;
 
     return strcmp(pattern, "**") != 0 && parse(pattern, &parsed, &ignored) == 0 &&
-           parsed.reference.path[0] != '\0' && matches_registry(&parsed, reference);
+           parsed.reference.path[0] != '\0' && fit_registry(&parsed, reference) == REGISTRY_FITS;
+}
+
+enum registry_fit registry_pattern_fit(const char *pattern,
+                                       const struct registry_reference *reference)
+{
+    struct pattern parsed;
+    struct pullkey_error ignored;
+    enum registry_fit fit;
+    size_t length;
+
+    if (strcmp(pattern, "**") == 0)
+        return REGISTRY_FITS;
+    if (reference->host[0] == '\0' || parse(pattern, &parsed, &ignored) < 0)
+        return REGISTRY_OTHER_HOST;
+    fit = fit_registry(&parsed, reference);
+    length = strlen(parsed.reference.path);
+    if (fit != REGISTRY_FITS || length == 0)
+        return fit;
+    return strncmp(reference->path, parsed.reference.path, length) == 0 &&
+                   (reference->path[length] == '\0' || reference->path[length] == '/')
+               ? REGISTRY_FITS
+               : REGISTRY_OTHER_PATH;
 }
 
 bool registry_pattern_matches(const char *pattern, const struct registry_reference *reference)
 {
-    struct pattern parsed;
-    struct pullkey_error ignored;
-    size_t length;
-
-    if (strcmp(pattern, "**") == 0)
-        return true;
-    if (reference->host[0] == '\0' || parse(pattern, &parsed, &ignored) < 0 ||
-        !matches_registry(&parsed, reference))
-        return false;
-    length = strlen(parsed.reference.path);
-    if (length == 0)
-        return true;
-    return strncmp(reference->path, parsed.reference.path, length) == 0 &&
-           (reference->path[length] == '\0' || reference->path[length] == '/');
+    return registry_pattern_fit(pattern, reference) == REGISTRY_FITS;
 }

@@ -79,6 +79,17 @@ void registry_request(const struct registry_reference *reference, int64_t deadli
 int registry_pattern_check(const char *pattern, struct pullkey_error *error);
 bool registry_pattern_matches(const char *pattern, const struct registry_reference *reference);
 
+/* The first thing in which a pattern and a reference differ. A later one is nearer to a match. */
+enum registry_fit {
+    REGISTRY_OTHER_HOST,
+    REGISTRY_OTHER_SCHEME,
+    REGISTRY_OTHER_PORT,
+    REGISTRY_OTHER_PATH,
+    REGISTRY_FITS,
+};
+enum registry_fit registry_pattern_fit(const char *pattern,
+                                       const struct registry_reference *reference);
+
 /* True if it matches some paths of the reference's registry and not all. */
 bool registry_pattern_divides(const char *pattern, const struct registry_reference *reference);
 

@@ -40,6 +40,16 @@ int64_t resolve_deadline(const struct resolve *resolve);
 void resolve_name_source(const struct config_instance *instance, char ret[RESOLVE_SOURCE_MAX]);
 
 /*
+ * What the cache has for an instance of the chain, as resolve_get would look for it: nothing is
+ * asked, made or changed. *ret_cached says whether answers of that instance are cached at all.
+ * Release with cache_entry_done.
+ */
+struct cache_entry;
+int resolve_cached(const struct resolve *resolve, const struct resolve_chain *chain, size_t at,
+                   const struct registry_reference *reference, bool *ret_cached,
+                   struct cache_entry *ret, struct pullkey_error *error);
+
+/*
  * Whether what the workload claims is true: with the node's identity its token is reviewed,
  * and its pod read.
  * -PULLKEY_DENIED if it is not; any other error says that nobody could tell.

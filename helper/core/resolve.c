@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "core/cache.h"
+#include "core/cache-file.h"
 #include "core/cloud.h"
 #include "core/hash.h"
 #include "core/module.h"
@@ -233,54 +233,108 @@ void resolve_registry(const struct registry_reference *reference, char ret[REGIS
     registry_canonical(&plain, ret);
 }
 
+/* The key of an answer, and what it points into. */
+struct keyed {
+    struct cache_key key;
+    struct buffer inputs, options, subject;
+    char registry[REGISTRY_CANONICAL_MAX];
+};
+
+#define KEYED_INIT                                                                                 \
+    {                                                                                              \
+        .inputs = BUFFER_INIT(RESOLVE_INPUTS_MAX), .options = BUFFER_INIT(OPTIONS_MAX),            \
+        .subject = BUFFER_INIT(SUBJECT_MAX)                                                        \
+    }
+
+static void keyed_done(struct keyed *keyed)
+{
+    buffer_done(&keyed->inputs);
+    buffer_done(&keyed->options);
+    buffer_done(&keyed->subject);
+}
+
+#define cleanup_keyed __attribute__((cleanup(keyed_done)))
+
+/* No inputs: the backend does not say what its tokens depend on, so nothing is cached. */
+static int make_key(const struct question *question, const struct registry_reference *reference,
+                    struct keyed *ret, struct pullkey_error *error)
+{
+    const struct config_instance *instance = question->instance;
+    const struct pullkey_workload *workload = question->resolve->workload;
+    int r = module_inputs(instance->type, &ret->inputs, error);
+
+    if (r < 0 || ret->inputs.length == 0)
+        return r;
+    r = config_instance_options(instance, NULL, &ret->options, error);
+    /* Without a workload too: the system's places are not the user's. */
+    if (question->resolve->config->system)
+        buffer_append_text(&ret->subject, "system/");
+    if (workload &&
+        (question->verify || cache_declares(ret->inputs.data, instance->options, "workload")))
+        write_subject(workload, &ret->subject);
+    if (r == 0)
+        r = buffer_check(&ret->subject, error);
+    resolve_registry(reference, ret->registry);
+    ret->key = (struct cache_key){
+        .instance = instance->name,
+        .type = instance->type,
+        .options = ret->options.data,
+        .registry = ret->registry,
+        .path =
+            cache_declares(ret->inputs.data, instance->options, "registry") ? "" : reference->path,
+        .inputs = ret->inputs.data,
+        .subject = ret->subject.data ? ret->subject.data : "",
+    };
+    return r;
+}
+
 /* Through the cache if the backend says what its tokens depend on, else straight to it. */
 static int ask_instance(struct question *question, const struct registry_reference *reference,
                         struct pullkey_credential *ret, struct pullkey_error *error)
 {
-    const struct config_instance *instance = question->instance;
-    cleanup_buffer struct buffer inputs = BUFFER_INIT(RESOLVE_INPUTS_MAX);
-    cleanup_buffer struct buffer options = BUFFER_INIT(OPTIONS_MAX);
-    cleanup_buffer struct buffer subject = BUFFER_INIT(SUBJECT_MAX);
+    cleanup_keyed struct keyed keyed = KEYED_INIT;
     cleanup_cache struct cache *cache = NULL;
-    char registry[REGISTRY_CANONICAL_MAX];
-    struct cache_key key;
-    int r = module_inputs(instance->type, &inputs, error);
+    int r;
 
     /* Without a query, which has no meaning here and may hold a token. */
-    log_line(instance->name, "asked for %.*s", (int)strcspn(question->request->text, "?"),
+    log_line(question->instance->name, "asked for %.*s", (int)strcspn(question->request->text, "?"),
              question->request->text);
-    if (r == 0 && inputs.length == 0)
-        return ask_uncached(question, ret, error);
-    if (r == 0)
-        r = config_instance_options(instance, NULL, &options, error);
-    if (r == 0)
+    r = make_key(question, reference, &keyed, error);
+    if (r == 0 && keyed.inputs.length > 0)
         r = cache_open(question->resolve->config->system, &cache, error);
-    /* Without a workload too: the system's places are not the user's. */
-    if (question->resolve->config->system)
-        buffer_append_text(&subject, "system/");
-    if (r == 0 && question->request->workload &&
-        (question->verify || cache_declares(inputs.data, instance->options, "workload"))) {
-        write_subject(question->request->workload, &subject);
-    }
-    if (r == 0)
-        r = buffer_check(&subject, error);
     if (r < 0)
         return r;
     if (!cache)
         return ask_uncached(question, ret, error);
-    question->inputs = inputs.data;
-    resolve_registry(reference, registry);
-    key = (struct cache_key){
-        .instance = instance->name,
-        .type = instance->type,
-        .options = options.data,
-        .registry = registry,
-        .path = cache_declares(inputs.data, instance->options, "registry") ? "" : reference->path,
-        .inputs = inputs.data,
-        .subject = subject.data ? subject.data : "",
-    };
-    return cache_get(cache, &key, question->request->deadline_ms, ask_backend, question, ret,
+    question->inputs = keyed.inputs.data;
+    return cache_get(cache, &keyed.key, question->request->deadline_ms, ask_backend, question, ret,
                      error);
+}
+
+static bool must_verify(const struct resolve_chain *chain)
+{
+    return chain->rule && (chain->rule->namespaces || chain->rule->service_accounts);
+}
+
+int resolve_cached(const struct resolve *resolve, const struct resolve_chain *chain, size_t at,
+                   const struct registry_reference *reference, bool *ret_cached,
+                   struct cache_entry *ret, struct pullkey_error *error)
+{
+    const struct question question = { .resolve = resolve,
+                                       .instance = chain->items[at],
+                                       .verify = must_verify(chain) };
+    cleanup_keyed struct keyed keyed = KEYED_INIT;
+    cleanup_cache struct cache *cache = NULL;
+    struct cache_slot slot;
+    int r = make_key(&question, reference, &keyed, error);
+
+    *ret = (struct cache_entry){ 0 };
+    *ret_cached = keyed.inputs.length > 0;
+    if (r == 0 && *ret_cached)
+        r = cache_open_if_there(resolve->config->system, &cache, error);
+    if (r == 0 && cache && cache_slot_make(cache, &keyed.key, &slot, error) == 0)
+        cache_entry_read(cache, &slot, ret);
+    return r;
 }
 
 void resolve_name_source(const struct config_instance *instance, char ret[RESOLVE_SOURCE_MAX])
@@ -344,7 +398,7 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
             .resolve = resolve,
             .instance = chain.items[i],
             .request = &request.request,
-            .verify = chain.rule && (chain.rule->namespaces || chain.rule->service_accounts),
+            .verify = must_verify(&chain),
         };
         int r;
 

@@ -23,6 +23,7 @@ COMMANDS = [
     "import",
     "run",
     "store rekey",
+    "explain",
     "recipe test",
     "version",
     "config check",
@@ -394,24 +395,6 @@ def show_places():
         equal(shown["rules"][0]["use"][0]["options"]["oauth"], {**oauth, **masked, "token_url": "https://sts.example.com/token"})
 
 
-@case("config show REGISTRY: the rule that matches, and who is asked")
-def show_registry():
-    with Home() as home:
-        path = home.write(CONFIG, RULES)
-        text = home.succeed([home.pullkey, "config", "show", "https://b.example.com/v2/"])
-        equal(
-            text,
-            f"b.example.com: rule 1 of {path} ({path}:7)\n"
-            f"  1. ci (env, {path}:4)\n"
-            "  2. file (file, built in)\n",
-        )
-        found = json.loads(
-            home.succeed([home.pullkey, "config", "show", "quay.io", "--json"])
-        )
-        equal((found["rule"], found["from"]), ("the default chain", f"{path}:12"))
-        equal([use["name"] for use in found["use"]], ["file"])
-
-
 @case("--system leaves the user's configuration out")
 def system():
     with Home() as home:
@@ -483,7 +466,7 @@ def quiet():
         log = os.path.join(home.path, "log")
         home.env["PULLKEY_LOG"] = log
         texts = [home.login("r.example.com", "alice", MARKER, "--no-verify")]
-        for words in COMMANDS + ["config show r.example.com", "logout r.example.com"]:
+        for words in COMMANDS + ["explain r.example.com", "logout r.example.com"]:
             for option in ([], ["--json"]):
                 texts.append(pullkey(home, *words.split(), *option))
         output = "".join(done.stdout + done.stderr for done in texts)

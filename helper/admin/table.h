@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A table that is filled cell by cell, and what stands in cells of several commands. */
+#ifndef PULLKEY_ADMIN_TABLE_H
+#define PULLKEY_ADMIN_TABLE_H
+
+#include "base/output.h"
+
+struct table {
+    size_t columns; /* at most TABLE_COLUMNS_MAX */
+    char **cells;   /* row by row, the heads first */
+    size_t count, capacity;
+    bool has_failed; /* for lack of memory: table_print says so */
+};
+
+void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int table_print(const struct table *table, struct pullkey_error *error);
+void table_done(struct table *table);
+
+#define cleanup_table __attribute__((cleanup(table_done)))
+
+/* "2d 3h", "3h 20m", "20m 5s", "5s": the two largest units. Negative seconds are none. */
+#define TABLE_TIME_MAX 32
+const char *table_time(int64_t seconds, char ret[TABLE_TIME_MAX]);
+
+#endif
