@@ -142,6 +142,28 @@ const struct admin_command admin_commands[] = {
         .group = ADMIN_FAILURES,
     },
     {
+        .name = "cache list",
+        .arguments = "",
+        .options = COMMON,
+        .run = admin_cache_list,
+        .summary = "list the tokens that are kept for a while",
+        .details = "Shows whose they are and for how long they are used; no token is shown. An\n"
+                   "answer that there is no credential is kept as well, for seconds.\n",
+        .group = ADMIN_FAILURES,
+        .topic = "tokens that are kept for a while",
+    },
+    {
+        .name = "cache clear",
+        .arguments = "[REGISTRY]",
+        .at_most = 1,
+        .options = COMMON,
+        .run = admin_cache_clear,
+        .summary = "remove them, so that the next pull asks anew",
+        .details = "Removes the tokens of REGISTRY, or all; also one that is being fetched now is\n"
+                   "not kept then. What a login has stored stays.\n",
+        .group = ADMIN_FAILURES,
+    },
+    {
         .name = "recipe test",
         .arguments = "RECIPE",
         .at_least = 1,

@@ -97,9 +97,12 @@ static int describe_cache(const struct question *question, size_t at, struct buf
                            &is_cached, &entry, error);
     int64_t left = entry.end - clock_wall_seconds();
 
-    if (r < 0 || !is_cached)
+    if (r == -PULLKEY_INTERNAL || !is_cached)
         return r;
-    if (left <= 0 || entry.outcome == CACHE_NOTHING || entry.outcome == CACHE_UNKEPT)
+    /* As that of the system for a user. */
+    if (r < 0)
+        buffer_append_text(ret, error->message);
+    else if (left <= 0 || entry.outcome == CACHE_NOTHING || entry.outcome == CACHE_UNKEPT)
         buffer_append_text(ret, "nothing");
     else if (entry.outcome == CACHE_TOKEN)
         buffer_printf(ret, "a token, used for %s", table_time(left, time));

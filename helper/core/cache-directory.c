@@ -77,7 +77,7 @@ static bool make_place(const char *path)
     return make_directory(path);
 }
 
-static int open_place(const char *path, uid_t owner, int64_t *ret_changed,
+static int open_place(const char *path, uid_t owner, bool make, int64_t *ret_changed,
                       struct pullkey_error *error)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -85,7 +85,7 @@ static int open_place(const char *path, uid_t owner, int64_t *ret_changed,
     int fd = open(path, flags);
 
     if (fd < 0 && errno == ENOENT) {
-        if (!make_place(path))
+        if (!make || !make_place(path))
             return error_set(error, PULLKEY_NOT_FOUND, "%s cannot be made", path);
         fd = open(path, flags);
     }
@@ -100,7 +100,9 @@ static int open_place(const char *path, uid_t owner, int64_t *ret_changed,
     return fd;
 }
 
-int cache_open(bool system, struct cache **ret, struct pullkey_error *error)
+/* *ret_why says why *ret is NULL; what is returned is that memory ran out. */
+static int open_cache(bool system, bool make, struct cache **ret, int *ret_why,
+                      struct pullkey_error *error)
 {
     struct cache *cache = secret_alloc(sizeof(*cache));
     int r;
@@ -110,25 +112,30 @@ int cache_open(bool system, struct cache **ret, struct pullkey_error *error)
     cache->owner = file_caller();
     r = cache_directory(system, cache->path, error);
     if (r == 0)
-        r = cache->fd = open_place(cache->path, cache->owner, &cache->changed, error);
-    if (r < 0) {
-        log_line("cache", "nothing is cached: %s", error->message);
+        r = cache->fd = open_place(cache->path, cache->owner, make, &cache->changed, error);
+    if (r < 0)
         secret_release(cache);
-        cache = NULL;
-    }
-    *ret = cache;
+    *ret = r < 0 ? NULL : cache;
+    *ret_why = r < 0 ? r : 0;
     return 0;
 }
 
-int cache_open_if_there(bool system, struct cache **ret, struct pullkey_error *error)
+int cache_open(bool system, struct cache **ret, struct pullkey_error *error)
 {
-    struct pullkey_error ignored;
-    char path[FILE_PATH_MAX];
+    int why = 0;
+    int r = open_cache(system, true, ret, &why, error);
 
-    *ret = NULL;
-    return cache_directory(system, path, &ignored) < 0 || access(path, F_OK) < 0
-               ? 0
-               : cache_open(system, ret, error);
+    if (why < 0)
+        log_line("cache", "nothing is cached: %s", error->message);
+    return r;
+}
+
+int cache_look(bool system, struct cache **ret, struct pullkey_error *error)
+{
+    int why = 0;
+    int r = open_cache(system, false, ret, &why, error);
+
+    return r < 0 || why == -PULLKEY_NOT_FOUND ? r : why;
 }
 
 void cache_close(struct cache **cache)
@@ -179,19 +186,30 @@ static int count_drop(const struct cache *cache, const char *hash, struct pullke
     return r < 0 ? error_wrap(error, "a token that is being fetched now may be kept") : 0;
 }
 
+/* What a file of the cache belongs to: the hash of a registry, which its name begins with. */
+static bool find_owner(const char *name, char ret[HASH_TEXT_SIZE])
+{
+    if (strlen(name) < HASH_TEXT_SIZE || name[HASH_TEXT_SIZE - 1] != '-')
+        return false;
+    memcpy(mempcpy(ret, name, HASH_TEXT_SIZE - 1), "", 1);
+    return true;
+}
+
 int cache_drop(struct cache *cache, const char *registry, struct pullkey_error *error)
 {
-    char hash[HASH_TEXT_SIZE];
+    char hash[HASH_TEXT_SIZE], owner[HASH_TEXT_SIZE];
     struct dirent *item;
     DIR *list;
-    int r;
+    int r = 0;
 
     if (!cache)
         return 0;
-    hash_text(registry, strlen(registry), hash);
     /* First, so that a process that is fetching now either finds its token counted out, or has it
      * removed below. */
-    r = count_drop(cache, hash, error);
+    if (registry) {
+        hash_text(registry, strlen(registry), hash);
+        r = count_drop(cache, hash, error);
+    }
     list = open_list(cache);
     if (!list)
         return error_errno(error, errno, "cannot list %s", cache->path);
@@ -200,15 +218,44 @@ int cache_drop(struct cache *cache, const char *registry, struct pullkey_error *
         item = readdir(list);
         if (!item)
             break;
-        if (strncmp(item->d_name, hash, HASH_TEXT_SIZE - 1) != 0 ||
-            item->d_name[HASH_TEXT_SIZE - 1] != '-' || ends_in(item->d_name, ".lock"))
+        if (!find_owner(item->d_name, owner) || (registry && strcmp(owner, hash) != 0))
             continue;
+        /* There is a lock for each token, also for one that is being fetched. */
+        if (ends_in(item->d_name, ".lock")) {
+            if (!registry && count_drop(cache, owner, error) < 0)
+                r = -(int)error->code;
+            continue;
+        }
         if (unlinkat(cache->fd, item->d_name, 0) < 0 && errno != ENOENT)
             r = error_errno(error, errno, "cannot remove %s/%s", cache->path, item->d_name);
     }
     if (errno != 0)
         r = error_errno(error, errno, "cannot list %s", cache->path);
     (void)closedir(list);
+    return r;
+}
+
+int cache_each(const struct cache *cache, cache_visit *visit, void *context,
+               struct pullkey_error *error)
+{
+    struct dirent *item;
+    DIR *list = cache ? open_list(cache) : NULL;
+    int r = 0;
+
+    if (cache && !list)
+        return error_errno(error, errno, "cannot list %s", cache->path);
+    while (list && r == 0 && (item = readdir(list))) {
+        cleanup_entry struct cache_entry entry = { 0 };
+        cleanup_json struct json key = { 0 };
+        struct cache_slot slot;
+        size_t size;
+
+        if (strlen(item->d_name) == CACHE_NAME_SIZE - 1 &&
+            cache_entry_read_any(cache, item->d_name, &key, &slot, &entry, &size))
+            r = visit(context, slot.parts, &entry, size, error);
+    }
+    if (list)
+        (void)closedir(list);
     return r;
 }
 

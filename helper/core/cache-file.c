@@ -139,22 +139,49 @@ static bool read_bytes(const struct cache *cache, int fd, struct buffer *text)
     return buffer_read_file(text, fd, (size_t)status.st_size, &ignored) == 0;
 }
 
+static bool read_named(const struct cache *cache, const char *name, struct buffer *text)
+{
+    int fd = openat(cache->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool fine = fd >= 0 && read_bytes(cache, fd, text);
+
+    if (fd >= 0)
+        (void)close(fd);
+    return fine;
+}
+
 void cache_entry_read(const struct cache *cache, const struct cache_slot *slot,
                       struct cache_entry *ret)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(CACHE_ENTRY_MAX);
-    int fd =
-        openat(cache->fd, slot->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    bool fine = false;
 
     *ret = (struct cache_entry){ 0 };
-    if (fd < 0)
-        return;
-    if (read_bytes(cache, fd, &text))
-        fine = cache_entry_parse(text.data, text.length, slot, ret);
-    (void)close(fd);
-    if (!fine)
+    if (!read_named(cache, slot->name, &text) ||
+        !cache_entry_parse(text.data, text.length, slot, ret))
         cache_entry_done(ret);
+}
+
+bool cache_entry_read_any(const struct cache *cache, const char *name, struct json *ret_key,
+                          struct cache_slot *ret_slot, struct cache_entry *ret, size_t *ret_size)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(CACHE_ENTRY_MAX);
+    struct pullkey_error ignored;
+    const cJSON *item;
+
+    if (!read_named(cache, name, &text) ||
+        json_parse(ret_key, "token", text.data, text.length, 0, &ignored) < 0)
+        return false;
+    item = json_member(ret_key->root, "key");
+    item = item ? item->child : NULL;
+    for (size_t i = 0; i < CACHE_KEY_PARTS; i++, item = item->next) {
+        if (!cJSON_IsString(item))
+            return false;
+        ret_slot->parts[i] = item->valuestring;
+    }
+    *ret_size = text.length;
+    if (cache_entry_parse(text.data, text.length, ret_slot, ret))
+        return true;
+    cache_entry_done(ret);
+    return false;
 }
 
 static void write_string(struct buffer *text, const char *string)

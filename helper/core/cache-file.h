@@ -70,6 +70,18 @@ bool cache_entry_parse(const char *text, size_t length, const struct cache_slot 
 void cache_entry_read(const struct cache *cache, const struct cache_slot *slot,
                       struct cache_entry *ret);
 
+/* The same of a file whose key is not known: it comes from the file, and points into *ret_key,
+ * which is to be released too. False where it is CACHE_NOTHING. */
+bool cache_entry_read_any(const struct cache *cache, const char *name, struct json *ret_key,
+                          struct cache_slot *ret_slot, struct cache_entry *ret, size_t *ret_size);
+
+/* Calls back for each outcome that is there, until that fails; of a NULL cache there is none. The
+ * parts are those of a slot: name of the instance, type, options, registry, path, ... */
+typedef int cache_visit(void *context, const char *const parts[CACHE_KEY_PARTS],
+                        const struct cache_entry *entry, size_t size, struct pullkey_error *error);
+int cache_each(const struct cache *cache, cache_visit *visit, void *context,
+               struct pullkey_error *error);
+
 /* The lock of the slot must be held. */
 int cache_entry_write(const struct cache *cache, const struct cache_slot *slot,
                       const struct cache_entry *entry, struct pullkey_error *error);

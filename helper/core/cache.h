@@ -35,8 +35,9 @@ struct cache; /* one directory */
 
 /* Never fails for want of a place: *ret is NULL then and every request goes to the backend. */
 int cache_open(bool system, struct cache **ret, struct pullkey_error *error);
-/* The same for who only looks: nothing is made. */
-int cache_open_if_there(bool system, struct cache **ret, struct pullkey_error *error);
+/* The same for who only looks: nothing is made, *ret is NULL where nothing is, and what cannot be
+ * used is an error. */
+int cache_look(bool system, struct cache **ret, struct pullkey_error *error);
 void cache_close(struct cache **cache);
 
 /* The path of that place, in a buffer of FILE_PATH_MAX bytes, whether it is there or not: for
@@ -84,7 +85,8 @@ int cache_get(struct cache *cache, const struct cache_key *key, int64_t deadline
 
 /*
  * Removes every token of a registry ("host[:port]"), whatever its instance and path, also one that
- * another process is fetching at this moment. An error means that one may still be there.
+ * another process is fetching at this moment. NULL: of all registries. An error means that one may
+ * still be there.
  */
 int cache_drop(struct cache *cache, const char *registry, struct pullkey_error *error);
 

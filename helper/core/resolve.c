@@ -331,7 +331,7 @@ int resolve_cached(const struct resolve *resolve, const struct resolve_chain *ch
     *ret = (struct cache_entry){ 0 };
     *ret_cached = keyed.inputs.length > 0;
     if (r == 0 && *ret_cached)
-        r = cache_open_if_there(resolve->config->system, &cache, error);
+        r = cache_look(resolve->config->system, &cache, error);
     if (r == 0 && cache && cache_slot_make(cache, &keyed.key, &slot, error) == 0)
         cache_entry_read(cache, &slot, ret);
     return r;

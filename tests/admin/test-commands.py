@@ -24,6 +24,8 @@ COMMANDS = [
     "run",
     "store rekey",
     "explain",
+    "cache list",
+    "cache clear",
     "recipe test",
     "version",
     "config check",
