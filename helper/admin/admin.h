@@ -158,6 +158,7 @@ int admin_unlock(const struct admin_call *call, struct pullkey_error *error);
 int admin_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
+int admin_backends(const struct admin_call *call, struct pullkey_error *error);
 int admin_cache_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_cache_clear(const struct admin_call *call, struct pullkey_error *error);
 int admin_explain(const struct admin_call *call, struct pullkey_error *error);

@@ -180,6 +180,18 @@ const struct admin_command admin_commands[] = {
         .group = ADMIN_FAILURES,
     },
     {
+        .name = "backends",
+        .arguments = "",
+        .options = COMMON,
+        .run = admin_backends,
+        .summary = "list the backends, and what each finds here",
+        .details =
+            "Shows which are built in, installed or absent, what they can do, and what is\n"
+            "there for them on this machine: entries, helpers, variables and files that give\n"
+            "an identity. Nothing is asked over the network, and nothing is unlocked.\n",
+        .group = ADMIN_FAILURES,
+    },
+    {
         .name = "version",
         .arguments = "",
         .options = COMMON,

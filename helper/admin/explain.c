@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What a request would go through, without asking anybody: opening a backend touches no network,
- * and the keyring, whose opening may start a service, is not opened.
- */
+/* What a request would go through, without asking anybody: opening a backend touches nothing but
+ * files. */
 #include "admin.h"
 
 #include <string.h>
@@ -11,14 +9,12 @@
 #include "base/error.h"
 #include "base/output.h"
 #include "core/cache-file.h"
-#include "core/module.h"
 #include "core/resolve-chain.h"
 #include "file/store.h"
 #include "instances.h"
 #include "table.h"
 
 #define TEXT_MAX (8u * JSON_SIZE_MAX)
-#define KEYRING "keyring"
 
 static const char *const fits[] = {
     [CONFIG_OTHER_CALLER] = "another caller",
@@ -67,21 +63,16 @@ static int describe_backend(const struct question *question, const struct config
                             struct asked *ret, struct pullkey_error *error)
 {
     cleanup_opened struct resolve_opened opened = { 0 };
-    const struct pullkey_backend *backend;
     struct pullkey_error why = { 0 };
-    bool is_keyring = strcmp(instance->type, KEYRING) == 0;
-    int r = is_keyring ? module_find_backend(KEYRING, &backend, &why)
-                       : resolve_open(&question->resolve, instance, &opened, &why);
+    int r = resolve_open(&question->resolve, instance, &opened, &why);
 
     if (r < 0) {
         buffer_printf(&ret->detail, "cannot be used%s: %s",
                       instance->implicit ? " and is passed over" : "", why.message);
         return buffer_check(&ret->detail, error);
     }
-    if (!is_keyring)
-        backend = opened.backend;
-    ret->stores = (backend->module.capabilities & PULLKEY_CAN_STORE) &&
-                  (is_keyring || !backend->writable || backend->writable(opened.state, &why) == 0);
+    ret->stores = (opened.backend->module.capabilities & PULLKEY_CAN_STORE) &&
+                  (!opened.backend->writable || opened.backend->writable(opened.state, &why) == 0);
     if (strcmp(instance->type, "file") == 0)
         describe_store(opened.state, &ret->detail);
     return buffer_check(&ret->detail, error);

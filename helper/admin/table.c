@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/secret.h"
+#include "base/text.h"
 
 static bool has_room(struct table *table)
 {
@@ -53,6 +55,28 @@ int table_print(const struct table *table, struct pullkey_error *error)
         return error_memory(error);
     return output_table((const char *const *)table->cells, table->columns,
                         table->count / table->columns, error);
+}
+
+int table_print_json(const struct table *table, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer json = BUFFER_INIT(JSON_LARGE_MAX);
+
+    if (table->has_failed)
+        return error_memory(error);
+    buffer_append_text(&json, "[");
+    for (size_t i = table->columns; i < table->count; i++) {
+        const char *head = table->cells[i % table->columns];
+
+        if (i % table->columns == 0)
+            buffer_append_text(&json, i > table->columns ? "},\n {" : "{");
+        buffer_append_text(&json, i % table->columns == 0 ? "\"" : ",\"");
+        for (; *head != '\0'; head++)
+            buffer_append(&json, (const char[]){ text_lower(*head) }, 1);
+        buffer_append_text(&json, "\":");
+        json_write_name(&json, table->cells[i]);
+    }
+    buffer_append_text(&json, table->count > table->columns ? "}]\n" : "]\n");
+    return output_buffer(&json, error);
 }
 
 void table_done(struct table *table)

@@ -14,6 +14,8 @@ struct table {
 
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int table_print(const struct table *table, struct pullkey_error *error);
+/* The same as a JSON list of objects of strings, whose members are the heads in small letters. */
+int table_print_json(const struct table *table, struct pullkey_error *error);
 void table_done(struct table *table);
 
 #define cleanup_table __attribute__((cleanup(table_done)))

@@ -27,6 +27,7 @@ COMMANDS = [
     "cache list",
     "cache clear",
     "recipe test",
+    "backends",
     "version",
     "config check",
     "config show",
@@ -133,6 +134,52 @@ def version():
             module = os.path.join(os.environ["PULLKEY_MODULES"], file + ".so")
             if found["linkage"] == "modules" and part not in ("file", "env", "exec"):
                 equal(state, "present" if os.path.exists(module) else "absent", part)
+
+
+@case("backends: which are there, why others are not, and what each finds on this machine")
+def backends():
+    with Home() as home:
+
+        def found():
+            rows = json.loads(pullkey(home, "backends", "--json").stdout)
+            return {row.pop("type"): row for row in rows}
+
+        text = pullkey(home, "backends").stdout
+        check(re.match(r"TYPE +STATE +CAN +HERE\nfile +built in  get, store, list +0 entries\n", text), text)
+        rows = found()
+        check({"file", "env", "exec", "keyring", "kubernetes", "token"} == set(rows), rows)
+        parts = json.loads(pullkey(home, "version", "--json").stdout)
+        for part in ("keyring", "kubernetes"):
+            state = {"present": "module" if parts["linkage"] == "modules" else "built in"}
+            equal(rows[part]["state"], state.get(parts["parts"][part], "absent"), part)
+            if rows[part]["state"] == "absent":
+                check(part in rows[part]["here"], "why it is absent")
+        equal((rows["env"]["here"], rows["exec"]["state"]), ("nothing", "built in"))
+        helpers = [
+            name.removeprefix("docker-credential-")
+            for place in (home.bindir, "/usr/local/bin", "/usr/bin")
+            for name in os.listdir(place)
+            if name.startswith("docker-credential-") and name != "docker-credential-pullkey"
+        ]
+        equal(sorted(rows["exec"]["here"].split(", ")), sorted(helpers or ["nothing"]))
+        login(home, "registry.example.com")
+        home.env["DOCKER_AUTH_CONFIG"] = "{}"
+        home.env["AWS_PROFILE"] = home.env["KUBECONFIG"] = MARKER
+        home.write(".aws/config", "")
+        home.write(".kube/config", "")
+        home.write(CONFIG, '{"version": 1, "default": ["file", {"type": "nothere"}]}')
+        rows = found()
+        equal((rows["file"]["here"], rows["env"]["here"]), ("1 entry", "DOCKER_AUTH_CONFIG"))
+        check(rows["nothere"]["state"] == "absent" and "nothere" in rows["nothere"]["here"], rows)
+        check(MARKER not in str(rows), "the value of a variable")
+        if "absent" not in (rows["kubernetes"]["state"], rows["token"]["state"]):
+            equal(rows["kubernetes"]["here"].split(", ")[:2], ["KUBECONFIG", "~/.kube/config"])
+            equal(rows["token"]["can"], "get, expires")
+            here = rows["token"]["here"]
+            check("AWS_PROFILE" in here and "~/.aws/config" in here and re.search(r"; \d+ recipes$", here), here)
+            equal(here.count("KUBECONFIG"), 1, "which is declared twice")
+        home.write(".config/pullkey/auth.cms", "rubbish")
+        check(home.path in found()["file"]["here"], "a store that cannot be read")
 
 
 @case("list: registry, user and source, no secret")
