@@ -162,6 +162,7 @@ int admin_backends(const struct admin_call *call, struct pullkey_error *error);
 int admin_cache_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_cache_clear(const struct admin_call *call, struct pullkey_error *error);
 int admin_explain(const struct admin_call *call, struct pullkey_error *error);
+int admin_status(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_import(const struct admin_call *call, struct pullkey_error *error);
 int admin_run(const struct admin_call *call, struct pullkey_error *error);

@@ -212,7 +212,5 @@ int admin_backends(const struct admin_call *call, struct pullkey_error *error)
     for (size_t i = 0; r == 0 && i < instances.count; i++)
         if (!is_added(&table, instances.items[i].type))
             r = add_type(&resolve, instances.items[i].type, false, &table, error);
-    if (r < 0)
-        return r;
-    return call->values[ADMIN_JSON] ? table_print_json(&table, error) : table_print(&table, error);
+    return r < 0 ? r : table_show(&table, call->values[ADMIN_JSON] != NULL, error);
 }

@@ -142,6 +142,18 @@ const struct admin_command admin_commands[] = {
         .group = ADMIN_FAILURES,
     },
     {
+        .name = "status",
+        .arguments = "",
+        .options = COMMON,
+        .run = admin_status,
+        .summary = "show what is set up on this machine",
+        .details =
+            "Shows the files of the configuration, who is asked for a registry that no rule\n"
+            "matches, where a login is stored and how much is there, and whether docker,\n"
+            "podman, containerd and the kubelet ask pullkey, and by which file.\n",
+        .group = ADMIN_FAILURES,
+    },
+    {
         .name = "cache list",
         .arguments = "",
         .options = COMMON,

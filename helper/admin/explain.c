@@ -10,7 +10,6 @@
 #include "base/output.h"
 #include "core/cache-file.h"
 #include "core/resolve-chain.h"
-#include "file/store.h"
 #include "instances.h"
 #include "table.h"
 
@@ -49,16 +48,6 @@ static void asked_done(struct asked *asked)
     buffer_done(&asked->cache);
 }
 
-static void describe_store(const struct store *store, struct buffer *ret)
-{
-    for (size_t i = 0; i < store->path_count; i++)
-        buffer_printf(ret, "%s%s", i > 0 ? ", " : "", store->paths[i]);
-    if (store->key_path)
-        buffer_printf(ret, ", encrypted with %s", store->key_path);
-    if (store->read_only)
-        buffer_append_text(ret, ", only read");
-}
-
 static int describe_backend(const struct question *question, const struct config_instance *instance,
                             struct asked *ret, struct pullkey_error *error)
 {
@@ -73,8 +62,7 @@ static int describe_backend(const struct question *question, const struct config
     }
     ret->stores = (opened.backend->module.capabilities & PULLKEY_CAN_STORE) &&
                   (!opened.backend->writable || opened.backend->writable(opened.state, &why) == 0);
-    if (strcmp(instance->type, "file") == 0)
-        describe_store(opened.state, &ret->detail);
+    instances_place(&opened, &ret->detail);
     return buffer_check(&ret->detail, error);
 }
 

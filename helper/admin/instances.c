@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "file/store.h"
 
 static bool is_known(const struct instances *instances, const struct config_instance *instance)
 {
@@ -206,4 +207,18 @@ int instances_write(const struct config_instance *instance, struct buffer *json,
     buffer_append_text(json, ",\"options\":");
     r = instances_options(instance, json, error);
     return r < 0 ? r : buffer_check(json, error);
+}
+
+void instances_place(const struct resolve_opened *opened, struct buffer *ret)
+{
+    const struct store *store = opened->state;
+
+    if (strcmp(opened->backend->module.type, "file") != 0)
+        return;
+    for (size_t i = 0; i < store->path_count; i++)
+        buffer_printf(ret, "%s%s", i > 0 ? ", " : "", store->paths[i]);
+    if (store->key_path)
+        buffer_printf(ret, ", encrypted with %s", store->key_path);
+    if (store->read_only)
+        buffer_append_text(ret, ", only read");
 }

@@ -6,7 +6,7 @@
 #ifndef PULLKEY_ADMIN_INSTANCES_H
 #define PULLKEY_ADMIN_INSTANCES_H
 
-#include "core/config.h"
+#include "core/resolve-chain.h"
 
 struct instances {
     struct config_instance *items; /* declared ones first, then those that rules make */
@@ -26,6 +26,9 @@ int instances_find(const struct json *document, const cJSON *item, struct buffer
                    struct pullkey_error *error);
 /* The same of the default chain. */
 int instances_default(const struct config *config, struct buffer *ret, struct pullkey_error *error);
+
+/* Where an instance of the file backend keeps what it has; nothing for others. */
+void instances_place(const struct resolve_opened *opened, struct buffer *ret);
 
 /* Its JSON object, to which members may be added: without the bracket at its end. */
 int instances_write(const struct config_instance *instance, struct buffer *json,

@@ -57,26 +57,37 @@ int table_print(const struct table *table, struct pullkey_error *error)
                         table->count / table->columns, error);
 }
 
-int table_print_json(const struct table *table, struct pullkey_error *error)
+int table_write(const struct table *table, struct buffer *json, struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer json = BUFFER_INIT(JSON_LARGE_MAX);
-
     if (table->has_failed)
         return error_memory(error);
-    buffer_append_text(&json, "[");
+    buffer_append_text(json, "[");
     for (size_t i = table->columns; i < table->count; i++) {
         const char *head = table->cells[i % table->columns];
 
         if (i % table->columns == 0)
-            buffer_append_text(&json, i > table->columns ? "},\n {" : "{");
-        buffer_append_text(&json, i % table->columns == 0 ? "\"" : ",\"");
+            buffer_append_text(json, i > table->columns ? "},\n {\"" : "{\"");
+        else
+            buffer_append_text(json, ",\"");
         for (; *head != '\0'; head++)
-            buffer_append(&json, (const char[]){ text_lower(*head) }, 1);
-        buffer_append_text(&json, "\":");
-        json_write_name(&json, table->cells[i]);
+            buffer_append(json, (const char[]){ text_lower(*head) }, 1);
+        buffer_append_text(json, "\":");
+        json_write_name(json, table->cells[i]);
     }
-    buffer_append_text(&json, table->count > table->columns ? "}]\n" : "]\n");
-    return output_buffer(&json, error);
+    buffer_append_text(json, table->count > table->columns ? "}]" : "]");
+    return buffer_check(json, error);
+}
+
+int table_show(const struct table *table, bool as_json, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer json = BUFFER_INIT(JSON_LARGE_MAX);
+    int r;
+
+    if (!as_json)
+        return table_print(table, error);
+    r = table_write(table, &json, error);
+    buffer_append_text(&json, "\n");
+    return r < 0 ? r : output_buffer(&json, error);
 }
 
 void table_done(struct table *table)

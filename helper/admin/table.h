@@ -14,8 +14,10 @@ struct table {
 
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int table_print(const struct table *table, struct pullkey_error *error);
-/* The same as a JSON list of objects of strings, whose members are the heads in small letters. */
-int table_print_json(const struct table *table, struct pullkey_error *error);
+/* A JSON list of objects of strings, whose members are the heads in small letters. */
+int table_write(const struct table *table, struct buffer *json, struct pullkey_error *error);
+/* One or the other, and nothing else. */
+int table_show(const struct table *table, bool as_json, struct pullkey_error *error);
 void table_done(struct table *table);
 
 #define cleanup_table __attribute__((cleanup(table_done)))

@@ -24,6 +24,7 @@ COMMANDS = [
     "run",
     "store rekey",
     "explain",
+    "status",
     "cache list",
     "cache clear",
     "recipe test",

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is set up on this machine: where pullkey looks and stores, and which tools ask it. Files of
+ * TOML and YAML are only searched for a setting: `pullkey hosts check` and `pullkey kubelet check`
+ * read them as containerd and the kubelet do.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "import.h"
+#include "instances.h"
+#include "kubelet.h"
+#include "pullkey-build.h"
+#include "table.h"
+
+#define TEXT_MAX 65536
+#define OURS "pullkey"
+#define CONTAINERS "/etc/containers"
+#define TARGET "/run/pullkey/certs.d"
+
+/* True if a line that is no comment has the key and, up to the end of its list, the word.
+ * *ret_has_key says whether the key was there. */
+static bool is_set(const char *path, const char *key, const char *word, bool *ret_has_key)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
+    struct pullkey_error ignored;
+    bool found = false;
+
+    if (file_read(path, FILE_INPUT, 0, &text, NULL, &ignored) < 0)
+        return false;
+    for (const char *line = text.data; line && *line != '\0'; line += *line == '\n') {
+        size_t length = strcspn(line, "\n");
+        const char *begin = line + strspn(line, " \t");
+
+        if (*begin != '#' && memmem(line, length, key, strlen(key))) {
+            if (memchr(line, '[', length))
+                length = strcspn(line, "]");
+            *ret_has_key = true;
+            found = memmem(line, length, word, strlen(word)) != NULL;
+        }
+        line += length;
+        line += strcspn(line, "\n");
+    }
+    return found;
+}
+
+static void add_row(struct table *table, const char *tool, const char *uses, const char *where)
+{
+    table_add(table, "%s", tool);
+    table_add(table, "%s", uses);
+    table_add(table, "%s", where);
+}
+
+/* credHelpers decide for their registries, then credsStore for all. */
+static void write_docker(const struct json *document, struct buffer *uses)
+{
+    const cJSON *store = json_member(document->root, "credsStore");
+    const cJSON *helpers = json_member(document->root, "credHelpers");
+    bool all = cJSON_IsString(store) && strcmp(store->valuestring, OURS) == 0;
+
+    buffer_append_text(uses, all ? "yes" : "");
+    for (const cJSON *item = helpers ? helpers->child : NULL; item; item = item->next) {
+        bool ours = cJSON_IsString(item) && strcmp(item->valuestring, OURS) == 0;
+
+        if (ours != all)
+            buffer_printf(uses, "%s%s",
+                          uses->length == 0 ? "for "
+                          : all             ? ", not for "
+                                            : ", ",
+                          item->string);
+    }
+    if (uses->length == 0)
+        buffer_append_text(uses, "no");
+}
+
+static int add_docker(struct table *table, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
+    cleanup_buffer struct buffer uses = BUFFER_INIT(TEXT_MAX);
+    cleanup_json struct json document = { 0 };
+    char path[FILE_PATH_MAX] = "";
+    struct pullkey_error why;
+    int r = import_docker_path(path, &why);
+
+    if (r == 0)
+        r = file_read(path, FILE_INPUT, 0, &text, NULL, &why);
+    if (r == 0)
+        r = json_parse(&document, path, text.data, text.length, 0, &why);
+    if (r == 0)
+        write_docker(&document, &uses);
+    else
+        buffer_append_text(&uses, "no");
+    add_row(table, "docker", uses.data ? uses.data : "",
+            r == 0 || r == -PULLKEY_NOT_FOUND ? path : why.message);
+    return buffer_check(&uses, error);
+}
+
+/* A later file of registries.conf(5) takes the place of an earlier one's list. */
+static void look_at(const char *path, bool *uses, char where[FILE_PATH_MAX])
+{
+    bool has_key = false;
+    bool found = is_set(path, "credential-helpers", "\"" OURS "\"", &has_key);
+
+    if (!has_key)
+        return;
+    *uses = found;
+    memcpy(where, path, strlen(path) + 1);
+}
+
+static void look_into(const char *directory, bool *uses, char where[FILE_PATH_MAX])
+{
+    struct pullkey_error ignored;
+    struct dirent **items = NULL;
+    char path[FILE_PATH_MAX];
+    int count = scandir(directory, &items, NULL, alphasort);
+
+    for (int i = 0; i < count; i++) {
+        size_t length = strlen(items[i]->d_name);
+
+        if (length > 5 && strcmp(items[i]->d_name + length - 5, ".conf") == 0 &&
+            file_join(path, directory, items[i]->d_name, &ignored) == 0)
+            look_at(path, uses, where);
+        free(items[i]);
+    }
+    free(items);
+}
+
+static void add_podman(struct table *table)
+{
+    char own[FILE_PATH_MAX] = "", path[FILE_PATH_MAX], where[FILE_PATH_MAX] = "";
+    struct pullkey_error ignored;
+    bool uses = false;
+
+    if (file_home(path, &ignored) == 0)
+        (void)file_join(own, path, ".config/containers", &ignored);
+    if (own[0] == '\0' || file_join(path, own, "registries.conf", &ignored) < 0 ||
+        access(path, F_OK) < 0)
+        memcpy(path, CONTAINERS "/registries.conf", sizeof(CONTAINERS "/registries.conf"));
+    look_at(path, &uses, where);
+    look_into(CONTAINERS "/registries.conf.d", &uses, where);
+    if (own[0] != '\0' && file_join(path, own, "registries.conf.d", &ignored) == 0)
+        look_into(path, &uses, where);
+    add_row(table, "podman", uses ? "yes" : "no", where);
+}
+
+static void add_containerd(struct table *table)
+{
+    static const char *const files[] = {
+        "/etc/containerd/config.toml",
+        "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+        "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+    };
+    const char *where = "";
+    struct stat status;
+    bool uses = false, ignored;
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !uses; i++) {
+        uses = is_set(files[i], "config_path", TARGET, &ignored);
+        if (uses || access(files[i], F_OK) == 0)
+            where = files[i];
+    }
+    /* Until the daemon has run, it is a link to the source. */
+    add_row(table, "containerd",
+            !uses                                                    ? "no"
+            : lstat(TARGET, &status) == 0 && S_ISDIR(status.st_mode) ? "yes"
+                                                                     : "not yet: the daemon of "
+                                                                       "pullkey-hosts has not "
+                                                                       "run",
+            where);
+}
+
+/* Of the kubelet's configuration, a file or a directory of files. */
+static int add_kubelet(struct table *table, struct pullkey_error *error)
+{
+    /* With a release the program is not run, to be asked for its own. */
+    const struct admin_call call = { .values = { [ADMIN_KUBELET_VERSION] = "1.34" } };
+    struct kubelet_node node;
+    struct dirent **items = NULL;
+    struct pullkey_error ignored;
+    char path[FILE_PATH_MAX];
+    bool uses, has_name;
+    int r = kubelet_node_find(&call, &node, error), count;
+
+    if (r < 0)
+        return r;
+    uses = node.config[0] != '\0' && is_set(node.config, "name", KUBELET_PROGRAM, &has_name);
+    count = uses || node.config[0] == '\0' ? 0 : scandir(node.config, &items, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (file_join(path, node.config, items[i]->d_name, &ignored) == 0)
+            uses = uses || is_set(path, "name", KUBELET_PROGRAM, &has_name);
+        free(items[i]);
+    }
+    free(items);
+    add_row(table, "kubelet", uses ? "yes" : "no", node.config);
+    return 0;
+}
+
+static int find_tools(struct table *table, struct pullkey_error *error)
+{
+    int r;
+
+    add_row(table, "TOOL", "PULLKEY", "WHERE");
+    r = add_docker(table, error);
+    if (r < 0)
+        return r;
+    add_podman(table);
+    add_containerd(table);
+    return add_kubelet(table, error);
+}
+
+/* Who is asked where no rule matches, and what login writes to. */
+struct standard {
+    struct config config; /* without rules */
+    struct resolve resolve;
+    struct registry_reference reference;
+    struct resolve_chain chain;
+    struct resolve_opened store; /* not open: there is none, and *why says why */
+    struct pullkey_error why;
+    size_t entries;
+    struct buffer place;
+};
+
+static void standard_done(struct standard *standard)
+{
+    resolve_opened_done(&standard->store);
+    buffer_done(&standard->place);
+}
+
+static int find_standard(const struct config *config, struct standard *ret,
+                         struct pullkey_error *error)
+{
+    static const char name[] = "registry.invalid";
+    cleanup_list struct pullkey_list list = { 0 };
+    int r = registry_parse(name, strlen(name), &ret->reference, error);
+
+    if (r < 0)
+        return r;
+    ret->config = *config;
+    ret->config.rule_count = 0;
+    ret->resolve = admin_resolve(&ret->config);
+    resolve_chain_find(&ret->resolve, &ret->reference, &ret->chain);
+    r = resolve_find_store(&ret->resolve, &ret->reference, NULL, &ret->store, &ret->why);
+    if (r < 0) {
+        *error = ret->why;
+        return r == -PULLKEY_INTERNAL ? r : 0;
+    }
+    instances_place(&ret->store, &ret->place);
+    r = ret->store.backend->module.capabilities & PULLKEY_CAN_LIST
+            ? ret->store.backend->list(ret->store.state, ret->resolve.deadline_ms, &list, &ret->why)
+            : 0;
+    ret->entries = list.count;
+    if (r == 0 || r == -PULLKEY_NOT_FOUND)
+        ret->why.message[0] = '\0';
+    return buffer_check(&ret->place, error);
+}
+
+static int print(const struct config *config, const struct standard *standard,
+                 const struct table *tools, struct pullkey_error *error)
+{
+    const char *place = standard->place.length > 0 ? standard->place.data : NULL;
+
+    output_line("pullkey " PULLKEY_VERSION "%s", config->system ? ", for the system" : "");
+    for (size_t i = 0; i < config->document_count; i++)
+        output_line("Configuration: %s", config->documents[i].name);
+    if (config->document_count == 0)
+        output_line("Configuration: none, which is fine");
+    output_line("Rules: %zu%s", config->rule_count,
+                config->rule_count > 0 ? "; for all other registries:" : "");
+    for (size_t i = 0; i < standard->chain.count; i++)
+        output_line("Asked: %s (%s)", standard->chain.items[i]->name,
+                    standard->chain.items[i]->type);
+    if (standard->store.backend)
+        output_line("Logins go to: %s%s%s%s", standard->store.instance->name, place ? " (" : "",
+                    place ? place : "", place ? ")" : "");
+    if (standard->why.message[0] != '\0')
+        output_line("%s: %s", standard->store.backend ? "Stored" : "Logins", standard->why.message);
+    else
+        output_line("Stored: %zu", standard->entries);
+    return table_print(tools, error);
+}
+
+static int print_json(const struct config *config, const struct standard *standard,
+                      const struct table *tools, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer json = BUFFER_INIT(JSON_LARGE_MAX);
+    int r;
+
+    buffer_append_text(&json, "{\"version\":\"" PULLKEY_VERSION "\",\"files\":[");
+    for (size_t i = 0; i < config->document_count; i++) {
+        buffer_append_text(&json, i > 0 ? "," : "");
+        json_write_name(&json, config->documents[i].name);
+    }
+    buffer_printf(&json, "],\"rules\":%zu,\"default\":[", config->rule_count);
+    for (size_t i = 0; i < standard->chain.count; i++) {
+        buffer_append_text(&json, i > 0 ? "," : "");
+        json_write_name(&json, standard->chain.items[i]->name);
+    }
+    buffer_append_text(&json, "],\"store\":");
+    if (standard->store.backend)
+        json_write_name(&json, standard->store.instance->name);
+    else
+        buffer_append_text(&json, "null");
+    if (standard->why.message[0] == '\0') {
+        buffer_printf(&json, ",\"stored\":%zu", standard->entries);
+    } else {
+        buffer_append_text(&json, ",\"error\":");
+        json_write_name(&json, standard->why.message);
+    }
+    buffer_append_text(&json, ",\n\"tools\":");
+    r = table_write(tools, &json, error);
+    buffer_append_text(&json, "}\n");
+    return r < 0 ? r : output_buffer(&json, error);
+}
+
+int admin_status(const struct admin_call *call, struct pullkey_error *error)
+{
+    cleanup_config struct config config = { 0 };
+    cleanup_table struct table tools = { .columns = 3 };
+    __attribute__((cleanup(standard_done))) struct standard standard = { .place = BUFFER_INIT(
+                                                                             TEXT_MAX) };
+    int r = admin_load(call, &config, error);
+
+    if (r == 0)
+        r = find_standard(&config, &standard, error);
+    if (r == 0)
+        r = find_tools(&tools, error);
+    if (r < 0)
+        return r;
+    return call->values[ADMIN_JSON] ? print_json(&config, &standard, &tools, error)
+                                    : print(&config, &standard, &tools, error);
+}

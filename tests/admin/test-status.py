@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pullkey status: what is set up, and which tools ask pullkey."""
+
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from home import Home
+from registry import find_program
+from tap import Skip, case, check, equal, run
+
+MARKER = "marker-57a705"
+CONFIG = ".config/pullkey/config.json"
+DROP_IN = ".config/containers/registries.conf.d"
+OURS = 'credential-helpers = ["pullkey", "containers-auth.json"]\n'
+
+
+def status(home, *words):
+    return json.loads(home.succeed([home.pullkey, "status", "--json", *words]))
+
+
+def tool(home, name):
+    row = next(row for row in status(home)["tools"] if row["tool"] == name)
+    return row["pullkey"], row["where"]
+
+
+@case("configuration, default chain, where a login goes and what is there")
+def own():
+    with Home() as home:
+        found = status(home)
+        equal((found["files"], found["rules"], found["default"], found["store"], found["stored"]), ([], 0, ["file"], "file", 0))
+        equal(found["version"], os.popen(f"{home.pullkey} version").read().split()[1])
+        home.login("a.example.com", "alice", MARKER, "--no-verify").check_returncode()
+        rule = {"match": "**", "use": "other"}
+        config = {"version": 1, "backends": {"other": {"type": "env"}}, "rules": [rule], "default": ["other", "file"]}
+        path = home.write(CONFIG, json.dumps(config))
+        found = status(home)
+        # What a login is stored in is asked first; the rule that takes all does not matter.
+        equal((found["files"], found["rules"], found["default"], found["store"], found["stored"]), ([path], 1, ["file", "other"], "file", 1))
+        text = home.succeed([home.pullkey, "status"])
+        store = os.path.join(home.path, ".config/pullkey/auth.cms")
+        check(f"Logins go to: file ({store}, encrypted with " in text and "\nStored: 1\n" in text, text)
+        check(MARKER not in text, "a secret")
+        home.write(CONFIG, '{"version": 1, "default": [{"type": "env"}]}')
+        found = status(home)
+        check(found["store"] is None and "nothing in the default chain can store" in found["error"], found)
+        os.unlink(path)
+        home.write(".config/pullkey/auth.cms", "rubbish")
+        found = status(home)
+        check(found["store"] == "file" and store in found["error"] and "stored" not in found, found)
+
+
+@case("docker: the store of all, helpers of single registries, and a file that cannot be read")
+def docker():
+    with Home() as home:
+        path = os.path.join(home.path, ".docker/config.json")
+        equal(tool(home, "docker"), ("no", path))
+        for config, uses in (
+            ({}, "no"),
+            ({"credsStore": "pullkey"}, "yes"),
+            ({"credsStore": "pass"}, "no"),
+            ({"credHelpers": {"a.example.com": "pullkey", "b.example.com": "x", "c.example.com": "pullkey"}}, "for a.example.com, c.example.com"),
+            ({"credsStore": "pullkey", "credHelpers": {"a.example.com": "pullkey", "b.example.com": "x"}}, "yes, not for b.example.com"),
+        ):
+            home.write(".docker/config.json", json.dumps(config))
+            equal(tool(home, "docker"), (uses, path), config)
+        home.write(".docker/config.json", '{"credsStore": "pullkey"')
+        uses, where = tool(home, "docker")
+        check(uses == "no" and path in where, where)
+        other = home.write("other/config.json", '{"credsStore": "pullkey"}')
+        home.env["DOCKER_CONFIG"] = os.path.dirname(other)
+        equal(tool(home, "docker"), ("yes", other))
+
+
+@case("podman: the last file that has the list decides")
+def podman():
+    with Home() as home:
+        first = home.write(f"{DROP_IN}/10.conf", OURS)
+        equal(tool(home, "podman"), ("yes", first))
+        second = home.write(f"{DROP_IN}/20.conf", '# credential-helpers = ["pullkey"]\nshort-name-mode = "enforcing"\n')
+        equal(tool(home, "podman"), ("yes", first), "a comment")
+        home.write(f"{DROP_IN}/20.conf", 'credential-helpers = ["pass",\n  "containers-auth.json"]\n')
+        equal(tool(home, "podman"), ("no", second))
+        home.write(f"{DROP_IN}/20.conf", 'credential-helpers = [\n  "pass",\n  "pullkey",\n]\n')
+        equal(tool(home, "podman"), ("yes", second))
+        home.write(f"{DROP_IN}/30.txt", 'credential-helpers = ["pass"]\n')
+        equal(tool(home, "podman"), ("yes", second), "no file of the directory")
+
+
+def on_machine(home, script, *words):
+    """In a mount namespace with an /etc and a /run of its own, as root."""
+    own = "mount -t tmpfs none /etc && mount -t tmpfs none /run && "
+    command = [find_program("unshare", "util-linux"), "-m" if os.geteuid() == 0 else "-Urm", "sh", "-ec"]
+    done = home.run([*command, f"{own} {script}; exec {home.pullkey} status --json"])
+    if "unshare:" in done.stderr:
+        raise Skip("no namespaces of its own here: " + done.stderr.strip())
+    equal(done.returncode, 0, done.stderr)
+    return {row["tool"]: (row["pullkey"], row["where"]) for row in json.loads(done.stdout)["tools"]}
+
+
+@case("a machine with containerd, a kubelet, and podman for all users")
+def machine():
+    with Home() as home:
+        equal(set(on_machine(home, "true").values()), {("no", os.path.join(home.path, ".docker/config.json")), ("no", "")})
+        files = "mkdir -p /etc/containerd /etc/kubernetes /etc/containers/registries.conf.d; "
+        files += f"echo '{OURS.strip()}' >/etc/containers/registries.conf.d/pullkey.conf; "
+        files += "echo '  config_path = \"/run/pullkey/certs.d\"' >/etc/containerd/config.toml; "
+        files += "echo '- name: pullkey-kubelet' >/etc/kubernetes/credential-provider.yaml"
+        found = on_machine(home, files)
+        equal(found["podman"], ("yes", "/etc/containers/registries.conf.d/pullkey.conf"))
+        equal(found["kubelet"], ("yes", "/etc/kubernetes/credential-provider.yaml"))
+        uses, where = found["containerd"]
+        check(uses.startswith("not yet: ") and where == "/etc/containerd/config.toml", found)
+        found = on_machine(home, files + "; mkdir -p /run/pullkey/certs.d")
+        equal(found["containerd"], ("yes", "/etc/containerd/config.toml"))
+        found = on_machine(home, files + "; sed -i 's/^/#/' /etc/containerd/config.toml /etc/kubernetes/*.yaml")
+        equal((found["containerd"][0], found["kubelet"][0]), ("no", "no"), "comments")
+        # A user's own registries.conf and drop-ins come after.
+        home.write(f"{DROP_IN}/own.conf", 'credential-helpers = ["pass"]\n')
+        equal(on_machine(home, files)["podman"], ("no", os.path.join(home.path, DROP_IN, "own.conf")))
+
+
+if __name__ == "__main__":
+    sys.exit(run())
