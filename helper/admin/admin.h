@@ -51,6 +51,8 @@ enum admin_option {
     ADMIN_CALLER,
     ADMIN_NAMESPACE,
     ADMIN_SERVICE_ACCOUNT,
+    ADMIN_FORMAT,
+    ADMIN_OUTPUT,
     ADMIN_OPTION_MAX,
 };
 
@@ -165,6 +167,7 @@ int admin_explain(const struct admin_call *call, struct pullkey_error *error);
 int admin_status(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_import(const struct admin_call *call, struct pullkey_error *error);
+int admin_export(const struct admin_call *call, struct pullkey_error *error);
 int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);

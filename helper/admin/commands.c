@@ -35,7 +35,7 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_AUDIENCE] = { "--audience", 0, "NAME", "have tokens of service accounts for it sent" },
     [ADMIN_CACHE_TYPE] = { "--cache-type", 0, "TYPE", "ServiceAccount or Token",
                            .values = "ServiceAccount|Token" },
-    [ADMIN_NAME] = { "--name", 0, "NAME", "of the program, if not pullkey-kubelet" },
+    [ADMIN_NAME] = { "--name", 0, "NAME", "in place of the usual name" },
     [ADMIN_MATCH] = { "--match", 0, "PATTERN", "in place of what rules say; may be repeated",
                       true },
     [ADMIN_HOST] = { "--host", 0, "REGISTRY", "for this registry, not a rule's" },
@@ -43,6 +43,9 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
                        .values = "docker|hosts|kubelet" },
     [ADMIN_NAMESPACE] = { "--namespace", 0, "NAME", "of Kubernetes" },
     [ADMIN_SERVICE_ACCOUNT] = { "--service-account", 0, "NAME", "for which the kubelet asks" },
+    [ADMIN_FORMAT] = { "--format", 0, "FORMAT", "docker-config, k8s-secret or env",
+                       .values = "docker-config|k8s-secret|env" },
+    [ADMIN_OUTPUT] = { "--output", 'o', "FILE", "write there, mode 0600; else to stdout" },
 };
 
 const struct admin_command admin_commands[] = {
@@ -115,6 +118,21 @@ const struct admin_command admin_commands[] = {
             "(registry.example.com/team/app), or of those of --for alone: in a file in\n"
             "memory that DOCKER_CONFIG and REGISTRY_AUTH_FILE lead to, and for one registry\n"
             "in CRICTL_AUTH. It is gone when COMMAND ends, whose exit status is passed on.\n",
+    },
+    {
+        .name = "export",
+        .arguments = "REGISTRY...",
+        .at_least = 1,
+        .at_most = 16,
+        .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_FORMAT) | BIT(ADMIN_OUTPUT) |
+                   BIT(ADMIN_NAME) | BIT(ADMIN_NAMESPACE),
+        .run = admin_export,
+        .summary = "write credentials for a tool that can call no helper",
+        .details =
+            "Writes a config.json of docker, a pull secret of Kubernetes (YAML), or\n"
+            "assignments for a shell: REGISTRY, REGISTRY_USERNAME, REGISTRY_PASSWORD.\n"
+            "What is written does not renew itself; when it expires is said on stderr.\n"
+            "Where the tool can be started by pullkey, \"pullkey run\" leaves nothing behind.\n",
     },
     {
         .name = "store rekey",

@@ -22,6 +22,7 @@ COMMANDS = [
     "list",
     "import",
     "run",
+    "export",
     "store rekey",
     "explain",
     "status",

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pullkey cache list` and `clear`, and what `explain` says of the cache: with tokens that an exchange has left there.
+"""`pullkey cache list` and `clear`, what `explain` says of the cache, and `export` of what expires: with tokens that an
+exchange has left there.
 
-usage: test-cache-command.py SOURCE-ROOT
+usage: test-admin.py SOURCE-ROOT
 """
 
+import calendar
 import json
 import os
+import re
 import sys
 import time
 
@@ -113,6 +116,21 @@ def explain():
         it.error("a.example.com")
         text = pullkey(it, "explain", "a.example.com")
         check("in the cache: for " in text and "missing" in text, text)
+
+
+@case("export: when a token expires is said on stderr")
+def export():
+    with scene(None, "unused.test") as it:
+        it.use("echo", identity={"file": it.home.write("token", jwt(life=7200))})
+        path = os.path.join(it.home.path, "config.json")
+        done = it.home.run([it.home.pullkey, "export", "--format", "docker-config", "-o", path, "a.example.com"])
+        equal((done.returncode, done.stdout), (0, ""), done.stderr)
+        found = re.fullmatch(r"a\.example\.com: expires in (?:1h 59m|2h), at (\d+-\d+-\d+T\d+:\d+:\d+Z)\n", done.stderr)
+        check(found, done.stderr)
+        left = calendar.timegm(time.strptime(found[1], "%Y-%m-%dT%H:%M:%SZ")) - time.time()
+        check(7100 < left <= 7200, left)
+        with open(path, encoding="ascii") as file:
+            check("a.example.com" in json.load(file)["auths"], "the entry")
 
 
 sys.exit(run())

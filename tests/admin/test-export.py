@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pullkey export: files for tools that can call no helper."""
+
+import json
+import os
+import re
+import stat
+import sys
+from base64 import b64decode, b64encode
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from home import Home
+from tap import case, check, equal, run
+from terminal import Terminal
+
+MARKER = "marker-e4920c"
+SERVER = "registry.example.com"
+CODED = b64encode(f"alice:{MARKER}".encode()).decode()
+
+
+def login(home, server=SERVER, user="alice", secret=MARKER, *options):
+    words = [home.pullkey, "login", server, "--password-stdin", "--no-verify", *options]
+    home.run([*words, *(["-u", user] if user else [])], secret).check_returncode()
+
+
+def export(home, form, *words):
+    done = home.run([home.pullkey, "export", "--format", form, *words])
+    equal(done.returncode, 0, done.stderr)
+    check(MARKER not in done.stderr and CODED not in done.stderr, done.stderr)
+    return done.stdout
+
+
+def refused(home, *words, status=1):
+    done = home.run([home.pullkey, "export", *words])
+    equal((done.returncode, done.stdout, done.stderr.count("\n")), (status, "", 1), done.stderr)
+    check(MARKER not in done.stderr, done.stderr)
+    return done.stderr
+
+
+@case("docker-config: what `pullkey run` gives, of several registries")
+def docker_config():
+    with Home() as home:
+        login(home)
+        login(home, "docker.io", "bob")
+        login(home, "t.example.com:5000", None, MARKER, "--identity-token")
+        names = (SERVER, "docker.io", "t.example.com:5000")
+        found = json.loads(export(home, "docker-config", *names))
+        equal(set(found["auths"]), {SERVER, "https://index.docker.io/v1/", "t.example.com:5000"})
+        equal(found["auths"][SERVER], {"auth": CODED})
+        equal(found["auths"]["t.example.com:5000"]["identitytoken"], MARKER)
+        options = [word for name in names for word in ("--for", name)]
+        text = home.succeed([home.pullkey, "run", *options, "--", "sh", "-c", 'cat "$DOCKER_CONFIG/config.json"'])
+        equal(json.loads(text), found)
+        # pullkey reads it back.
+        path = home.write("exported.json", json.dumps(found))
+        home.write(".config/pullkey/config.json", json.dumps({"version": 1, "default": [{"type": "file", "sources": [path]}]}))
+        equal(home.get("docker.io")["Username"], "bob")
+        equal(home.get(SERVER)["Secret"], MARKER)
+
+
+@case("k8s-secret: a manifest of one secret, with its name and namespace")
+def kubernetes():
+    with Home() as home:
+        login(home)
+        text = export(home, "k8s-secret", SERVER)
+        form = (
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: \"%s\"\n%stype: kubernetes.io/dockerconfigjson\n"
+            "data:\n  .dockerconfigjson: (\\S+)\n"
+        )
+        found = re.fullmatch(form % ("pullkey", ""), text)
+        check(found, text)
+        equal(json.loads(b64decode(found[1])), json.loads(export(home, "docker-config", SERVER)))
+        text = export(home, "k8s-secret", "--name", "robot.one", "--namespace", "prod-1", SERVER)
+        check(re.fullmatch(form % (re.escape("robot.one"), '  namespace: "prod-1"\n'), text), text)
+        for words in (["--name", "A"], ["--name", 'a"b'], ["--namespace", "a.b"], ["--namespace", "-a"]):
+            refused(home, "--format", "k8s-secret", SERVER, *words, status=2)
+
+
+@case("env: a shell reads back what was stored, whatever it is")
+def env():
+    with Home() as home:
+        for secret in (MARKER, "it's", "a b  c", '"$HOME`id`\\n!{}', "\u00e4\u20ac", "';echo x;'"):
+            login(home, secret=secret)
+            path = home.write("env.sh", export(home, "env", SERVER))
+            script = '. "$0"; printf "%s\\n" "$REGISTRY" "$REGISTRY_USERNAME" "$REGISTRY_PASSWORD"'
+            for shell in ("sh", "bash"):
+                text = home.succeed([shell, "-c", script, path])
+                equal(text, f"{SERVER}\nalice\n{secret}\n", secret)
+        refused(home, "--format", "env", SERVER, "docker.io", status=2)
+
+
+@case("--output: mode 0600, by rename, and nothing where something is missing")
+def output():
+    with Home() as home:
+        login(home)
+        path = home.write("out/config.json", "old")
+        os.chmod(path, 0o644)
+        bystander = home.write("out/config.json.tmp", "somebody else's")
+        before = os.stat(path).st_ino
+        for words in ([SERVER, "missing.example.com"], ["missing.example.com"]):
+            line = refused(home, "--format", "docker-config", "-o", path, *words)
+            check("missing.example.com" in line and "pullkey login" in line, line)
+            equal((home.read("out/config.json"), os.stat(path).st_ino), ("old", before))
+        equal(export(home, "docker-config", "--output", path, SERVER), "")
+        equal(json.loads(home.read("out/config.json"))["auths"], {SERVER: {"auth": CODED}})
+        equal(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        equal(sorted(os.listdir(os.path.dirname(path))), ["config.json", "config.json.tmp"])
+        with open(bystander, encoding="ascii") as file:
+            equal(file.read(), "somebody else's")
+        # A name without a directory is in the present one.
+        export(home, "env", "-o", "here.env", SERVER)
+        check(MARKER in home.read("here.env"), "here.env")
+        target = home.write("target", "kept")
+        os.symlink(target, os.path.join(home.path, "link"))
+        export(home, "env", "-o", "link", SERVER)
+        equal((home.read("target"), os.path.islink(os.path.join(home.path, "link"))), ("kept", False))
+        os.chmod(home.directory("open"), 0o777)
+        refused(home, "--format", "env", "-o", "open/file", SERVER)
+        equal(os.listdir(os.path.join(home.path, "open")), [])
+
+
+@case("what cannot be held is refused, a terminal gets none, and what expires is said")
+def refusals():
+    with Home() as home:
+        login(home, "t.example.com", None, MARKER, "--identity-token")
+        for form in ("k8s-secret", "env"):
+            check("identity token" in refused(home, "--format", form, "t.example.com"), form)
+        login(home)
+        for words, message in (
+            ([SERVER], "needs --format docker-config|k8s-secret|env"),
+            (["--format", "xml", SERVER], "--format takes docker-config|k8s-secret|env"),
+            (["--format", "env"], "needs REGISTRY..."),
+            (["--format", "env", "--name", "a", SERVER], "k8s-secret"),
+            (["--format", "env", "--json", SERVER], "--json"),
+        ):
+            line = refused(home, *words, status=2)
+            check(message in line, line)
+        with Terminal([home.pullkey, "export", "--format", "env", SERVER], home.env) as terminal:
+            equal(terminal.wait(), 2)
+            check(MARKER not in terminal.output and "--output" in terminal.output, terminal.output)
+        done = home.run([home.pullkey, "export", "--format", "env", SERVER])
+        equal(done.stderr, f"{SERVER}: no expiry is known\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run())
