@@ -193,7 +193,7 @@ int admin_backends(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
     cleanup_instances struct instances instances = { 0 };
-    cleanup_table struct table table = { .columns = 4 };
+    cleanup_table struct table table = { 0 };
     struct resolve resolve;
     int r = admin_load(call, &config, error);
 
@@ -202,10 +202,7 @@ int admin_backends(const struct admin_call *call, struct pullkey_error *error)
     if (r < 0)
         return r;
     resolve = admin_resolve(&config);
-    table_add(&table, "TYPE");
-    table_add(&table, "STATE");
-    table_add(&table, "CAN");
-    table_add(&table, "HERE");
+    table_begin(&table, "TYPE|STATE|CAN|HERE");
     for (size_t i = 0; r == 0 && i < TYPE_COUNT; i++)
         r = add_type(&resolve, types[i], i < LINKED_COUNT, &table, error);
     /* Those of others are known once they are named. */

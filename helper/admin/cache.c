@@ -40,22 +40,14 @@ static int add_row(void *context, const char *const parts[CACHE_KEY_PARTS],
 static int write_item(void *context, const char *const parts[CACHE_KEY_PARTS],
                       const struct cache_entry *entry, size_t size, struct pullkey_error *error)
 {
-    static const struct {
-        const char *name;
-        int part;
-    } members[] = {
-        { "instance", INSTANCE }, { "type", TYPE }, { "registry", REGISTRY }, { "path", PATH }
-    };
     struct buffer *json = context;
 
-    buffer_append_text(json, json->length > 1 ? ",\n {" : "{");
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        buffer_printf(json, "\"%s\":", members[i].name);
-        json_write_name(json, parts[members[i].part]);
-        buffer_append_text(json, ",");
-    }
-    buffer_printf(json, "\"kind\":\"%s\",\"used_until\":%jd,\"fetched\":%jd,\"size\":%zu",
-                  kind_of(entry), (intmax_t)entry->end, (intmax_t)entry->fetched, size);
+    buffer_append_text(json, json->length > 1 ? ",\n " : "");
+    json_write_format(json,
+                      "{\"instance\":%s,\"type\":%s,\"registry\":%s,\"path\":%s,\"kind\":%s,"
+                      "\"used_until\":%jd,\"fetched\":%jd,\"size\":%zu",
+                      parts[INSTANCE], parts[TYPE], parts[REGISTRY], parts[PATH], kind_of(entry),
+                      (intmax_t)entry->end, (intmax_t)entry->fetched, size);
     if (entry->outcome == CACHE_TOKEN && entry->credential.expiry > 0)
         buffer_printf(json, ",\"expiry\":%jd", (intmax_t)entry->credential.expiry);
     buffer_append_text(json, "}");
@@ -64,10 +56,8 @@ static int write_item(void *context, const char *const parts[CACHE_KEY_PARTS],
 
 int admin_cache_list(const struct admin_call *call, struct pullkey_error *error)
 {
-    static const char *const heads[] = { "REGISTRY", "INSTANCE", "TYPE", "KIND",
-                                         "USED FOR", "AGE",      "BYTES" };
     cleanup_buffer struct buffer json = BUFFER_INIT(JSON_LARGE_MAX);
-    cleanup_table struct table table = { .columns = sizeof(heads) / sizeof(heads[0]) };
+    cleanup_table struct table table = { 0 };
     cleanup_cache struct cache *cache = NULL;
     int r = cache_look(call->values[ADMIN_SYSTEM] != NULL, &cache, error);
 
@@ -79,8 +69,7 @@ int admin_cache_list(const struct admin_call *call, struct pullkey_error *error)
         buffer_append_text(&json, "]\n");
         return r < 0 ? r : output_buffer(&json, error);
     }
-    for (size_t i = 0; i < table.columns; i++)
-        table_add(&table, "%s", heads[i]);
+    table_begin(&table, "REGISTRY|INSTANCE|TYPE|KIND|USED FOR|AGE|BYTES");
     r = cache_each(cache, add_row, &table, error);
     if (r == 0 && table.count > table.columns)
         return table_print(&table, error);

@@ -10,11 +10,6 @@
 
 #define TEXT_MAX (8u * JSON_SIZE_MAX)
 
-static void write_text(struct buffer *json, const char *text)
-{
-    json_write_string(json, text, strlen(text));
-}
-
 static int write_instance(struct buffer *json, const struct config_instance *instance,
                           struct pullkey_error *error)
 {
@@ -49,9 +44,7 @@ static int write_rule(struct buffer *json, const struct config_rule *rule,
 
     if (r < 0)
         return r;
-    buffer_append_text(json, "{\"from\":");
-    write_text(json, where.data);
-    buffer_append_text(json, ",\"match\":");
+    json_write_format(json, "{\"from\":%s,\"match\":", where.data);
     r = json_write_tree(json, rule->match, false, error);
     if (r == 0 && when) {
         buffer_append_text(json, ",\"when\":");
@@ -78,9 +71,7 @@ static int write_config(struct buffer *json, const struct config *config,
 
     buffer_printf(json, "{\"system\":%s,\"files\":[", config->system ? "true" : "false");
     for (size_t i = 0; i < config->document_count; i++) {
-        if (i > 0)
-            buffer_append_text(json, ",");
-        write_text(json, config->documents[i].name);
+        json_write_format(json, i > 0 ? ",%s" : "%s", config->documents[i].name);
     }
     buffer_append_text(json, "],\"backends\":[");
     for (size_t i = 0; r == 0 && i < instances->count; i++) {
@@ -98,17 +89,13 @@ static int write_config(struct buffer *json, const struct config *config,
         r = instances_default(config, &where, error);
     if (r < 0)
         return r;
-    buffer_append_text(json, "],\n\"default\":{\"from\":");
-    write_text(json, where.data);
-    buffer_append_text(json, ",\"use\":");
+    json_write_format(json, "],\n\"default\":{\"from\":%s,\"use\":", where.data);
     for (size_t i = 0; i < config->default_count; i++)
         chain[i] = &config->default_chain[i];
     r = write_chain(json, chain, config->default_count, error);
     buffer_append_text(json, "}");
-    if (config->store) {
-        buffer_append_text(json, ",\"store\":");
-        write_text(json, config->store);
-    }
+    if (config->store)
+        json_write_format(json, ",\"store\":%s", config->store);
     buffer_append_text(json, "}\n");
     return r;
 }

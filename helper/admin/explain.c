@@ -117,16 +117,14 @@ static int find_chain(const struct question *question, struct buffer *where,
 static int print_rules(const struct question *question, struct pullkey_error *error)
 {
     const struct config *config = question->resolve.config;
-    cleanup_table struct table table = { .columns = 3 };
+    cleanup_table struct table table = { 0 };
     cleanup_buffer struct buffer text = BUFFER_INIT(TEXT_MAX);
 
     if (config->rule_count == 0) {
         output_line("There is no rule.");
         return 0;
     }
-    table_add(&table, "RULE");
-    table_add(&table, "SERVES");
-    table_add(&table, "MATCH");
+    table_begin(&table, "RULE|SERVES|MATCH");
     for (size_t i = 0; i < config->rule_count; i++) {
         const struct config_rule *rule = &config->rules[i];
         const cJSON *when = json_member(rule->item, "when");
@@ -237,9 +235,9 @@ static int write_rules(const struct question *question, struct buffer *json,
         const struct config_rule *rule = &config->rules[i];
 
         r = instances_find(rule->document, rule->item, &where, error);
-        buffer_append_text(json, i > 0 ? ",\n {\"from\":" : "{\"from\":");
-        json_write_name(json, r < 0 ? "" : where.data);
-        buffer_printf(json, ",\"serves\":\"%s\",\"match\":", fit_of(question, rule));
+        buffer_append_text(json, i > 0 ? ",\n " : "");
+        json_write_format(json, "{\"from\":%s,\"serves\":%s,\"match\":", where.data,
+                          fit_of(question, rule));
         if (r == 0)
             r = json_write_tree(json, rule->match, false, error);
         buffer_append_text(json, "}");
@@ -258,15 +256,7 @@ static int write_instance(const struct question *question, size_t at, struct buf
     buffer_append_text(json, at > 0 ? ",\n " : "");
     if (r == 0)
         r = instances_write(question->chain.items[at], json, error);
-    if (asked.detail.length > 0) {
-        buffer_append_text(json, ",\"detail\":");
-        json_write_name(json, asked.detail.data);
-    }
-    if (asked.cache.length > 0) {
-        buffer_append_text(json, ",\"cache\":");
-        json_write_name(json, asked.cache.data);
-    }
-    buffer_append_text(json, "}");
+    json_write_format(json, ",\"detail\":%s,\"cache\":%s}", asked.detail.data, asked.cache.data);
     if (asked.stores && !*store)
         *store = question->chain.items[at]->name;
     return r;
@@ -283,28 +273,16 @@ static int write_json(const struct question *question, struct pullkey_error *err
 
     if (r < 0)
         return r;
-    buffer_append_text(&json, "{\"registry\":");
-    json_write_name(&json, question->canonical);
-    for (size_t i = 0; i < request->name_count; i++) {
-        buffer_append_text(&json, i > 0 ? "," : ",\"names\":[");
-        json_write_name(&json, request->names[i]);
-    }
+    json_write_format(&json, "{\"registry\":%s", question->canonical);
+    for (size_t i = 0; i < request->name_count; i++)
+        json_write_format(&json, i > 0 ? ",%s" : ",\"names\":[%s", request->names[i]);
     buffer_append_text(&json, "]");
     r = write_rules(question, &json, error);
     config_rule_name(question->chain.rule, name);
-    buffer_append_text(&json, ",\"rule\":");
-    json_write_name(&json, name);
-    buffer_append_text(&json, ",\"from\":");
-    json_write_name(&json, where.data);
-    buffer_append_text(&json, ",\"use\":[");
+    json_write_format(&json, ",\"rule\":%s,\"from\":%s,\"use\":[", name, where.data);
     for (size_t i = 0; r == 0 && i < question->chain.count; i++)
         r = write_instance(question, i, &json, &store, error);
-    buffer_append_text(&json, "],\"store\":");
-    if (store)
-        json_write_name(&json, store);
-    else
-        buffer_append_text(&json, "null");
-    buffer_append_text(&json, "}\n");
+    json_write_format(&json, "],\"store\":%s}\n", store);
     return r < 0 ? r : output_buffer(&json, error);
 }
 

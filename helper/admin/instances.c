@@ -192,12 +192,8 @@ int instances_write(const struct config_instance *instance, struct buffer *json,
 
     if (r < 0)
         return r;
-    buffer_append_text(json, "{\"name\":");
-    json_write_name(json, instance->name);
-    buffer_append_text(json, ",\"type\":");
-    json_write_name(json, instance->type);
-    buffer_append_text(json, ",\"from\":");
-    json_write_name(json, where.data);
+    json_write_format(json, "{\"name\":%s,\"type\":%s,\"from\":%s", instance->name, instance->type,
+                      where.data);
     if (instance->implicit)
         buffer_append_text(json, ",\"implicit\":true");
     if (instance->on_error_next)

@@ -205,7 +205,7 @@ static int find_tools(struct table *table, struct pullkey_error *error)
 {
     int r;
 
-    add_row(table, "TOOL", "PULLKEY", "WHERE");
+    table_begin(table, "TOOL|PULLKEY|WHERE");
     r = add_docker(table, error);
     if (r < 0)
         return r;
@@ -292,26 +292,17 @@ static int print_json(const struct config *config, const struct standard *standa
     int r;
 
     buffer_append_text(&json, "{\"version\":\"" PULLKEY_VERSION "\",\"files\":[");
-    for (size_t i = 0; i < config->document_count; i++) {
-        buffer_append_text(&json, i > 0 ? "," : "");
-        json_write_name(&json, config->documents[i].name);
-    }
-    buffer_printf(&json, "],\"rules\":%zu,\"default\":[", config->rule_count);
-    for (size_t i = 0; i < standard->chain.count; i++) {
-        buffer_append_text(&json, i > 0 ? "," : "");
-        json_write_name(&json, standard->chain.items[i]->name);
-    }
-    buffer_append_text(&json, "],\"store\":");
-    if (standard->store.backend)
-        json_write_name(&json, standard->store.instance->name);
+    for (size_t i = 0; i < config->document_count; i++)
+        json_write_format(&json, i > 0 ? ",%s" : "%s", config->documents[i].name);
+    json_write_format(&json, "],\"rules\":%zu,\"default\":[", config->rule_count);
+    for (size_t i = 0; i < standard->chain.count; i++)
+        json_write_format(&json, i > 0 ? ",%s" : "%s", standard->chain.items[i]->name);
+    json_write_format(&json, "],\"store\":%s",
+                      standard->store.backend ? standard->store.instance->name : NULL);
+    if (standard->why.message[0] == '\0')
+        json_write_format(&json, ",\"stored\":%zu", standard->entries);
     else
-        buffer_append_text(&json, "null");
-    if (standard->why.message[0] == '\0') {
-        buffer_printf(&json, ",\"stored\":%zu", standard->entries);
-    } else {
-        buffer_append_text(&json, ",\"error\":");
-        json_write_name(&json, standard->why.message);
-    }
+        json_write_format(&json, ",\"error\":%s", standard->why.message);
     buffer_append_text(&json, ",\n\"tools\":");
     r = table_write(tools, &json, error);
     buffer_append_text(&json, "}\n");
@@ -321,7 +312,7 @@ static int print_json(const struct config *config, const struct standard *standa
 int admin_status(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
-    cleanup_table struct table tools = { .columns = 3 };
+    cleanup_table struct table tools = { 0 };
     __attribute__((cleanup(standard_done))) struct standard standard = { .place = BUFFER_INIT(
                                                                              TEXT_MAX) };
     int r = admin_load(call, &config, error);

@@ -49,6 +49,19 @@ void table_add(struct table *table, const char *format, ...)
     va_end(again);
 }
 
+void table_begin(struct table *table, const char *heads)
+{
+    for (;;) {
+        size_t length = strcspn(heads, "|");
+
+        table->columns++;
+        table_add(table, "%.*s", (int)length, heads);
+        if (heads[length] == '\0')
+            return;
+        heads += length + 1;
+    }
+}
+
 int table_print(const struct table *table, struct pullkey_error *error)
 {
     if (table->has_failed)

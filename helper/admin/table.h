@@ -12,6 +12,8 @@ struct table {
     bool has_failed; /* for lack of memory: table_print says so */
 };
 
+/* The heads, as "A|B|C". */
+void table_begin(struct table *table, const char *heads);
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int table_print(const struct table *table, struct pullkey_error *error);
 /* A JSON list of objects of strings, whose members are the heads in small letters. */

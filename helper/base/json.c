@@ -352,6 +352,35 @@ void json_write_name(struct buffer *buffer, const char *name)
     write_string(buffer, name, strlen(name), true);
 }
 
+void json_write_format(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    while (*format != '\0') {
+        size_t length = strcspn(format, "%");
+
+        buffer_append(buffer, format, length);
+        format += length;
+        if (strncmp(format, "%s", 2) == 0) {
+            const char *text = va_arg(arguments, const char *);
+
+            if (text)
+                json_write_name(buffer, text);
+            else
+                buffer_append_text(buffer, "null");
+            format += 2;
+        } else if (*format != '\0') {
+            if (format[1] == 'z')
+                buffer_printf(buffer, "%zu", va_arg(arguments, size_t));
+            else
+                buffer_printf(buffer, "%jd", va_arg(arguments, intmax_t));
+            format += 3;
+        }
+    }
+    va_end(arguments);
+}
+
 int json_write_tree(struct buffer *buffer, const cJSON *tree, bool indented,
                     struct pullkey_error *error)
 {

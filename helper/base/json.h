@@ -70,6 +70,11 @@ void json_write_string(struct buffer *buffer, const char *bytes, size_t length);
  * U+FFFD. Never for a credential, which would be another one then. */
 void json_write_name(struct buffer *buffer, const char *name);
 
+/* JSON with gaps: %s is a string as json_write_name writes it, with its quotes, NULL null; %zu and
+ * %jd are numbers. Nothing else is known. */
+void json_write_format(struct buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Writes a tree, on one line or indented. */
 int json_write_tree(struct buffer *buffer, const cJSON *tree, bool indented,
                     struct pullkey_error *error);

@@ -535,6 +535,20 @@ static void want_of_memory_is_an_error(void **state)
     }
 }
 
+static void gaps_are_filled(void **state)
+{
+    const char *volatile nothing = NULL;
+    cleanup_buffer struct buffer text = BUFFER_INIT(256);
+
+    (void)state;
+    json_write_format(&text, "{\"a\":%s,\"b\":%s,\"c\":[%zu,%jd]}", "x\"\x80", nothing,
+                      (size_t)SIZE_MAX, (intmax_t)INT64_MIN);
+    assert_string_equal(text.data, "{\"a\":\"x\\\"\xef\xbf\xbd\",\"b\":null,"
+                                   "\"c\":[18446744073709551615,-9223372036854775808]}");
+    json_write_format(&text, "%s", "");
+    assert_string_equal(text.data + text.length - 3, "}\"\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -557,6 +571,7 @@ int main(void)
         cmocka_unit_test(trees_are_written),
         cmocka_unit_test(nothing_is_left_in_memory),
         cmocka_unit_test(want_of_memory_is_an_error),
+        cmocka_unit_test(gaps_are_filled),
     };
 
     json_start();
