@@ -4,6 +4,7 @@
  * stores are listed, which never prompts, and of what chooses an identity it is said what is there.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ static void append(struct buffer *text, const char *name)
 }
 
 /* Names of files, less what they begin with; returns how many. The one that is ourselves is no
- * helper of ours. */
+ * helper of ours. Only want of memory is a failure. */
 static size_t list_files(const char *path, const char *begin, const char *end, struct buffer *text)
 {
     size_t length = strlen(begin), end_length = strlen(end), count = 0;
@@ -45,9 +46,10 @@ static size_t list_files(const char *path, const char *begin, const char *end, s
             strcmp(item->d_name, HELPER "pullkey") == 0)
             continue;
         count++;
-        if (text)
-            append(text, item->d_name + length);
+        append(text, item->d_name + length);
     }
+    if (!directory && errno == ENOMEM)
+        text->state = BUFFER_NO_MEMORY;
     if (directory)
         (void)closedir(directory);
     return count;
@@ -106,16 +108,20 @@ static int find_inputs(const char *type, struct buffer *text, struct pullkey_err
 }
 
 /* Stores are listed. */
-static int count_entries(const struct resolve *resolve, const char *type, struct buffer *text,
-                         struct pullkey_error *error)
+static int count_entries(const struct resolve *resolve, const struct config_instance *instance,
+                         struct buffer *text, struct pullkey_error *error)
 {
     cleanup_opened struct resolve_opened opened = { 0 };
     cleanup_list struct pullkey_list list = { 0 };
     struct pullkey_error why;
-    int r = resolve_open_with(resolve, type, "{}", &opened, &why);
+    int r = resolve_open(resolve, instance, &opened, &why);
 
     if (r == 0)
         r = opened.backend->list(opened.state, resolve->deadline_ms, &list, &why);
+    if (r == -PULLKEY_INTERNAL)
+        *error = why;
+    if (r == -PULLKEY_INTERNAL)
+        return r;
     if (r < 0 && r != -PULLKEY_NOT_FOUND)
         buffer_append_text(text, why.message);
     else
@@ -124,8 +130,10 @@ static int count_entries(const struct resolve *resolve, const char *type, struct
 }
 
 static int look_here(const struct resolve *resolve, const struct pullkey_module *module,
-                     struct buffer *text, struct pullkey_error *error)
+                     const struct config_instance *instance, struct buffer *text,
+                     struct pullkey_error *error)
 {
+    cleanup_buffer struct buffer recipes = BUFFER_INIT(TEXT_MAX);
     int r;
 
     if (strcmp(module->type, "exec") == 0)
@@ -137,12 +145,17 @@ static int look_here(const struct resolve *resolve, const struct pullkey_module 
         if (r < 0)
             return r;
     } else if (module->capabilities & PULLKEY_CAN_LIST) {
-        return count_entries(resolve, module->type, text, error);
+        return count_entries(resolve, instance, text, error);
     }
-    if (strcmp(module->type, "token") == 0)
-        buffer_printf(text, "%s%zu recipes", text->length > 0 ? "; " : "",
-                      list_files(PULLKEY_DATADIR "/recipes", "", ".json", NULL) +
-                          list_files(PULLKEY_SYSCONFDIR "/recipes", "", ".json", NULL));
+    if (strcmp(module->type, "token") == 0) {
+        size_t count = list_files(PULLKEY_DATADIR "/recipes", "", ".json", &recipes) +
+                       list_files(PULLKEY_SYSCONFDIR "/recipes", "", ".json", &recipes);
+
+        buffer_printf(text, "%s%zu recipes", text->length > 0 ? "; " : "", count);
+        r = buffer_check(&recipes, error);
+        if (r < 0)
+            return r;
+    }
     if (text->length == 0)
         buffer_append_text(text, "nothing");
     return buffer_check(text, error);
@@ -154,9 +167,11 @@ static void add_capabilities(struct table *table, uint32_t set)
               set & PULLKEY_CAN_LIST ? ", list" : "", set & PULLKEY_EXPIRES ? ", expires" : "");
 }
 
-static int add_type(const struct resolve *resolve, const char *type, bool is_linked,
-                    struct table *table, struct pullkey_error *error)
+/* The instance is the first that the configuration has of a type, or one without options. */
+static int add_type(const struct resolve *resolve, const struct config_instance *instance,
+                    bool is_linked, struct table *table, struct pullkey_error *error)
 {
+    const char *type = instance->type;
     cleanup_buffer struct buffer here = BUFFER_INIT(TEXT_MAX);
     const struct pullkey_backend *backend;
     struct pullkey_error why;
@@ -175,7 +190,7 @@ static int add_type(const struct resolve *resolve, const char *type, bool is_lin
     }
     table_add(table, "%s", is_linked ? "built in" : "module");
     add_capabilities(table, backend->module.capabilities);
-    r = look_here(resolve, &backend->module, &here, error);
+    r = look_here(resolve, &backend->module, instance, &here, error);
     if (r == 0)
         table_add(table, "%s", here.data);
     return r;
@@ -203,11 +218,18 @@ int admin_backends(const struct admin_call *call, struct pullkey_error *error)
         return r;
     resolve = admin_resolve(&config);
     table_begin(&table, "TYPE|STATE|CAN|HERE");
-    for (size_t i = 0; r == 0 && i < TYPE_COUNT; i++)
-        r = add_type(&resolve, types[i], i < LINKED_COUNT, &table, error);
+    for (size_t i = 0; r == 0 && i < TYPE_COUNT; i++) {
+        const struct config_instance plain = { .name = types[i], .type = types[i] };
+        const struct config_instance *instance = &plain;
+
+        for (size_t j = instances.count; j > 0; j--)
+            if (strcmp(instances.items[j - 1].type, types[i]) == 0)
+                instance = &instances.items[j - 1];
+        r = add_type(&resolve, instance, i < LINKED_COUNT, &table, error);
+    }
     /* Those of others are known once they are named. */
     for (size_t i = 0; r == 0 && i < instances.count; i++)
         if (!is_added(&table, instances.items[i].type))
-            r = add_type(&resolve, instances.items[i].type, false, &table, error);
+            r = add_type(&resolve, &instances.items[i], false, &table, error);
     return r < 0 ? r : table_show(&table, call->values[ADMIN_JSON] != NULL, error);
 }

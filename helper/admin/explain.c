@@ -55,6 +55,11 @@ static int describe_backend(const struct question *question, const struct config
     struct pullkey_error why = { 0 };
     int r = resolve_open(&question->resolve, instance, &opened, &why);
 
+    /* Want of memory says nothing about the instance. */
+    if (r == -PULLKEY_INTERNAL)
+        *error = why;
+    if (r == -PULLKEY_INTERNAL)
+        return r;
     if (r < 0) {
         buffer_printf(&ret->detail, "cannot be used%s: %s",
                       instance->implicit ? " and is passed over" : "", why.message);

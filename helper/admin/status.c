@@ -5,6 +5,7 @@
  * read them as containerd and the kubelet do.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,14 +27,17 @@
 
 /* True if a line that is no comment has the key and, up to the end of its list, the word.
  * *ret_has_key says whether the key was there. */
-static bool is_set(const char *path, const char *key, const char *word, bool *ret_has_key)
+static bool is_set(struct table *table, const char *path, const char *key, const char *word,
+                   bool *ret_has_key)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
     struct pullkey_error ignored;
     bool found = false;
 
-    if (file_read(path, FILE_INPUT, 0, &text, NULL, &ignored) < 0)
+    if (file_read(path, FILE_INPUT, 0, &text, NULL, &ignored) < 0) {
+        table->has_failed = table->has_failed || text.state == BUFFER_NO_MEMORY;
         return false;
+    }
     for (const char *line = text.data; line && *line != '\0'; line += *line == '\n') {
         size_t length = strcspn(line, "\n");
         const char *begin = line + strspn(line, " \t");
@@ -48,6 +52,14 @@ static bool is_set(const char *path, const char *key, const char *word, bool *re
         line += strcspn(line, "\n");
     }
     return found;
+}
+
+static int list(struct table *table, const char *directory, struct dirent ***ret)
+{
+    int count = scandir(directory, ret, NULL, alphasort);
+
+    table->has_failed = table->has_failed || (count < 0 && errno == ENOMEM);
+    return count;
 }
 
 static void add_row(struct table *table, const char *tool, const char *uses, const char *where)
@@ -92,6 +104,10 @@ static int add_docker(struct table *table, struct pullkey_error *error)
         r = file_read(path, FILE_INPUT, 0, &text, NULL, &why);
     if (r == 0)
         r = json_parse(&document, path, text.data, text.length, 0, &why);
+    if (r == -PULLKEY_INTERNAL) {
+        *error = why;
+        return r;
+    }
     if (r == 0)
         write_docker(&document, &uses);
     else
@@ -102,10 +118,10 @@ static int add_docker(struct table *table, struct pullkey_error *error)
 }
 
 /* A later file of registries.conf(5) takes the place of an earlier one's list. */
-static void look_at(const char *path, bool *uses, char where[FILE_PATH_MAX])
+static void look_at(struct table *table, const char *path, bool *uses, char where[FILE_PATH_MAX])
 {
     bool has_key = false;
-    bool found = is_set(path, "credential-helpers", "\"" OURS "\"", &has_key);
+    bool found = is_set(table, path, "credential-helpers", "\"" OURS "\"", &has_key);
 
     if (!has_key)
         return;
@@ -113,19 +129,20 @@ static void look_at(const char *path, bool *uses, char where[FILE_PATH_MAX])
     memcpy(where, path, strlen(path) + 1);
 }
 
-static void look_into(const char *directory, bool *uses, char where[FILE_PATH_MAX])
+static void look_into(struct table *table, const char *directory, bool *uses,
+                      char where[FILE_PATH_MAX])
 {
     struct pullkey_error ignored;
     struct dirent **items = NULL;
     char path[FILE_PATH_MAX];
-    int count = scandir(directory, &items, NULL, alphasort);
+    int count = list(table, directory, &items);
 
     for (int i = 0; i < count; i++) {
         size_t length = strlen(items[i]->d_name);
 
         if (length > 5 && strcmp(items[i]->d_name + length - 5, ".conf") == 0 &&
             file_join(path, directory, items[i]->d_name, &ignored) == 0)
-            look_at(path, uses, where);
+            look_at(table, path, uses, where);
         free(items[i]);
     }
     free(items);
@@ -142,10 +159,10 @@ static void add_podman(struct table *table)
     if (own[0] == '\0' || file_join(path, own, "registries.conf", &ignored) < 0 ||
         access(path, F_OK) < 0)
         memcpy(path, CONTAINERS "/registries.conf", sizeof(CONTAINERS "/registries.conf"));
-    look_at(path, &uses, where);
-    look_into(CONTAINERS "/registries.conf.d", &uses, where);
+    look_at(table, path, &uses, where);
+    look_into(table, CONTAINERS "/registries.conf.d", &uses, where);
     if (own[0] != '\0' && file_join(path, own, "registries.conf.d", &ignored) == 0)
-        look_into(path, &uses, where);
+        look_into(table, path, &uses, where);
     add_row(table, "podman", uses ? "yes" : "no", where);
 }
 
@@ -161,7 +178,7 @@ static void add_containerd(struct table *table)
     bool uses = false, ignored;
 
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !uses; i++) {
-        uses = is_set(files[i], "config_path", TARGET, &ignored);
+        uses = is_set(table, files[i], "config_path", TARGET, &ignored);
         if (uses || access(files[i], F_OK) == 0)
             where = files[i];
     }
@@ -189,11 +206,11 @@ static int add_kubelet(struct table *table, struct pullkey_error *error)
 
     if (r < 0)
         return r;
-    uses = node.config[0] != '\0' && is_set(node.config, "name", KUBELET_PROGRAM, &has_name);
-    count = uses || node.config[0] == '\0' ? 0 : scandir(node.config, &items, NULL, alphasort);
+    uses = node.config[0] != '\0' && is_set(table, node.config, "name", KUBELET_PROGRAM, &has_name);
+    count = uses || node.config[0] == '\0' ? 0 : list(table, node.config, &items);
     for (int i = 0; i < count; i++) {
         if (file_join(path, node.config, items[i]->d_name, &ignored) == 0)
-            uses = uses || is_set(path, "name", KUBELET_PROGRAM, &has_name);
+            uses = uses || is_set(table, path, "name", KUBELET_PROGRAM, &has_name);
         free(items[i]);
     }
     free(items);
@@ -236,7 +253,7 @@ static int find_standard(const struct config *config, struct standard *ret,
                          struct pullkey_error *error)
 {
     static const char name[] = "registry.invalid";
-    cleanup_list struct pullkey_list list = { 0 };
+    cleanup_list struct pullkey_list entries = { 0 };
     int r = registry_parse(name, strlen(name), &ret->reference, error);
 
     if (r < 0)
@@ -252,9 +269,14 @@ static int find_standard(const struct config *config, struct standard *ret,
     }
     instances_place(&ret->store, &ret->place);
     r = ret->store.backend->module.capabilities & PULLKEY_CAN_LIST
-            ? ret->store.backend->list(ret->store.state, ret->resolve.deadline_ms, &list, &ret->why)
+            ? ret->store.backend->list(ret->store.state, ret->resolve.deadline_ms, &entries,
+                                       &ret->why)
             : 0;
-    ret->entries = list.count;
+    if (r == -PULLKEY_INTERNAL)
+        *error = ret->why;
+    if (r == -PULLKEY_INTERNAL)
+        return r;
+    ret->entries = entries.count;
     if (r == 0 || r == -PULLKEY_NOT_FOUND)
         ret->why.message[0] = '\0';
     return buffer_check(&ret->place, error);
