@@ -24,6 +24,7 @@ static int add_row(void *context, const char *const parts[CACHE_KEY_PARTS],
 {
     struct table *table = context;
     const int64_t now = clock_wall_seconds();
+    int64_t expiry = entry->credential.expiry > 0 ? entry->credential.expiry : entry->end;
     char time[TABLE_TIME_MAX];
 
     (void)error;
@@ -31,7 +32,7 @@ static int add_row(void *context, const char *const parts[CACHE_KEY_PARTS],
     table_add(table, "%s", parts[INSTANCE]);
     table_add(table, "%s", parts[TYPE]);
     table_add(table, "%s", kind_of(entry));
-    table_add(table, "%s", entry->end > now ? table_time(entry->end - now, time) : "-");
+    table_add(table, "%s", expiry > now ? table_time(expiry - now, time) : "-");
     table_add(table, "%s", table_time(now - entry->fetched, time));
     table_add(table, "%zu", size);
     return 0;
@@ -69,7 +70,7 @@ int admin_cache_list(const struct admin_call *call, struct pullkey_error *error)
         buffer_append_text(&json, "]\n");
         return r < 0 ? r : output_buffer(&json, error);
     }
-    table_begin(&table, "REGISTRY|INSTANCE|TYPE|KIND|USED FOR|AGE|BYTES");
+    table_begin(&table, "REGISTRY|INSTANCE|TYPE|KIND|EXPIRES IN|AGE|BYTES");
     r = cache_each(cache, add_row, &table, error);
     if (r == 0 && table.count > table.columns)
         return table_print(&table, error);

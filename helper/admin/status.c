@@ -6,9 +6,10 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "admin.h"
@@ -166,6 +167,20 @@ static void add_podman(struct table *table)
     add_row(table, "podman", uses ? "yes" : "no", where);
 }
 
+/* Until the daemon has run, the target is a link to the source; while it runs it holds a lock. */
+static const char *daemon_state(void)
+{
+    int fd = open(TARGET, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool is_at_work;
+
+    if (fd < 0)
+        return errno == EACCES ? "yes; root sees whether the daemon runs"
+                               : "not yet: the daemon of pullkey-hosts has not run";
+    is_at_work = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    (void)close(fd);
+    return is_at_work ? "yes" : "yes, but the daemon does not run";
+}
+
 static void add_containerd(struct table *table)
 {
     static const char *const files[] = {
@@ -174,7 +189,6 @@ static void add_containerd(struct table *table)
         "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
     };
     const char *where = "";
-    struct stat status;
     bool uses = false, ignored;
 
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !uses; i++) {
@@ -182,14 +196,7 @@ static void add_containerd(struct table *table)
         if (uses || access(files[i], F_OK) == 0)
             where = files[i];
     }
-    /* Until the daemon has run, it is a link to the source. */
-    add_row(table, "containerd",
-            !uses                                                    ? "no"
-            : lstat(TARGET, &status) == 0 && S_ISDIR(status.st_mode) ? "yes"
-                                                                     : "not yet: the daemon of "
-                                                                       "pullkey-hosts has not "
-                                                                       "run",
-            where);
+    add_row(table, "containerd", uses ? daemon_state() : "no", where);
 }
 
 /* Of the kubelet's configuration, a file or a directory of files. */

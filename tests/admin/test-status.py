@@ -88,11 +88,11 @@ def podman():
         equal(tool(home, "podman"), ("yes", second), "no file of the directory")
 
 
-def on_machine(home, script, *words):
+def on_machine(home, script, under=""):
     """In a mount namespace with an /etc and a /run of its own, as root."""
     own = "mount -t tmpfs none /etc && mount -t tmpfs none /run && "
     command = [find_program("unshare", "util-linux"), "-m" if os.geteuid() == 0 else "-Urm", "sh", "-ec"]
-    done = home.run([*command, f"{own} {script}; exec {home.pullkey} status --json"])
+    done = home.run([*command, f"{own} {script}; exec {under} {home.pullkey} status --json"])
     if "unshare:" in done.stderr:
         raise Skip("no namespaces of its own here: " + done.stderr.strip())
     equal(done.returncode, 0, done.stderr)
@@ -112,7 +112,10 @@ def machine():
         equal(found["kubelet"], ("yes", "/etc/kubernetes/credential-provider.yaml"))
         uses, where = found["containerd"]
         check(uses.startswith("not yet: ") and where == "/etc/containerd/config.toml", found)
-        found = on_machine(home, files + "; mkdir -p /run/pullkey/certs.d")
+        files += "; mkdir -p /run/pullkey/certs.d"
+        equal(on_machine(home, files)["containerd"][0], "yes, but the daemon does not run")
+        # As the daemon does while it runs.
+        found = on_machine(home, files, f"{find_program('flock', 'util-linux')} /run/pullkey/certs.d")
         equal(found["containerd"], ("yes", "/etc/containerd/config.toml"))
         found = on_machine(home, files + "; sed -i 's/^/#/' /etc/containerd/config.toml /etc/kubernetes/*.yaml")
         equal((found["containerd"][0], found["kubelet"][0]), ("no", "no"), "comments")

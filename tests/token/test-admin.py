@@ -53,8 +53,8 @@ def lists():
         files = [entry for entry in os.scandir(os.path.join(it.home.path, "cache")) if "." not in entry.name]
         equal(sorted(entry.stat().st_size for entry in files), sorted(item["size"] for item in (a, b, c)))
         lines = sorted(pullkey(it, "cache", "list").splitlines())
-        equal(lines[0].split(), ["REGISTRY", "INSTANCE", "TYPE", "KIND", "USED", "FOR", "AGE", "BYTES"])
-        equal(lines[1].split()[:6], ["a.example.com", "token", "token", "token", "1h", "5m"])
+        equal(lines[0].split(), ["REGISTRY", "INSTANCE", "TYPE", "KIND", "EXPIRES", "IN", "AGE", "BYTES"])
+        equal(lines[1].split()[:6], ["a.example.com", "token", "token", "token", "1h", "6m"])
         equal(lines[3].split()[3:5], ["no", "identity"])
 
 
