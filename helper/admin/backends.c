@@ -198,8 +198,11 @@ static int add_type(const struct resolve *resolve, const struct config_instance 
 
 static bool is_added(const struct table *table, const char *type)
 {
-    for (size_t i = 0; i < table->count; i += table->columns)
-        if (strcmp(table->cells[i], type) == 0)
+    const char *cell = table->text.data;
+
+    for (size_t i = 0; table->text.state == BUFFER_FINE && i < table->count;
+         i++, cell = table_next(cell))
+        if (i % table->columns == 0 && strcmp(cell, type) == 0)
             return true;
     return false;
 }
@@ -208,7 +211,7 @@ int admin_backends(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
     cleanup_instances struct instances instances = { 0 };
-    cleanup_table struct table table = { 0 };
+    cleanup_table struct table table = TABLE_INIT;
     struct resolve resolve;
     int r = admin_load(call, &config, error);
 

@@ -58,7 +58,7 @@ static int write_item(void *context, const char *const parts[CACHE_KEY_PARTS],
 int admin_cache_list(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer json = BUFFER_INIT(JSON_LARGE_MAX);
-    cleanup_table struct table table = { 0 };
+    cleanup_table struct table table = TABLE_INIT;
     cleanup_cache struct cache *cache = NULL;
     int r = cache_look(call->values[ADMIN_SYSTEM] != NULL, &cache, error);
 

@@ -122,7 +122,7 @@ static int find_chain(const struct question *question, struct buffer *where,
 static int print_rules(const struct question *question, struct pullkey_error *error)
 {
     const struct config *config = question->resolve.config;
-    cleanup_table struct table table = { 0 };
+    cleanup_table struct table table = TABLE_INIT;
     cleanup_buffer struct buffer text = BUFFER_INIT(TEXT_MAX);
 
     if (config->rule_count == 0) {

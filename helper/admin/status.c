@@ -36,7 +36,8 @@ static bool is_set(struct table *table, const char *path, const char *key, const
     bool found = false;
 
     if (file_read(path, FILE_INPUT, 0, &text, NULL, &ignored) < 0) {
-        table->has_failed = table->has_failed || text.state == BUFFER_NO_MEMORY;
+        if (text.state == BUFFER_NO_MEMORY)
+            table->text.state = BUFFER_NO_MEMORY;
         return false;
     }
     for (const char *line = text.data; line && *line != '\0'; line += *line == '\n') {
@@ -59,7 +60,8 @@ static int list(struct table *table, const char *directory, struct dirent ***ret
 {
     int count = scandir(directory, ret, NULL, alphasort);
 
-    table->has_failed = table->has_failed || (count < 0 && errno == ENOMEM);
+    if (count < 0 && errno == ENOMEM)
+        table->text.state = BUFFER_NO_MEMORY;
     return count;
 }
 
@@ -341,7 +343,7 @@ static int print_json(const struct config *config, const struct standard *standa
 int admin_status(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
-    cleanup_table struct table tools = { 0 };
+    cleanup_table struct table tools = TABLE_INIT;
     __attribute__((cleanup(standard_done))) struct standard standard = { .place = BUFFER_INIT(
                                                                              TEXT_MAX) };
     int r = admin_load(call, &config, error);

@@ -6,47 +6,23 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/secret.h"
 #include "base/text.h"
 
-static bool has_room(struct table *table)
-{
-    size_t capacity = table->capacity * 2 + 32;
-    char **grown;
-
-    if (table->count < table->capacity)
-        return true;
-    grown = secret_alloc(capacity * sizeof(*grown));
-    if (!grown)
-        return false;
-    if (table->count > 0)
-        memcpy(grown, table->cells, table->count * sizeof(*grown));
-    secret_release(table->cells);
-    table->cells = grown;
-    table->capacity = capacity;
-    return true;
-}
-
 void table_add(struct table *table, const char *format, ...)
 {
-    va_list arguments, again;
-    char *cell = NULL;
-    int length;
+    va_list arguments;
 
     va_start(arguments, format);
-    va_copy(again, arguments);
-    length = vsnprintf(NULL, 0, format, arguments);
+    buffer_printf_list(&table->text, format, arguments);
     va_end(arguments);
-    if (length >= 0 && has_room(table))
-        cell = secret_alloc((size_t)length + 1);
-    if (cell) {
-        (void)vsnprintf(cell, (size_t)length + 1, format, again);
-        table->cells[table->count++] = cell;
-    } else {
-        table->has_failed = true;
-    }
-    va_end(again);
+    buffer_append(&table->text, "", 1);
+    table->count++;
+}
+
+const char *table_next(const char *cell)
+{
+    return cell + strlen(cell) + 1;
 }
 
 void table_begin(struct table *table, const char *heads)
@@ -64,31 +40,38 @@ void table_begin(struct table *table, const char *heads)
 
 int table_print(const struct table *table, struct pullkey_error *error)
 {
-    if (table->has_failed)
-        return error_memory(error);
-    return output_table((const char *const *)table->cells, table->columns,
-                        table->count / table->columns, error);
+    cleanup_release const char **cells = secret_alloc(table->count * sizeof(*cells));
+    const char *cell = table->text.data;
+    int r = buffer_check(&table->text, error);
+
+    if (r == 0 && !cells)
+        r = error_memory(error);
+    for (size_t i = 0; r == 0 && i < table->count; i++, cell = table_next(cell))
+        cells[i] = cell;
+    return r < 0 ? r : output_table(cells, table->columns, table->count / table->columns, error);
 }
 
 int table_write(const struct table *table, struct buffer *json, struct pullkey_error *error)
 {
-    if (table->has_failed)
-        return error_memory(error);
-    buffer_append_text(json, "[");
-    for (size_t i = table->columns; i < table->count; i++) {
-        const char *head = table->cells[i % table->columns];
+    const char *head = table->text.data, *cell = head;
+    int r = buffer_check(&table->text, error);
 
-        if (i % table->columns == 0)
-            buffer_append_text(json, i > table->columns ? "},\n {\"" : "{\"");
-        else
-            buffer_append_text(json, ",\"");
+    buffer_append_text(json, "[");
+    for (size_t i = 0; r == 0 && i < table->count; i++, cell = table_next(cell)) {
+        bool is_first = i % table->columns == 0;
+
+        if (i < table->columns)
+            continue;
+        if (is_first)
+            head = table->text.data;
+        buffer_append_text(json, !is_first ? ",\"" : i > table->columns ? "},\n {\"" : "{\"");
         for (; *head != '\0'; head++)
             buffer_append(json, (const char[]){ text_lower(*head) }, 1);
-        buffer_append_text(json, "\":");
-        json_write_name(json, table->cells[i]);
+        head++;
+        json_write_format(json, "\":%s", cell);
     }
     buffer_append_text(json, table->count > table->columns ? "}]" : "]");
-    return buffer_check(json, error);
+    return r < 0 ? r : buffer_check(json, error);
 }
 
 int table_show(const struct table *table, bool as_json, struct pullkey_error *error)
@@ -105,10 +88,7 @@ int table_show(const struct table *table, bool as_json, struct pullkey_error *er
 
 void table_done(struct table *table)
 {
-    for (size_t i = 0; i < table->count; i++)
-        secret_release(table->cells[i]);
-    secret_release(table->cells);
-    *table = (struct table){ 0 };
+    buffer_done(&table->text);
 }
 
 const char *table_time(int64_t seconds, char ret[TABLE_TIME_MAX])

@@ -3,18 +3,25 @@
 #ifndef PULLKEY_ADMIN_TABLE_H
 #define PULLKEY_ADMIN_TABLE_H
 
+#include "base/json.h"
 #include "base/output.h"
 
 struct table {
-    size_t columns; /* at most TABLE_COLUMNS_MAX */
-    char **cells;   /* row by row, the heads first */
-    size_t count, capacity;
-    bool has_failed; /* for lack of memory: table_print says so */
+    size_t columns;     /* at most TABLE_COLUMNS_MAX */
+    size_t count;       /* of cells, row by row, the heads first */
+    struct buffer text; /* of the cells, each with a NUL; what went wrong is kept in it */
 };
+
+#define TABLE_INIT                                                                                 \
+    {                                                                                              \
+        .text = BUFFER_INIT(JSON_LARGE_MAX)                                                        \
+    }
 
 /* The heads, as "A|B|C". */
 void table_begin(struct table *table, const char *heads);
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The cell after that one; the first begins the text. */
+const char *table_next(const char *cell);
 int table_print(const struct table *table, struct pullkey_error *error);
 /* A JSON list of objects of strings, whose members are the heads in small letters. */
 int table_write(const struct table *table, struct buffer *json, struct pullkey_error *error);

@@ -59,22 +59,29 @@ void buffer_append_text(struct buffer *buffer, const char *text)
     buffer_append(buffer, text, strlen(text));
 }
 
-void buffer_printf(struct buffer *buffer, const char *format, ...)
+void buffer_printf_list(struct buffer *buffer, const char *format, va_list arguments)
 {
-    va_list arguments;
+    va_list again;
     int length;
 
-    va_start(arguments, format);
-    length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
+    va_copy(again, arguments);
+    length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
     if (length < 0 && buffer->state == BUFFER_FINE)
         buffer->state = BUFFER_NO_MEMORY;
     if (length < 0 || !reserve(buffer, (size_t)length))
         return;
-    va_start(arguments, format);
     (void)vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, arguments);
-    va_end(arguments);
     buffer->length += (size_t)length;
+}
+
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    buffer_printf_list(buffer, format, arguments);
+    va_end(arguments);
 }
 
 int buffer_check(const struct buffer *buffer, struct pullkey_error *error)

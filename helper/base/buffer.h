@@ -8,6 +8,7 @@
 #define PULLKEY_BASE_BUFFER_H
 
 #include <pullkey/backend.h>
+#include <stdarg.h>
 
 struct buffer {
     char *data; /* always followed by a NUL once something was appended; NULL before */
@@ -26,6 +27,9 @@ void buffer_append(struct buffer *buffer, const char *bytes, size_t length);
 void buffer_append_text(struct buffer *buffer, const char *text);
 void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+void buffer_printf_list(struct buffer *buffer, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 
 /* 0, or the error of the first append that failed. */
 int buffer_check(const struct buffer *buffer, struct pullkey_error *error);
