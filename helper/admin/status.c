@@ -229,10 +229,8 @@ static int add_kubelet(struct table *table, struct pullkey_error *error)
 
 static int find_tools(struct table *table, struct pullkey_error *error)
 {
-    int r;
+    int r = add_docker(table, error);
 
-    table_begin(table, "TOOL|PULLKEY|WHERE");
-    r = add_docker(table, error);
     if (r < 0)
         return r;
     add_podman(table);
@@ -240,120 +238,84 @@ static int find_tools(struct table *table, struct pullkey_error *error)
     return add_kubelet(table, error);
 }
 
-/* Who is asked where no rule matches, and what login writes to. */
-struct standard {
-    struct config config; /* without rules */
-    struct resolve resolve;
-    struct registry_reference reference;
-    struct resolve_chain chain;
-    struct resolve_opened store; /* not open: there is none, and *why says why */
-    struct pullkey_error why;
-    size_t entries;
-    struct buffer place;
-};
-
-static void standard_done(struct standard *standard)
+static void find_files(const struct config *config, struct table *table)
 {
-    resolve_opened_done(&standard->store);
-    buffer_done(&standard->place);
+    for (size_t i = 0; i < config->document_count; i++) {
+        const struct json *document = &config->documents[i];
+
+        table_add(table, "configuration");
+        table_add(table, "rules: %d", cJSON_GetArraySize(json_member(document->root, "rules")));
+        table_add(table, "%s", document->name);
+    }
+    if (config->document_count == 0)
+        add_row(table, "configuration", "none", "");
 }
 
-static int find_standard(const struct config *config, struct standard *ret,
-                         struct pullkey_error *error)
+static int find_stored(const struct resolve *resolve, const struct resolve_opened *store,
+                       struct table *table, struct pullkey_error *error)
+{
+    cleanup_list struct pullkey_list list = { 0 };
+    const struct pullkey_backend *backend = store->backend;
+    int r = 0;
+
+    if (backend->module.capabilities & PULLKEY_CAN_LIST)
+        r = backend->list(store->state, resolve->deadline_ms, &list, error);
+    if (r == -PULLKEY_INTERNAL)
+        return r;
+    table_add(table, "stored");
+    if (r < 0 && r != -PULLKEY_NOT_FOUND)
+        table_add(table, "%s", error->message);
+    else
+        table_add(table, "%zu", list.count);
+    table_add(table, "%s", "");
+    return 0;
+}
+
+/* Who is asked where no rule matches, and what login writes to. */
+static int find_default(const struct config *config, struct table *table,
+                        struct pullkey_error *error)
 {
     static const char name[] = "registry.invalid";
-    cleanup_list struct pullkey_list entries = { 0 };
-    int r = registry_parse(name, strlen(name), &ret->reference, error);
+    cleanup_buffer struct buffer text = BUFFER_INIT(TEXT_MAX);
+    cleanup_opened struct resolve_opened store = { 0 };
+    struct registry_reference reference;
+    struct config plain = *config;
+    struct resolve resolve = admin_resolve(&plain);
+    struct resolve_chain chain;
+    int r = registry_parse(name, strlen(name), &reference, error);
 
     if (r < 0)
         return r;
-    ret->config = *config;
-    ret->config.rule_count = 0;
-    ret->resolve = admin_resolve(&ret->config);
-    resolve_chain_find(&ret->resolve, &ret->reference, &ret->chain);
-    r = resolve_find_store(&ret->resolve, &ret->reference, NULL, &ret->store, &ret->why);
-    if (r < 0) {
-        *error = ret->why;
-        return r == -PULLKEY_INTERNAL ? r : 0;
-    }
-    instances_place(&ret->store, &ret->place);
-    r = ret->store.backend->module.capabilities & PULLKEY_CAN_LIST
-            ? ret->store.backend->list(ret->store.state, ret->resolve.deadline_ms, &entries,
-                                       &ret->why)
-            : 0;
-    if (r == -PULLKEY_INTERNAL)
-        *error = ret->why;
-    if (r == -PULLKEY_INTERNAL)
-        return r;
-    ret->entries = entries.count;
-    if (r == 0 || r == -PULLKEY_NOT_FOUND)
-        ret->why.message[0] = '\0';
-    return buffer_check(&ret->place, error);
-}
-
-static int print(const struct config *config, const struct standard *standard,
-                 const struct table *tools, struct pullkey_error *error)
-{
-    const char *place = standard->place.length > 0 ? standard->place.data : NULL;
-
-    output_line("pullkey " PULLKEY_VERSION "%s", config->system ? ", for the system" : "");
-    for (size_t i = 0; i < config->document_count; i++)
-        output_line("Configuration: %s", config->documents[i].name);
-    if (config->document_count == 0)
-        output_line("Configuration: none, which is fine");
-    output_line("Rules: %zu%s", config->rule_count,
-                config->rule_count > 0 ? "; for all other registries:" : "");
-    for (size_t i = 0; i < standard->chain.count; i++)
-        output_line("Asked: %s (%s)", standard->chain.items[i]->name,
-                    standard->chain.items[i]->type);
-    if (standard->store.backend)
-        output_line("Logins go to: %s%s%s%s", standard->store.instance->name, place ? " (" : "",
-                    place ? place : "", place ? ")" : "");
-    if (standard->why.message[0] != '\0')
-        output_line("%s: %s", standard->store.backend ? "Stored" : "Logins", standard->why.message);
-    else
-        output_line("Stored: %zu", standard->entries);
-    return table_print(tools, error);
-}
-
-static int print_json(const struct config *config, const struct standard *standard,
-                      const struct table *tools, struct pullkey_error *error)
-{
-    cleanup_buffer struct buffer json = BUFFER_INIT(JSON_LARGE_MAX);
-    int r;
-
-    buffer_append_text(&json, "{\"version\":\"" PULLKEY_VERSION "\",\"files\":[");
-    for (size_t i = 0; i < config->document_count; i++)
-        json_write_format(&json, i > 0 ? ",%s" : "%s", config->documents[i].name);
-    json_write_format(&json, "],\"rules\":%zu,\"default\":[", config->rule_count);
-    for (size_t i = 0; i < standard->chain.count; i++)
-        json_write_format(&json, i > 0 ? ",%s" : "%s", standard->chain.items[i]->name);
-    json_write_format(&json, "],\"store\":%s",
-                      standard->store.backend ? standard->store.instance->name : NULL);
-    if (standard->why.message[0] == '\0')
-        json_write_format(&json, ",\"stored\":%zu", standard->entries);
-    else
-        json_write_format(&json, ",\"error\":%s", standard->why.message);
-    buffer_append_text(&json, ",\n\"tools\":");
-    r = table_write(tools, &json, error);
-    buffer_append_text(&json, "}\n");
-    return r < 0 ? r : output_buffer(&json, error);
+    plain.rule_count = 0;
+    resolve_chain_find(&resolve, &reference, &chain);
+    for (size_t i = 0; i < chain.count; i++)
+        buffer_printf(&text, "%s%s", i > 0 ? ", " : "", chain.items[i]->name);
+    add_row(table, "without a rule", text.data ? text.data : "nobody", "");
+    r = resolve_find_store(&resolve, &reference, NULL, &store, error);
+    if (r == -PULLKEY_INTERNAL || buffer_check(&text, error) < 0)
+        return -(int)error->code;
+    buffer_done(&text);
+    if (r == 0)
+        instances_place(&store, &text);
+    add_row(table, "login", r == 0 ? store.instance->name : error->message,
+            text.data ? text.data : "");
+    r = r < 0 ? 0 : find_stored(&resolve, &store, table, error);
+    return r < 0 ? r : buffer_check(&text, error);
 }
 
 int admin_status(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
-    cleanup_table struct table tools = TABLE_INIT;
-    __attribute__((cleanup(standard_done))) struct standard standard = { .place = BUFFER_INIT(
-                                                                             TEXT_MAX) };
+    cleanup_table struct table table = TABLE_INIT;
     int r = admin_load(call, &config, error);
 
-    if (r == 0)
-        r = find_standard(&config, &standard, error);
-    if (r == 0)
-        r = find_tools(&tools, error);
     if (r < 0)
         return r;
-    return call->values[ADMIN_JSON] ? print_json(&config, &standard, &tools, error)
-                                    : print(&config, &standard, &tools, error);
+    table_begin(&table, "WHAT|PULLKEY|WHERE");
+    add_row(&table, "version", PULLKEY_VERSION, "");
+    find_files(&config, &table);
+    r = find_default(&config, &table, error);
+    if (r == 0)
+        r = find_tools(&table, error);
+    return r < 0 ? r : table_show(&table, call->values[ADMIN_JSON] != NULL, error);
 }

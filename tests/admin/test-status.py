@@ -16,39 +16,52 @@ DROP_IN = ".config/containers/registries.conf.d"
 OURS = 'credential-helpers = ["pullkey", "containers-auth.json"]\n'
 
 
-def status(home, *words):
-    return json.loads(home.succeed([home.pullkey, "status", "--json", *words]))
+def rows_of(text):
+    """What each row says, and where."""
+    return [(row["what"], row["pullkey"], row["where"]) for row in json.loads(text)]
+
+
+def status(home):
+    rows = rows_of(home.succeed([home.pullkey, "status", "--json"]))
+    return {what: (state, where) for what, state, where in rows}
 
 
 def tool(home, name):
-    row = next(row for row in status(home)["tools"] if row["tool"] == name)
-    return row["pullkey"], row["where"]
+    return status(home)[name]
 
 
 @case("configuration, default chain, where a login goes and what is there")
 def own():
     with Home() as home:
+        store = os.path.join(home.path, ".config/pullkey/auth.cms")
+        place = f"{store}, encrypted with {home.path}/.local/state/pullkey/store.key"
         found = status(home)
-        equal((found["files"], found["rules"], found["default"], found["store"], found["stored"]), ([], 0, ["file"], "file", 0))
-        equal(found["version"], os.popen(f"{home.pullkey} version").read().split()[1])
+        equal(found["configuration"], ("none", ""))
+        equal(found["without a rule"], ("file", ""))
+        equal((found["login"], found["stored"]), (("file", place), ("0", "")))
+        version = home.succeed([home.pullkey, "version"]).split()[1]
+        equal(found["version"], (version, ""))
         home.login("a.example.com", "alice", MARKER, "--no-verify").check_returncode()
         rule = {"match": "**", "use": "other"}
         config = {"version": 1, "backends": {"other": {"type": "env"}}, "rules": [rule], "default": ["other", "file"]}
         path = home.write(CONFIG, json.dumps(config))
         found = status(home)
         # What a login is stored in is asked first; the rule that takes all does not matter.
-        equal((found["files"], found["rules"], found["default"], found["store"], found["stored"]), ([path], 1, ["file", "other"], "file", 1))
+        equal(found["configuration"], ("rules: 1", path))
+        equal(found["without a rule"], ("file, other", ""))
+        equal((found["login"], found["stored"]), (("file", place), ("1", "")))
         text = home.succeed([home.pullkey, "status"])
-        store = os.path.join(home.path, ".config/pullkey/auth.cms")
-        check(f"Logins go to: file ({store}, encrypted with " in text and "\nStored: 1\n" in text, text)
+        check(text.startswith("WHAT ") and f"login           file         {place}\n" in text, text)
         check(MARKER not in text, "a secret")
         home.write(CONFIG, '{"version": 1, "default": [{"type": "env"}]}')
         found = status(home)
-        check(found["store"] is None and "nothing in the default chain can store" in found["error"], found)
+        check("nothing in the default chain can store" in found["login"][0] and "stored" not in found, found)
+        home.write(CONFIG, '{"version": 1, "default": []}')
+        equal(status(home)["without a rule"][0], "nobody")
         os.unlink(path)
         home.write(".config/pullkey/auth.cms", "rubbish")
         found = status(home)
-        check(found["store"] == "file" and store in found["error"] and "stored" not in found, found)
+        check(found["login"][0] == "file" and store in found["stored"][0], found)
 
 
 @case("docker: the store of all, helpers of single registries, and a file that cannot be read")
@@ -96,13 +109,14 @@ def on_machine(home, script, under=""):
     if "unshare:" in done.stderr:
         raise Skip("no namespaces of its own here: " + done.stderr.strip())
     equal(done.returncode, 0, done.stderr)
-    return {row["tool"]: (row["pullkey"], row["where"]) for row in json.loads(done.stdout)["tools"]}
+    return {what: (state, where) for what, state, where in rows_of(done.stdout)}
 
 
 @case("a machine with containerd, a kubelet, and podman for all users")
 def machine():
     with Home() as home:
-        equal(set(on_machine(home, "true").values()), {("no", os.path.join(home.path, ".docker/config.json")), ("no", "")})
+        found = on_machine(home, "true")
+        equal([found[name] for name in ("podman", "containerd", "kubelet")], [("no", "")] * 3)
         files = "mkdir -p /etc/containerd /etc/kubernetes /etc/containers/registries.conf.d; "
         files += f"echo '{OURS.strip()}' >/etc/containers/registries.conf.d/pullkey.conf; "
         files += "echo '  config_path = \"/run/pullkey/certs.d\"' >/etc/containerd/config.toml; "
