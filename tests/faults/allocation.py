@@ -239,7 +239,6 @@ PRINTED = (
     ("status", "--json"),
     ("backends",),
     ("backends", "--json"),
-    ("cache", "list"),
     ("cache", "list", "--json"),
     ("version",),
     ("version", "--json"),
