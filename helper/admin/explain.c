@@ -87,7 +87,9 @@ static int describe_cache(const struct question *question, size_t at, struct buf
     if (r < 0)
         buffer_append_text(ret, error->message);
     else if (left <= 0 || entry.outcome == CACHE_NOTHING || entry.outcome == CACHE_UNKEPT)
-        buffer_append_text(ret, "nothing");
+        buffer_append_text(ret, question->resolve.asker.caller == CONFIG_KUBELET
+                                    ? "nothing, or for single pods"
+                                    : "nothing");
     else if (entry.outcome == CACHE_TOKEN)
         buffer_printf(ret, "a token, used for %s", table_time(left, time));
     else

@@ -116,6 +116,9 @@ def explain():
         it.error("a.example.com")
         text = pullkey(it, "explain", "a.example.com")
         check("in the cache: for " in text and "missing" in text, text)
+        it.use("echo", when={"caller": "kubelet"}, identity={"kubelet": True})
+        text = pullkey(it, "explain", "a.example.com", "--caller", "kubelet")
+        check("in the cache: nothing, or for single pods" in text, text)
 
 
 @case("export: when a token expires is said on stderr")
