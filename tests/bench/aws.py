@@ -6,7 +6,6 @@ Times depend on the machine: they are printed with their goals, one that is miss
 only what is far from them fails. What can be counted is asserted.
 """
 
-import json
 import os
 import sys
 
@@ -15,14 +14,11 @@ sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "fakes
 sys.dont_write_bytecode = True
 import measure
 import namespace
-import peers
 import tap
-from contextlib import contextmanager
-from fake_aws import ACCOUNT, SENT, TARGETS, Aws, password
-from home import Home
+from ecr import ecr_login, place, pullkey
+from fake_aws import TARGETS
 from registry import find_program
 
-HOST = f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com"
 RUNS = 60
 SPAWN, EMPTY = os.environ["BENCH_SPAWN"], os.environ["BENCH_EMPTY"]
 CACHED_RATIO = 1.5  # of an empty program's time, a goal; asserted more closely is what is behind it:
@@ -30,46 +26,6 @@ CACHED_CALLS = 85
 CACHED_INSTRUCTIONS = 575_000  # more than an empty program's
 CACHED_SHARE = 1 / 3  # of the other helper's memory
 CURL_RATIO = 1.2  # of curl's time, a goal; of its instructions it is asserted exactly
-
-
-@contextmanager
-def place():
-    """A home with keys, and an ECR over TLS."""
-    peers.program("ecr-login")  # it may be built only now, by who trusts more than one authority
-    with Home() as home:
-        aws = Aws(home.directory("aws"), "secret")
-        aws.strict = False  # the other helper sends and signs more than it has to
-        with measure.trusted_server(home, aws.handle, SENT) as server:
-            aws.own_endpoints[f"127.0.0.1:{server.port}"] = ("ecr", "eu-west-1")
-            home.keys = aws.user("user/bench")
-            home.url = f"https://127.0.0.1:{server.port}/"
-            home.env.update(
-                AWS_ACCESS_KEY_ID=home.keys.id,
-                AWS_SECRET_ACCESS_KEY=home.keys.secret,
-                AWS_ENDPOINT_URL_ECR=home.url,
-            )
-            home.env["PULLKEY_CONFIG"] = home.write("config.json", '{"version": 1}')
-            yield home
-            tap.equal(aws.objections, [])
-
-
-def pullkey(home, cache):
-    """`cache` is a directory of the home, or None: it asks each time."""
-    variables = dict(home.env)
-    if cache:
-        variables["PULLKEY_CACHE_DIR"] = home.directory(cache)
-    else:
-        del variables["XDG_RUNTIME_DIR"]
-    subject = measure.Subject("pullkey", [home.helper, "get"], HOST, variables)
-    tap.equal(json.loads(subject.run().stdout)["Secret"], password("user/bench"))
-    return subject
-
-
-def ecr_login(home, cached):
-    variables = {**home.env, **({} if cached else {"AWS_ECR_DISABLE_CACHE": "true"})}
-    subject = measure.Subject("ecr-login", [peers.program("ecr-login"), "get"], HOST, variables)
-    tap.equal(json.loads(subject.run().stdout)["Secret"], password("user/bench"))
-    return subject
 
 
 def curl(home):

@@ -28,6 +28,7 @@ from wire import Server
 SERVER = "https://registry.example.com"
 USER = "bench"
 SECRET = "a-token-of-a-common-length." + "x" * 100
+PASS_USER = "bench@example.com"
 TIMEOUT = 60
 CA_PATH = "/etc/ssl/certs"
 EXCHANGE_KIB = 12 * 1024
@@ -270,8 +271,8 @@ def password_store(directory):
         try:
             for words in (
                 ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase", ""]
-                + ["--quick-gen-key", "bench@example.com", "default", "default", "never"],
-                ["pass", "init", "bench@example.com"],
+                + ["--quick-gen-key", PASS_USER, "default", "default", "never"],
+                ["pass", "init", PASS_USER],
             ):
                 done = subject.run(words, "")
                 if done.returncode:
@@ -413,6 +414,13 @@ def calls_of_a_slow_backend(number):
     return calls
 
 
+def stripped_size(path, scratch):
+    """Of an ELF file; `scratch` is a directory."""
+    copy = os.path.join(scratch, "stripped")
+    subprocess.run(["strip", "-o", copy, path], check=True)
+    return os.path.getsize(copy)
+
+
 def installed_size(prefix, names):
     """Bytes of the named files below the prefix, as they are and as the packages of every
     distribution have them: ELF files stripped, man pages compressed.
@@ -428,9 +436,7 @@ def installed_size(prefix, names):
             with open(path, "rb") as data:
                 is_elf = data.read(4) == b"\x7fELF"
             if is_elf:
-                copy = os.path.join(scratch, "stripped")
-                subprocess.run(["strip", "-o", copy, path], check=True)
-                size = os.path.getsize(copy)
+                size = stripped_size(path, scratch)
             elif re.search(r"/man\d/", name):
                 with open(path, "rb") as data:
                     size = len(gzip.compress(data.read(), mtime=0))
