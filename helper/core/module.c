@@ -271,7 +271,8 @@ int module_find_probe(const char *type, const struct pullkey_probe **ret,
 {
     const struct pullkey_module *module;
     const struct pullkey_probe *probe;
-    int r = find(type, PULLKEY_KIND_PROBE, sizeof(**ret), &module, error);
+    /* What minor 0 has. */
+    int r = find(type, PULLKEY_KIND_PROBE, offsetof(struct pullkey_probe, walk), &module, error);
 
     if (r < 0)
         return r;
