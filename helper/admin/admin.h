@@ -146,6 +146,10 @@ int admin_check_password(const struct pullkey_secret *secret, struct pullkey_err
 /* As RFC 7617 has it. */
 int admin_check_username(const char *username, struct pullkey_error *error);
 
+/* The options of the module that asks registries, as --ca-file, --realm and --plain-http say. */
+int admin_probe_options(const struct admin_call *call, const struct registry_reference *reference,
+                        struct buffer *options, struct pullkey_error *error);
+
 /* False for a backend whose stores are never locked. */
 bool admin_can_unlock(const struct pullkey_backend *backend);
 
@@ -161,6 +165,7 @@ int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);
 int admin_recipe_test(const struct admin_call *call, struct pullkey_error *error);
+int admin_doctor(const struct admin_call *call, struct pullkey_error *error);
 int admin_version(const struct admin_call *call, struct pullkey_error *error);
 int admin_show_help(const struct admin_call *call, struct pullkey_error *error);
 

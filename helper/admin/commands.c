@@ -123,6 +123,21 @@ const struct admin_command admin_commands[] = {
         .topic = "encrypt the store anew, with a new key",
     },
     {
+        .name = "doctor",
+        .arguments = "REGISTRY|IMAGE",
+        .at_least = 1,
+        .at_most = 1,
+        .options = COMMON | BIT(ADMIN_CA_FILE) | BIT(ADMIN_REALM) | BIT(ADMIN_PLAIN_HTTP),
+        .run = admin_doctor,
+        .summary = "find out why a pull fails",
+        .details =
+            "Does what a pull would do, up to the image's manifest, and shows each step: the\n"
+            "rule, what its backends answer, the connection, its certificates, the token and\n"
+            "what it is good for. The last line says what is wrong and what to do, or that a\n"
+            "pull will work. Exit status 1 if it will not. No secret is shown.\n",
+        .group = ADMIN_FAILURES,
+    },
+    {
         .name = "recipe test",
         .arguments = "RECIPE",
         .at_least = 1,

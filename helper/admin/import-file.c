@@ -97,7 +97,7 @@ static int add_entry(struct import *import, struct import_source *source,
     return r;
 }
 
-static const char *helper_of(const struct json *document, const char *server)
+const char *import_helper_of(const struct json *document, const char *server)
 {
     const cJSON *helpers = json_member(document->root, "credHelpers");
     const cJSON *helper = json_member(helpers, server);
@@ -112,7 +112,7 @@ static int add_helpers(struct import *import, struct import_source *source,
                        const struct json *document, const cJSON *map, struct pullkey_error *error)
 {
     const cJSON *helpers = json_member(document->root, "credHelpers");
-    const char *store = helper_of(document, "");
+    const char *store = import_helper_of(document, "");
     int r = 0;
 
     for (const struct import_item *item = import->first; item; item = item->next)
@@ -144,7 +144,8 @@ int import_file_read(struct import *import, struct import_source *source,
         return json_error(&document, document.root, error,
                           "there is no \"auths\": this is no file of docker or podman");
     for (const cJSON *entry = map ? map->child : NULL; r == 0 && entry; entry = entry->next)
-        r = add_entry(import, source, &document, entry, helper_of(&document, entry->string), error);
+        r = add_entry(import, source, &document, entry, import_helper_of(&document, entry->string),
+                      error);
     return r < 0 ? r : add_helpers(import, source, &document, map, error);
 }
 
@@ -289,7 +290,7 @@ void import_file_advise(const struct import *import)
         return;
     (void)read_document(&docker, &document, &ignored);
     for (const struct import_item *item = import->first; item; item = item->next) {
-        const char *helper = helper_of(&document, item->server);
+        const char *helper = import_helper_of(&document, item->server);
 
         if (!item->is_removed || (helper && strcmp(helper, "pullkey") == 0) ||
             !(item->source->helper || rekey_is_same(item->source->path, path)))

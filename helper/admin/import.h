@@ -97,6 +97,9 @@ int import_decide(struct import_item *item, enum import_action action, struct pu
 int import_file_read(struct import *import, struct import_source *source,
                      struct pullkey_error *error);
 
+/* The helper that docker's file names for a key, or NULL. */
+const char *import_helper_of(const struct json *document, const char *server);
+
 /* Says what docker's file needs, if docker had what was removed and asks somebody else now. */
 void import_file_advise(const struct import *import);
 
