@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -235,11 +236,27 @@ static void take_step(void *context, const struct pullkey_step *step)
     doctor_tell(context, step->name, step->state, step->took_ms, step->cause, "%s", step->text);
 }
 
+/* What docker trusts for a registry, beside the system's authorities, if nobody says otherwise. */
+static struct admin_call with_authority(const struct admin_call *call,
+                                        const struct doctor_image *image,
+                                        char path[REGISTRY_CANONICAL_MAX])
+{
+    struct admin_call own = *call;
+
+    (void)snprintf(path, REGISTRY_CANONICAL_MAX, "/etc/docker/certs.d/%.*s/ca.crt", PULLKEY_KEY_MAX,
+                   image->registry.text);
+    if (!own.values[ADMIN_CA_FILE] && access(path, R_OK) == 0)
+        own.values[ADMIN_CA_FILE] = path;
+    return own;
+}
+
 static int walk(const struct admin_call *call, struct doctor_caller *caller,
                 const struct doctor_image *image, const struct pullkey_credential *credential,
                 struct pullkey_error *error)
 {
     cleanup_buffer struct buffer options = BUFFER_INIT(JSON_SIZE_MAX);
+    char authority[REGISTRY_CANONICAL_MAX];
+    const struct admin_call own = with_authority(call, image, authority);
     const struct pullkey_probe *probe;
     struct registry_request request;
     struct pullkey_error why;
@@ -252,7 +269,7 @@ static int walk(const struct admin_call *call, struct doctor_caller *caller,
         doctor_tell(caller, "registry", PULLKEY_STEP_FAILED, -1, "no-module", "%s", why.message);
         return 0;
     }
-    r = admin_probe_options(call, &image->registry, &options, error);
+    r = admin_probe_options(&own, &image->registry, &options, error);
     if (r < 0)
         return r;
     registry_request(&image->registry, clock_monotonic_ms() + RESOLVE_DEADLINE_MS, &request);

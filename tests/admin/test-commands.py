@@ -23,6 +23,7 @@ COMMANDS = [
     "import",
     "run",
     "store rekey",
+    "doctor",
     "recipe test",
     "version",
     "config check",

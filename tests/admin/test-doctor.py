@@ -198,6 +198,30 @@ def shift(home, seconds):
         file.write(struct.pack("qq", seconds, 0))
 
 
+# /etc is seen empty but for this by one process alone.
+DOCKER_TRUSTS = """
+mount -t tmpfs -o mode=0755 none /etc || exit 77
+mkdir -p "/etc/docker/certs.d/$1" && cp "$CA" "/etc/docker/certs.d/$1/ca.crt" && exec "$PULLKEY" doctor "$1"
+"""
+
+
+@case("an authority that docker trusts for the registry alone")
+def docker_authority():
+    with Home() as home:
+        authority = certs.Authority(home.directory("ca"))
+        good = authority.issue("good", "IP:127.0.0.1")
+        with Server(lambda request: Reply(200, [], "{}"), good) as server:
+            name = f"127.0.0.1:{server.port}"
+            finds(home, "unknown-authority", [f"/etc/docker/certs.d/{name}/ca.crt"], name)
+            done = home.run(
+                ["unshare", "--map-root-user", "--mount", "sh", "-c", DOCKER_TRUSTS, "sh", name],
+                env={"CA": authority.file, "PULLKEY": home.pullkey},
+            )
+            check(done.returncode != 77, f"no mount namespace: {done.stderr}")
+            equal((done.returncode, done.stderr), (0, ""), done.stdout)
+            check(f"/etc/docker/certs.d/{name}/ca.crt" in done.stdout, done.stdout)
+
+
 @case("plain http on the port of https, and what needs --plain-http")
 def plain():
     with Home() as home, fake_registry.open_registry(None) as server:
