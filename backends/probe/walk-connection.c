@@ -59,8 +59,10 @@ static void tell_proxy(struct walk *walk, const char *proxy)
 {
     const char *host = proxy ? strstr(proxy, "://") : NULL, *at;
 
-    if (!proxy)
+    if (!proxy) {
+        (void)walk_tell(walk, "proxy", PULLKEY_STEP_FINE, -1, "", "none");
         return;
+    }
     host = host ? host + 3 : proxy;
     at = strrchr(host, '@');
     (void)walk_tell(walk, "proxy", PULLKEY_STEP_FINE, -1, "", "%.*s%s%s, from the environment",
@@ -181,6 +183,7 @@ static const char *failed_step(const char *cause)
     static const char *const steps[][2] = {
         { "proxy", "proxy" },
         { "unknown-host", "dns" },
+        { "name-server", "dns" },
         { "connection-refused", "tcp" },
         { "timeout", "tcp" },
         { "unreachable", "tcp" },
@@ -200,9 +203,9 @@ static const char *failed_step(const char *cause)
     return "registry";
 }
 
-static bool tell_failed(struct walk *walk, const char *name, const struct pullkey_error *error)
+static bool tell_failed(struct walk *walk, const char *name, const char *cause,
+                        const struct pullkey_error *error)
 {
-    const char *cause = walk_cause(walk, "unreachable");
     const int64_t ahead = strcmp(name, "tls") == 0 ? look_unverified(walk) : 0;
 
     /* With the clock of the server they would be valid. */
@@ -222,15 +225,17 @@ bool walk_tell_connection(struct walk *walk, const struct http_response *respons
                           const struct pullkey_error *error)
 {
     const struct check *check = &walk->check;
-    const char *failed = error ? failed_step(walk_cause(walk, "")) : "";
+    const char *cause = error ? walk_cause(walk, "unreachable") : "";
     const char *file = walk->options.ca_file, *system = http_system_authorities();
     struct http_seen seen;
 
     http_see(check->http, &check->registry, &seen);
     tell_proxy(walk, seen.proxy);
+    if (seen.lookup_ms < 0 && strcmp(cause, "timeout") == 0)
+        cause = "name-server";
     if (seen.lookup_ms >= 0 && check->registry.kind == URL_NAME && !seen.proxy)
         tell_addresses(walk, seen.lookup_ms);
-    if (strcmp(failed, "tls") == 0 || seen.connect_ms >= 0)
+    if (strcmp(failed_step(cause), "tls") == 0 || seen.connect_ms >= 0)
         (void)walk_tell(walk, "tcp", PULLKEY_STEP_FINE, seen.connect_ms, "", "connected to %s%s",
                         seen.proxy ? "the proxy at " : "", seen.address);
     if (seen.tls_ms >= 0) {
@@ -243,5 +248,5 @@ bool walk_tell_connection(struct walk *walk, const struct http_response *respons
         (void)tell_certificates(walk, check->http, 0);
     }
     (void)tell_clock(walk, response);
-    return !error || tell_failed(walk, failed, error);
+    return !error || tell_failed(walk, failed_step(cause), cause, error);
 }

@@ -321,7 +321,11 @@ static bool tell_manifest(struct walk *walk)
         return walk_tell(walk, "manifest", PULLKEY_STEP_FAILED, WALK_SINCE, "broken-answer",
                          "%s answers %ld to HEAD /v2/%s/manifests/%s", walk->check.server,
                          response.status, walk->wanted->repository, walk->wanted->tag);
-    (void)http_header(&response, "docker-content-digest", &at, &digest, &length);
+    /* Nothing else that the registry might send back to whom it knows a secret of. */
+    if (!http_header(&response, "docker-content-digest", &at, &digest, &length) ||
+        length != strlen("sha256:") + 64 || strncmp(digest, "sha256:", 7) != 0 ||
+        strspn(digest + 7, "0123456789abcdef") < 64)
+        length = 0;
     return walk_tell(walk, "manifest", PULLKEY_STEP_FINE, WALK_SINCE, "", "it is there%s%.*s",
                      length > 0 ? ": " : "", (int)length, digest);
 }

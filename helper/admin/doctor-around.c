@@ -9,6 +9,7 @@
 #include "core/module.h"
 #include "import.h"
 #include "instances.h"
+#include "run-process.h"
 
 #define HUB_HOST "docker.io"
 #define HUB_KEY "https://index.docker.io/v1/"
@@ -101,7 +102,10 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
     cleanup_json struct json document = { 0 };
+    char name[] = "docker-credential-pullkey";
+    char *const program[] = { name, NULL };
     const char *key = docker_key(image), *helper;
+    struct run_program found;
     char path[FILE_PATH_MAX];
     struct pullkey_error error;
     int r = import_docker_path(path, &error);
@@ -121,7 +125,11 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
         return;
     }
     helper = import_helper_of(&document, key);
-    if (helper && strcmp(helper, "pullkey") == 0)
+    if (helper && strcmp(helper, "pullkey") == 0 && run_program_find(program, &found, &error) < 0)
+        doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-finds-no-helper",
+                    "%s has docker ask pullkey, and the PATH does not lead to %s: put it there",
+                    path, program[0]);
+    else if (helper && strcmp(helper, "pullkey") == 0)
         doctor_tell(caller, "docker", PULLKEY_STEP_FINE, -1, "", "%s: docker asks pullkey", path);
     else if (helper)
         doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-asks-another",

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What explains what, though it is no failure itself. "": no step failed. */
+/* What explains what, though it is no failure itself. "": no step failed, with a credential. */
 static const struct {
     const char *note, *failure;
 } explanations[] = {
@@ -17,9 +17,12 @@ static const struct {
     { "expired-token", "wrong-password" },
     { "clock", "identity-token-refused" },
     { "clock", "refused-by-token-server" },
+    { "docker-plain-entry", "no-credential" },
+    { "docker-asks-another", "no-credential" },
     { "docker-asks-nobody", "" },
     { "docker-asks-another", "" },
     { "docker-plain-entry", "" },
+    { "docker-finds-no-helper", "" },
 };
 
 /* What to do where the step itself does not say it; "%s" is the registry. */
@@ -32,8 +35,10 @@ static const struct {
     { "identity-token-refused", "it has expired or was revoked: \"pullkey login %s\"" },
     { "expired-token", "log in again with \"pullkey login %s\"" },
     { "connection-refused", "does the registry run there, and on this port?" },
+    { "name-server", "does the name server of this machine answer?" },
     { "timeout", "is a firewall in between, or is a proxy needed?" },
     { "no-tag", "is the tag right?" },
+    { "too-many-requests", "who is logged in may ask more often" },
 };
 
 static const struct doctor_step *find_step(const struct doctor_caller *caller, const char *cause)
@@ -53,7 +58,8 @@ static const struct doctor_step *find_reason(const struct doctor_caller *caller)
             failed = &caller->steps[i];
     for (size_t i = 0; i < sizeof(explanations) / sizeof(explanations[0]); i++) {
         note = find_step(caller, explanations[i].note);
-        if (note && strcmp(explanations[i].failure, failed ? failed->cause : "") == 0)
+        if (note && (failed || caller->has_credential) &&
+            strcmp(explanations[i].failure, failed ? failed->cause : "") == 0)
             return note;
     }
     return failed;
@@ -85,7 +91,8 @@ static void advise(const struct doctor_caller *caller, const char *registry,
         const char *advice = advices[i].advice;
         const char *gap = strstr(advice, "%s");
 
-        if (strcmp(advices[i].cause, verdict->cause) != 0)
+        if (strcmp(advices[i].cause, verdict->cause) != 0 ||
+            (caller->has_credential && strcmp(verdict->cause, "too-many-requests") == 0))
             continue;
         if (!gap)
             say(verdict, "; %s", advice);

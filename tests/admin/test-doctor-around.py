@@ -192,6 +192,11 @@ def docker():
             docker_config(home, **members)
             caller = finds(home, cause, words, name, PLAIN)
             check(step(caller, "docker"), caller)
+        docker_config(home, credsStore="pullkey")
+        # What docker starts it looks for in its PATH.
+        nowhere = {"PATH": "/nonexistent"}
+        words = ["PATH", "docker-credential-pullkey"]
+        finds(home, "docker-finds-no-helper", words, name, PLAIN, env=nowhere)
         home.write(".docker/config.json", "{ not JSON")
         finds(home, "docker-asks-nobody", [".docker/config.json:1"], name, PLAIN)
         os.unlink(os.path.join(home.path, ".docker/config.json"))

@@ -45,7 +45,7 @@ def works():
         image = pushed(registry, home)
         store(home, registry.address)
         caller = finds(home, "works", [image, "will work"], image, "--ca-file", registry.ca)
-        names = ["name", "rule", "file", "docker", "tcp", "tls", "certificate", "clock"]
+        names = ["name", "rule", "file", "docker", "proxy", "tcp", "tls", "certificate", "clock"]
         equal([one["step"] for one in caller["steps"]], [*names, "challenge", "manifest"])
         check("the default chain asks file" in step(caller, "rule"), caller)
         check("a secret of alice" in step(caller, "file"), caller)
@@ -234,8 +234,9 @@ def plain():
 @case("no such host, no such port, no answer")
 def unreachable():
     with Home() as home, socket.create_server(("127.0.0.1", 0), backlog=1) as full:
-        preload(home, NET_HOSTS="registry.test=none,here.test=127.0.0.1")
+        preload(home, NET_HOSTS="registry.test=none,slow.test=hang,here.test=127.0.0.1")
         finds(home, "unknown-host", ["no host registry.test"], "registry.test/team/app")
+        finds(home, "name-server", ["name server"], "slow.test")
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
         caller = finds(home, "connection-refused", ["run there"], f"here.test:{port}")

@@ -21,7 +21,7 @@ static const struct doctor_image registry = {
 static const struct {
     const char *causes[STEPS_MAX]; /* of the steps; "!" before that of one that failed */
     const char *cause, *sentence;
-    bool has_no_login;
+    bool has_no_login, has_credential;
 } cases[] = {
     { { "" }, "works", "a pull of r.example.com/team/app:1 will work, without a credential" },
     { { "!no-right" }, "no-right", "text of no-right" },
@@ -50,7 +50,26 @@ static const struct {
       "expired-token",
       "text of expired-token; log in again with " LOGIN },
     /* docker is to blame where nobody else is. */
-    { { "docker-asks-another" }, "docker-asks-another", "text of docker-asks-another" },
+    { { "docker-asks-another" },
+      "docker-asks-another",
+      "text of docker-asks-another",
+      .has_credential = true },
+    { { "docker-plain-entry" },
+      "works",
+      "a pull of r.example.com/team/app:1 will work, without a credential" },
+    { { "docker-plain-entry", "!no-credential" },
+      "docker-plain-entry",
+      "text of docker-plain-entry" },
+    { { "docker-asks-nobody", "!no-credential" },
+      "no-credential",
+      "text of no-credential; log in with " LOGIN },
+    { { "!too-many-requests" },
+      "too-many-requests",
+      "text of too-many-requests; who is logged in may ask more often" },
+    { { "!too-many-requests" },
+      "too-many-requests",
+      "text of too-many-requests",
+      .has_credential = true },
     { { "docker-asks-another", "!no-right" }, "no-right", "text of no-right" },
 };
 
@@ -70,7 +89,8 @@ static void verdicts(void **state)
 {
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
-        struct doctor_caller caller = { .can_log_in = !cases[i].has_no_login };
+        struct doctor_caller caller = { .can_log_in = !cases[i].has_no_login,
+                                        .has_credential = cases[i].has_credential };
         struct doctor_verdict verdict;
 
         for (size_t k = 0; k < STEPS_MAX && cases[i].causes[k]; k++)
