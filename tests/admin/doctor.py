@@ -71,5 +71,6 @@ def store(home, server, password=MARKER, user="alice"):
 
 def preload(home, **libraries):
     """NAME=value of the variables that the libraries of tests/tools read."""
+    home.env["ASAN_OPTIONS"] = home.env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
     home.env["LD_PRELOAD"] = f"{os.environ['NET_ROUTES_LIBRARY']}:{os.environ['CLOCK_SHIFT_LIBRARY']}"
     home.env.update(libraries)
