@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """pullkey doctor and what is on this machine: rules, backends, stores, and docker's own configuration."""
 
+import contextlib
 import json
 import os
 import sys
@@ -9,12 +10,12 @@ from base64 import b64encode, urlsafe_b64encode
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fakes"))
-import contextlib
-
+import certs
 from doctor import MARKER, config, docker_config, doctor, finds, no_secret, step, store
 from fake_registry import SECRET, USER, basic_registry
 from home import Home
 from tap import case, check, equal, run
+from wire import Reply, Server
 
 PLAIN = "--plain-http"
 ENV = {"type": "env", "username": "CI_USER", "password": "CI_PASSWORD"}
@@ -98,6 +99,27 @@ def helpers():
         store(home, name, SECRET, USER)
         home.write(".config/pullkey/config.json", forgiving)
         finds(home, "works", ["takes the credential"], name, PLAIN)
+
+
+@case("a machine without the identity that a rule wants, and an API server that refuses")
+def identities():
+    with Home() as home:
+        authority = certs.Authority(home.directory("ca"))
+        certificate = authority.issue("api", "IP:127.0.0.1")
+        status = {"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403}
+        refusal = Reply(403, [("Content-Type", "application/json")], json.dumps(status))
+        with Server(lambda request: refusal, certificate) as server:
+            api = {"type": "kubernetes", "server": f"https://127.0.0.1:{server.port}"}
+            api |= {"secret": "team/pull", "token_file": home.write("token", MARKER)}
+            api |= {"ca_file": authority.file}
+            config(home, rules=[{"match": "**", "use": [api]}])
+            finds(home, "backend-denied", ["kubernetes", "team"], "localhost:1")
+        finds(home, "backend-unreachable", ["127.0.0.1"], "localhost:1")
+        identity = {"env": "NO_SUCH_VARIABLE"}
+        token = {"type": "token", "recipe": "oauth", "identity": identity}
+        token["oauth"] = {"token_url": "https://tokens.example.com/"}
+        config(home, rules=[{"match": "**", "use": [token]}])
+        finds(home, "no-identity", ["NO_SUCH_VARIABLE"], "localhost:1")
 
 
 @case("a store without its key, with another key, or torn")
