@@ -3,11 +3,12 @@
  * The HTTP client of all modules: libcurl, with everything off that could send a credential where
  * it does not belong.
  *
- * https with TLS 1.2 or newer and full verification, unless the user has asked twice; plain http to
- * the loopback, the clouds' metadata services and private addresses only, only if a request says
- * so, and never through a proxy. No redirects, no cookies, no .netrc, no decompression. One libcurl
- * handle for each server, so that nothing of one is ever sent to another; credentials are set for
- * each request and wiped after it.
+ * https with TLS 1.2 or newer and full verification, unless the user has asked twice, or it is
+ * a look at a certificate that was refused, with nothing to lose; plain http to the loopback, the
+ * clouds' metadata services and private addresses only, only if a request says so, and never
+ * through a proxy. No redirects, no cookies, no .netrc, no decompression. One libcurl handle for
+ * each server, so that nothing of one is ever sent to another; credentials are set for each request
+ * and wiped after it.
  *
  * A POST goes out on a connection of its own, as it may be one that a server takes once.
  *
@@ -37,7 +38,8 @@ struct http_options {
     const char *ca_advice;
     const struct pullkey_secret *client_certificate; /* PEM, with its chain; NULL: none */
     const struct pullkey_secret *client_key;         /* PEM, without a passphrase */
-    bool insecure; /* the certificate is not looked at; for a kubeconfig that says so, twice */
+    bool insecure; /* the certificate is not looked at; for a kubeconfig that says so, twice, and
+                      for requests without anything secret */
     const char *server_name; /* what TLS asks for and the certificate must have in place of the
                                 URL's host; NULL */
     const char *proxy;   /* http, https, socks5 or socks5h; "": none; NULL: as proxy.h says. Never

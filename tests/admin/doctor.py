@@ -3,12 +3,14 @@
 
 import json
 import os
+import re
 from base64 import b64encode
 
 from tap import check, equal
 
 MARKER = "marker-d0c7e1"
 STATES = {"ok", "note", "failed"}
+MANUAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/man/pullkey.1.scd")
 
 
 def doctor(home, *words, env=None):
@@ -45,6 +47,8 @@ def finds(home, cause, words, *arguments, env=None):
     """The cause, and what the last line says."""
     caller = report(home, *arguments, env=env)
     equal(caller["cause"], cause, str(caller))
+    with open(MANUAL, encoding="utf-8") as file:
+        check(re.search(rf"[ _]{cause}[,_\n]", file.read()), f"{cause} is not in pullkey(1)")
     for word in words:
         check(word in caller["text"], f"{word!r} is not in {caller['text']!r}")
     return caller
