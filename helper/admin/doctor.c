@@ -19,6 +19,7 @@
 
 #define HUB_HOST "docker.io"
 #define OFFICIAL "library/"
+#define HTTPS "https://"
 
 void doctor_tell(struct doctor_caller *caller, const char *name, enum pullkey_step_state state,
                  int64_t took_ms, const char *cause, const char *format, ...)
@@ -49,19 +50,26 @@ static bool has_host(const char *text, size_t length)
            (length == 9 && memcmp(text, "localhost", 9) == 0);
 }
 
+/* True for what follows the host of a registry alone. */
+static bool is_root(const char *rest)
+{
+    return rest[0] == '\0' || strcmp(rest, "/") == 0 || strcmp(rest, "/v1/") == 0 ||
+           strcmp(rest, "/v2/") == 0;
+}
+
 static bool is_registry(const char *text)
 {
+    const char *scheme = strstr(text, "://");
     const size_t length = strcspn(text, "/");
-    const char *rest = text + length;
 
-    if (strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0)
-        return true;
+    if (scheme)
+        return strncmp(text, "http://", 7) == 0 || (strncmp(text, HTTPS, strlen(HTTPS)) == 0 &&
+                                                    is_root(scheme + 3 + strcspn(scheme + 3, "/")));
     /* "nginx:1.25" is an image: a host has its dot before the colon. */
-    if (rest[0] == '\0')
+    if (text[length] == '\0')
         return text[0] == '[' || has_host(text, strcspn(text, ":")) ||
                strncmp(text, "localhost:", 10) == 0;
-    return has_host(text, length) &&
-           (strcmp(rest, "/") == 0 || strcmp(rest, "/v1/") == 0 || strcmp(rest, "/v2/") == 0);
+    return has_host(text, length) && is_root(text + length);
 }
 
 static int read_image(const char *text, struct run_image *ret, struct pullkey_error *error)
@@ -100,9 +108,12 @@ int doctor_read_image(const char *text, struct doctor_image *ret, struct pullkey
 
     *ret = (struct doctor_image){ .name = "" };
     if (!is_registry(text))
-        r = read_image(text, image, error);
+        r = read_image(strncmp(text, HTTPS, strlen(HTTPS)) == 0 ? text + strlen(HTTPS) : text,
+                       image, error);
     if (r == 0)
         r = admin_reference(image->authority[0] != '\0' ? image->authority : text, registry, error);
+    if (r == 0 && registry->opaque)
+        r = admin_usage(error, "this is a key of one tool's own, and names no registry");
     if (r < 0)
         return r == -PULLKEY_INVALID ? ADMIN_USAGE : r;
     registry->path[0] = '\0';

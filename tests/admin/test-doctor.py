@@ -28,6 +28,7 @@ from wire import Reply, Server
 
 USER = "alice"
 REPOSITORY = "team/app"
+OPAQUE = "nerdctl-experimental://ns/r.example.com/r.example.com/app"
 WITH_HTML = Reply(200, [("Content-Type", "text/html; charset=utf-8")], "<html></html>")
 
 
@@ -329,7 +330,7 @@ def proxies():
 @case("names: images as docker understands them, and what is none")
 def names():
     with Home() as home:
-        preload(home, NET_HOSTS="registry-1.docker.io=none,r.example.com=none")
+        preload(home, NET_HOSTS="registry-1.docker.io=none,r.example.com=none,inside=none")
         for text, name in (
             ("nginx", "image docker.io/library/nginx:latest"),
             ("nginx:1.25", "image docker.io/library/nginx:1.25"),
@@ -341,10 +342,13 @@ def names():
             ("r.example.com:443/", "registry r.example.com"),
             ("r.example.com/app", "image r.example.com/app:latest"),
             ("docker://r.example.com/app:2", "image r.example.com/app:2"),
+            ("https://r.example.com/app:2", "image r.example.com/app:2"),
+            ("https://r.example.com/v2/", "registry r.example.com"),
+            ("https://inside/", "registry inside"),
         ):
             caller = finds(home, "unknown-host", [], text)
             equal(step(caller, "name"), name, text)
-        for text in ("", "a b", "Team/App", "r.example.com/app:", "r.example.com/app@sha256:1", "-"):
+        for text in ("", "a b", "Team/App", "r.example.com/app:", "r.example.com/app@sha256:1", "-", OPAQUE):
             done = doctor(home, "--", text)
             equal((done.returncode, done.stdout), (2, ""), text)
             equal(done.stderr.count("\n"), 1, done.stderr)
