@@ -76,6 +76,19 @@ const struct hosts_command hosts_commands[] = {
                    "not shown.\n",
     },
     {
+        .name = "doctor",
+        .argument = "IMAGE",
+        .options = BIT(HOSTS_ROOT) | BIT(HOSTS_TARGET) | BIT(HOSTS_JSON),
+        .run = hosts_doctor,
+        .summary = "say what happens when containerd pulls an image",
+        .details =
+            "Goes the way of a pull, step by step: which config_path, directory and hosts.toml\n"
+            "containerd reads for IMAGE, or for a registry; which hosts it asks, in which order\n"
+            "and with which credential; what the daemon says of each; proxies and variables of\n"
+            "both. The last line says what is wrong and what to do; exit status 1 then. No\n"
+            "network is used.\n",
+    },
+    {
         .name = "migrate",
         .options = BIT(HOSTS_ROOT) | BIT(HOSTS_WRITE) | BIT(HOSTS_JSON),
         .run = hosts_migrate,

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "doctor.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/secret.h"
+
+#define HUB_HOST "registry-1.docker.io"
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#define FIX_HELPER                                                                                 \
+    "mend that; the daemon asks again by itself, and at once after \"systemctl reload "            \
+    "pullkey-hosts\""
+
+static const char *const capabilities[] = { "pull", "resolve", "push" };
+
+static bool has_capability(const struct doctor_host *host, const char *name)
+{
+    return !host->host || !hosts_member(host->host->table, "capabilities") ||
+           hosts_has_capability(host->host, name);
+}
+
+/* It has the key, and not as false. */
+static bool has_key(const struct hosts_host *host, const char *key)
+{
+    const struct toml_item *item = host ? hosts_member(host->table, key) : NULL;
+
+    return item && (item->kind != TOML_BOOLEAN || item->boolean);
+}
+
+/* -- What the daemon says -----------------------------------------------------------------------
+ */
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+static double number_of(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static const cJSON *find_named(const cJSON *list, const char *key, const char *name)
+{
+    for (const cJSON *item = list ? list->child : NULL; item; item = item->next)
+        if (text_of(item, key) && strcmp(text_of(item, key), name) == 0)
+            return item;
+    return NULL;
+}
+
+static const cJSON *entry_of(const struct doctor *doctor)
+{
+    return doctor->status.root && doctor->source
+               ? find_named(json_member(doctor->status.root, "entries"), "registry",
+                            doctor->source->name)
+               : NULL;
+}
+
+/* NULL: it does not know the host. */
+static const cJSON *answer_for(const struct doctor *doctor, const struct hosts_host *host)
+{
+    const cJSON *entry = entry_of(doctor);
+
+    return entry && host->name ? find_named(json_member(entry, "hosts"), "host", host->name) : NULL;
+}
+
+/* -- Hosts ------------------------------------------------------------------------------------ */
+
+static void add_host(struct doctor *doctor, const struct hosts_host *host)
+{
+    struct doctor_host *ret = &doctor->hosts[doctor->host_count++];
+    const cJSON *answer = host ? answer_for(doctor, host) : NULL;
+
+    ret->host = host;
+    if (host && host->name)
+        ret->url = check_host_name(host->name);
+    else
+        ret->url = strcmp(doctor->registry, "docker.io") == 0 ? HUB_HOST : doctor->registry;
+    ret->has_header = host && host->authorization;
+    if (!answer)
+        return;
+    ret->expires = (int64_t)number_of(answer, "expires");
+    ret->last_answer = text_of(answer, "class");
+    ret->message = text_of(answer, "message");
+}
+
+static void describe(struct doctor *doctor, const struct doctor_host *host)
+{
+    const struct hosts_host *file = host->host;
+    char until[DOCTOR_TIME_SIZE], words[256];
+    size_t length = 0;
+
+    words[0] = '\0';
+    for (size_t i = 0; i < COUNT(capabilities); i++)
+        if (has_capability(host, capabilities[i]))
+            length += (size_t)snprintf(words + length, sizeof(words) - length, "%s%s",
+                                       length > 0 ? ", " : "", capabilities[i]);
+    doctor_until(host->expires, until);
+    doctor_step(
+        doctor, DOCTOR_OK, "host", "%zu. %s (%s; %s%s%s%s%s%s%s): %s%s",
+        (size_t)(host - doctor->hosts) + 1, host->url,
+        !file || file->is_server ? "server" : "mirror", words, has_key(file, "ca") ? "; ca" : "",
+        has_key(file, "client") ? "; client" : "", file && file->skip_verify ? "; skip_verify" : "",
+        has_key(file, "override_path") ? "; override_path" : "",
+        file && file->helper ? "; credHelper " : "", file && file->helper ? file->helper : "",
+        host->has_header ? "a credential, good " : "no credential", host->has_header ? until : "");
+}
+
+static const struct doctor_host *find_host(const struct doctor *doctor, const char *name)
+{
+    for (size_t i = 0; i < doctor->host_count; i++)
+        if (doctor->hosts[i].host && doctor->hosts[i].host->name &&
+            strcmp(doctor->hosts[i].host->name, name) == 0)
+            return &doctor->hosts[i];
+    return NULL;
+}
+
+/* -- What is wrong ---------------------------------------------------------------------------- */
+
+#define add(doctor, level, id, host, fix, ...)                                                     \
+    findings_add(&(doctor)->check.findings, level, id, (doctor)->source->path,                     \
+                 (host)->helper_item ? (host)->helper_item->line : (host)->table->line, fix,       \
+                 __VA_ARGS__)
+
+/* The daemon knows the host, and has no header for it. */
+static void judge_answer(struct doctor *doctor, const struct hosts_host *host, const cJSON *answer)
+{
+    const char *message = text_of(answer, "message"), *class_name = text_of(answer, "class");
+    const char *url = check_host_name(host->name);
+    bool is_missing = class_name && strcmp(class_name, "not found") == 0;
+    double failures = number_of(answer, "failures");
+
+    if (!message)
+        add(doctor, OUTPUT_ERROR, "helper-waits", host, "wait for it, or see what it waits for",
+            "\"%s\" has not answered yet for %s", host->helper, url);
+    else if (is_missing)
+        add(doctor, OUTPUT_ERROR, "credential-missing", host,
+            "log in as said, or name the helper that has it", "\"%s\" has no credential for %s: %s",
+            host->helper, url, message);
+    else if (number_of(answer, "last_success") > 0 || strstr(message, "that has expired"))
+        add(doctor, OUTPUT_ERROR, "credential-expired", host, FIX_HELPER,
+            "the credential of %s has expired, and \"%s\" has no new one: %s", url, host->helper,
+            message);
+    else
+        add(doctor, OUTPUT_ERROR, "helper-failed", host, FIX_HELPER,
+            "\"%s\" failed for %s (%s, %.0f times in a row): %s", host->helper, url,
+            class_name ? class_name : "", failures, message);
+}
+
+static void judge_helper(struct doctor *doctor, const struct hosts_host *host)
+{
+    const struct doctor_host *read = find_host(doctor, host->name);
+    const cJSON *answer = answer_for(doctor, host);
+    const char *url = check_host_name(host->name);
+    char until[DOCTOR_TIME_SIZE];
+
+    if (read && read->has_header && !read->message)
+        return;
+    if (read && read->has_header) {
+        doctor_until(read->expires, until);
+        add(doctor, OUTPUT_WARNING, "renewal-failed", host, FIX_HELPER,
+            "the credential of %s is good %s, and \"%s\" has no new one: %s", url, until,
+            host->helper, read->message);
+    } else if (!doctor->is_running) {
+        add(doctor, OUTPUT_ERROR, "daemon-without-header", host, "start pullkey-hosts.service",
+            "%s has no credential in what containerd reads, and the daemon does not run", url);
+    } else if (!answer) {
+        add(doctor, OUTPUT_ERROR, "not-rendered", host,
+            "see what \"pullkey hosts status\" says, and whether this is in the daemon's source",
+            "the daemon knows nothing of a credHelper for %s", url);
+    } else {
+        judge_answer(doctor, host, answer);
+    }
+}
+
+/* What containerd asks first has no credential, and something else has. */
+static void judge_order(struct doctor *doctor)
+{
+    const struct doctor_host *first = doctor->hosts, *with = NULL;
+
+    while (first < doctor->hosts + doctor->host_count &&
+           (!has_capability(first, "pull") || !has_capability(first, "resolve")))
+        first++;
+    for (size_t i = 0; !with && i < doctor->host_count; i++)
+        if (doctor->hosts[i].has_header)
+            with = &doctor->hosts[i];
+    if (with && first < with && !first->host->helper)
+        findings_add(&doctor->check.findings, OUTPUT_NOTE, "mirror-without-credential",
+                     doctor->read->path, first->host->table->line,
+                     "name a credHelper for it if it wants a credential",
+                     "containerd asks %s first, and has no credential for it", first->url);
+}
+
+int doctor_hosts(struct doctor *doctor, struct pullkey_error *error)
+{
+    const struct hosts_file *file = doctor->read ? &doctor->read->file : NULL;
+    const cJSON *entry = entry_of(doctor);
+    size_t count = file ? file->host_count : 0;
+
+    doctor->hosts = secret_alloc((count + 1) * sizeof(*doctor->hosts));
+    if (!doctor->hosts)
+        return error_memory(error);
+    for (size_t i = 0; i < count; i++)
+        add_host(doctor, &file->hosts[i]);
+    if (count == 0)
+        add_host(doctor, NULL);
+    for (size_t i = 0; i < doctor->host_count; i++)
+        describe(doctor, &doctor->hosts[i]);
+    judge_order(doctor);
+    if (doctor->is_running && text_of(entry, "problem"))
+        findings_add(&doctor->check.findings, OUTPUT_ERROR, "source-problem", doctor->source->path,
+                     0, "mend that; the daemon sees it by itself",
+                     "the daemon does not serve it: %s", text_of(entry, "problem"));
+    if (!doctor->read_root || !doctor->read_root->is_target || !doctor->source ||
+        !doctor->read_root->hosts.exists)
+        return 0;
+    for (size_t i = 0; i < doctor->source->file.host_count; i++)
+        if (hosts_host_is_managed(&doctor->source->file.hosts[i]))
+            judge_helper(doctor, &doctor->source->file.hosts[i]);
+    return 0;
+}
+
+/* -- JSON ------------------------------------------------------------------------------------- */
+
+static void write_text(struct buffer *json, const char *key, const char *text)
+{
+    buffer_printf(json, ",\"%s\":", key);
+    if (text)
+        json_write_name(json, text);
+    else
+        buffer_append_text(json, "null");
+}
+
+static void write_host(const struct doctor_host *host, struct buffer *json)
+{
+    static const char *const keys[] = { "ca", "client", "override_path" };
+    const struct hosts_host *file = host->host;
+    const char *comma = "";
+
+    buffer_printf(json, "{\"role\":\"%s\"", !file || file->is_server ? "server" : "mirror");
+    write_text(json, "url", host->url);
+    buffer_append_text(json, ",\"capabilities\":[");
+    for (size_t i = 0; i < COUNT(capabilities); i++)
+        if (has_capability(host, capabilities[i])) {
+            buffer_printf(json, "%s\"%s\"", comma, capabilities[i]);
+            comma = ",";
+        }
+    buffer_append_text(json, "]");
+    for (size_t i = 0; i < COUNT(keys); i++)
+        buffer_printf(json, ",\"%s\":%s", keys[i], has_key(file, keys[i]) ? "true" : "false");
+    buffer_printf(json, ",\"skip_verify\":%s,\"credential\":%s,\"expires\":%lld",
+                  file && file->skip_verify ? "true" : "false", host->has_header ? "true" : "false",
+                  (long long)host->expires);
+    write_text(json, "helper", file ? file->helper : NULL);
+    write_text(json, "class", host->last_answer);
+    write_text(json, "message", host->message);
+    buffer_append_text(json, "}");
+}
+
+void doctor_write_hosts(const struct doctor *doctor, struct buffer *json)
+{
+    buffer_append_text(json, "[");
+    for (size_t i = 0; i < doctor->host_count; i++) {
+        buffer_append_text(json, i > 0 ? ",\n " : "");
+        write_host(&doctor->hosts[i], json);
+    }
+    buffer_append_text(json, "]");
+}
