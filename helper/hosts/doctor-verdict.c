@@ -13,7 +13,7 @@
  * an earlier one is there. */
 static const struct {
     const char *id, *step;
-    bool only_unset; /* matters only where no config_path is found */
+    bool only_unread; /* matters only where containerd reads no directory */
 } causes[] = {
     { "import-missing", "containerd", false },
     { "config-refused", "containerd", false },
@@ -31,7 +31,7 @@ static const struct {
     { "target-other", "daemon", false },
     { "config-path-unreadable", "containerd", false },
     { "directory-unreadable", "containerd", false },
-    { "config-path-missing", "containerd", false },
+    { "config-path-missing", "containerd", true },
     { "config-path-not-target", "containerd", false },
     { "directory-is-file", "directory", false },
     { "default-hides-directory", "directory", false },
@@ -75,19 +75,19 @@ static const struct {
     { "credential-in-unit", "environment", false },
 };
 
-static size_t rank_of(const char *id, bool has_path)
+static size_t rank_of(const char *id, bool is_read)
 {
     size_t i = 0;
 
     while (i < COUNT(causes) &&
-           (strcmp(causes[i].id, id) != 0 || (causes[i].only_unset && has_path)))
+           (strcmp(causes[i].id, id) != 0 || (causes[i].only_unread && is_read)))
         i++;
     return i;
 }
 
-const char *doctor_step_of(const char *id, bool has_path)
+const char *doctor_step_of(const char *id, bool is_read)
 {
-    size_t rank = rank_of(id, has_path);
+    size_t rank = rank_of(id, is_read);
 
     return rank < COUNT(causes) ? causes[rank].step : NULL;
 }
@@ -102,13 +102,13 @@ void doctor_until(int64_t expires, char ret[DOCTOR_TIME_SIZE])
         (void)snprintf(ret, DOCTOR_TIME_SIZE, "for a time that is not known");
 }
 
-static const struct finding *find_cause(const struct findings *findings, bool has_path)
+static const struct finding *find_cause(const struct findings *findings, bool is_read)
 {
     const struct finding *found = NULL;
     size_t first = COUNT(causes);
 
     for (size_t i = 0; i < findings->count; i++) {
-        size_t rank = rank_of(findings->items[i].id, has_path);
+        size_t rank = rank_of(findings->items[i].id, is_read);
 
         if (rank < first) {
             first = rank;
@@ -128,9 +128,9 @@ static const struct doctor_host *find_credential(const struct doctor_host *hosts
 }
 
 void doctor_judge(const struct findings *findings, const struct doctor_host *hosts, size_t count,
-                  bool has_path, struct doctor_verdict *ret)
+                  bool is_read, struct doctor_verdict *ret)
 {
-    const struct finding *cause = find_cause(findings, has_path);
+    const struct finding *cause = find_cause(findings, is_read);
     const struct doctor_host *host = find_credential(hosts, count);
     char until[DOCTOR_TIME_SIZE], line[32] = "", fine[DOCTOR_SENTENCE_MAX / 2];
 

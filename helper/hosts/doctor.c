@@ -107,7 +107,13 @@ static const struct check_root *find_root(const struct doctor *doctor, const cha
     return NULL;
 }
 
-/* The first directory of config_path that has one; without any the first that is there. */
+/* It reads a directory that is there. */
+static bool reads(const struct doctor *doctor)
+{
+    return doctor->read_root && doctor->read_root->hosts.exists;
+}
+
+/* The first directory of config_path that has one; without any, one that is there. */
 static void find_read(struct doctor *doctor, const struct names *names)
 {
     const struct check_paths *paths = &doctor->paths;
@@ -129,7 +135,7 @@ static void find_read(struct doctor *doctor, const struct names *names)
                              own->path, 0, "have everything in one directory",
                              "it is never looked at: %s/_default comes first",
                              doctor->read_root->hosts.path);
-        } else if (found || !doctor->read_root) {
+        } else if (found || !reads(doctor)) {
             doctor->read_root = root;
             doctor->read = found;
         }
@@ -269,7 +275,7 @@ static void visit(const struct doctor *doctor, visit_step *each, void *context)
                      &doctor->steps.items[j]);
         for (size_t j = 0; j < findings->count; j++) {
             const struct finding *finding = &findings->items[j];
-            const char *part = doctor_step_of(finding->id, doctor->paths.setting.item != NULL);
+            const char *part = doctor_step_of(finding->id, reads(doctor));
 
             if (part && strcmp(part, parts[i]) == 0)
                 each(context, part, finding->level == OUTPUT_NOTE ? DOCTOR_NOTE : DOCTOR_PROBLEM,
@@ -326,8 +332,8 @@ static int report(const struct doctor *doctor, bool wants_json, struct pullkey_e
     struct doctor_verdict verdict;
     int r = 0;
 
-    doctor_judge(&doctor->check.findings, doctor->hosts, doctor->host_count,
-                 doctor->paths.setting.item != NULL, &verdict);
+    doctor_judge(&doctor->check.findings, doctor->hosts, doctor->host_count, reads(doctor),
+                 &verdict);
     if (wants_json) {
         buffer_append_text(&json, "{\"caller\":\"hosts\",\n\"steps\":[");
         visit(doctor, write_step, &json);

@@ -38,12 +38,12 @@ struct doctor_verdict {
 };
 
 /* The part of the way that a cause is in ("directory"), or NULL: it is not the cause of anything
- * that a pull comes to. `has_path`: config_path is set. */
-const char *doctor_step_of(const char *id, bool has_path);
+ * that a pull comes to. `is_read`: containerd reads a directory that is there. */
+const char *doctor_step_of(const char *id, bool is_read);
 
 /* What is wrong and what to do, or that containerd has a credential. At least one host. */
 void doctor_judge(const struct findings *findings, const struct doctor_host *hosts, size_t count,
-                  bool has_path, struct doctor_verdict *ret);
+                  bool is_read, struct doctor_verdict *ret);
 
 /* "registry.example.com:5000", an image, or a URL: its registry as containerd looks for it, which
  * is docker.io where none is named. A word without a dot, a port and a slash is an image;

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pullkey hosts doctor`: of nodes that are broken on purpose, each in one way, the last line names the
+cause.
+"""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from doctor import A, MADE, URL, LiveNode, expect, judge
+from hosts import jwt, table
+from node import BASIC, CERTS, CONFIG, CRI, IMAGES, Node
+from registry import wait_for
+from tap import case, check, equal, run
+from traps import A as FILE
+from traps import HELPER, HUB, K3S, PLAIN, R, TARGET, config, header, reads
+
+MIRROR = "https://mirror.example"
+FAILED = "failed with status 1"  # what a helper says is not told
+
+
+def node(what, release, files, cause, *words, status=1, image=A):
+    @case(f"{cause}: {what}")
+    def one():
+        with Node(files, release) as there:
+            expect(there, cause, *words, status=status, image=image)
+
+
+# -- What containerd reads -----------------------------------------------------------------------
+
+node("no key", "1.7.29", {CONFIG: "version = 2\n", FILE: PLAIN}, "config-path-unset", "reads no hosts.toml")
+node("no file", "2.0.11", {FILE: PLAIN}, "config-path-unset")
+node("with a helper", "2.1.9", {CONFIG: "version = 3\n", FILE: HELPER}, "config-path-unset")
+node("the default of 2.2", "2.2.0", {CONFIG: "version = 3\n", FILE: PLAIN}, "config-path-default-list")
+node("in a table of containerd 1", "2.1.9", {**reads(version=3), FILE: PLAIN}, "table-not-read", IMAGES)
+LIST = reads(f"{TARGET}:{CERTS}")
+for release, cause in (("2.1.9", "config-path-list"), ("2.3.0", "config-path-list")):
+    node(f"a colon in it, {release}", release, {**LIST, FILE: HELPER}, cause, "takes it for one directory", CONFIG)
+node("a colon that works", "1.7.29", {**reads(f"{CERTS}:/etc/docker/certs.d"), FILE: PLAIN}, "none", status=0)
+node("a colon, and local pulls", "2.1.9",
+     {**reads(f"/srv/none:{CERTS}", 3, IMAGES, f"[{IMAGES}]\nuse_local_image_pull = true\n"), FILE: PLAIN}, "none", status=0)
+node("the source", "2.1.9", {**R, FILE: HELPER}, "config-path-not-target", CERTS, "set config_path to " + TARGET)
+node("a directory that is not there", "2.1.9", {**reads("/srv/certs")}, "config-path-missing", "/srv/certs")
+node("config.toml is none", "2.1.9", {CONFIG: "version = \n", FILE: PLAIN}, "config-refused", CONFIG + ":1")
+node("beside mirrors", "1.7.29",
+     {**reads(more=f'[{CRI}.registry.mirrors."x.example"]\nendpoint = ["https://y.example"]\n'), FILE: PLAIN},
+     "config-path-and-mirrors", "does not start")
+node("the link of the first boot", "2.1.9", {**reads(TARGET), FILE: HELPER, TARGET: ("link", CERTS)},
+     "target-is-source", "has not run")
+K3S_CONFIG = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml"
+K3S_CERTS = os.path.dirname(K3S_CONFIG) + "/certs.d"
+node("k3s reads what it writes", None,
+     {K3S_CONFIG: config(K3S_CERTS, 3, IMAGES), f"{K3S_CERTS}/{A}/hosts.toml": HELPER},
+     "config-path-not-target", K3S_CONFIG)
+
+# -- Directories ---------------------------------------------------------------------------------
+
+DEFAULT = f"{CERTS}/_default/hosts.toml"
+node("an empty directory of its own", "2.1.9", {**R, DEFAULT: PLAIN, f"{CERTS}/{A}": None}, "default-shadowed",
+     f"{CERTS}/{A}", "_default is not looked at")
+node("that of an earlier directory", "1.7.29",
+     {**reads(f"/srv/certs:{CERTS}"), "/srv/certs/_default/hosts.toml": PLAIN, FILE: PLAIN}, "default-hides-directory",
+     FILE, "/srv/certs/_default comes first")
+for name, image in (("*.example", A), ("a.example:443", A), ("a.example_443_", A), ("A.example", A),
+                    ("a.example", A + ":5000"), ("a.example_5000", A + ":5000/team/app:1"),
+                    ("index.docker.io", "nginx:1.25"), ("registry-1.docker.io", "docker.io/team/app")):
+    node(f"{name} for {image}", "2.1.9", {**R, f"{CERTS}/{name}/hosts.toml": PLAIN}, "directory-unread",
+         f"{CERTS}/{name}/hosts.toml", "and a name is no pattern", image=image)
+for name, image in (("a.example:5000", A + ":5000"), ("a.example_5000_", A + ":5000/app@sha256:00"),
+                    ("_default", A), ("docker.io", "nginx"), ("docker.io", "team/app:1.0"), ("localhost", "localhost/x"),
+                    ("b.example", A), ("a.example", A + "/x.y:1.0"), ("a.example", "https://a.example/v2/"),
+                    ("docker.io", "nginx:1.25.3"), ("docker.io", "index.docker.io/library/nginx")):
+    node(f"{name} for {image}", "2.1.9", {**R, f"{CERTS}/{name}/hosts.toml": PLAIN}, "none", status=0, image=image)
+node("in docker's directory", "2.1.9", {**R, f"/etc/docker/certs.d/{A}/hosts.toml": PLAIN, CERTS: None},
+     "directory-elsewhere", f"containerd reads", CERTS)
+node("two directories", "2.1.9", {**R, f"{CERTS}/{A}:5000/hosts.toml": PLAIN, f"{CERTS}/{A}_5000_/hosts.toml": PLAIN},
+     "directory-shadowed", "is read instead", image=A + ":5000")
+
+# -- Files ---------------------------------------------------------------------------------------
+
+node("no TOML", "2.1.9", {**R, FILE: f'server = "https://{A}"\n[host\n'}, "hosts-file-refused", FILE + ":2",
+     "containerd ignores the file")
+node("a capability that is none", "2.1.9", {**R, FILE: PLAIN + 'capabilities = ["pul"]\n'}, "hosts-file-refused",
+     FILE + ":2")
+REFERRERS = PLAIN + 'capabilities = ["pull", "resolve", "referrers"]\n'
+node("containerd 1.7", "1.7.29", {**R, FILE: REFERRERS}, "referrers-before-2.2", FILE + ":2", 'remove "referrers"')
+node("containerd 2.2", "2.2.0", {**R, FILE: REFERRERS}, "none", status=0)
+node("no table", "1.7.29", {**R, FILE: f'server = "https://{A}"\n'}, "server-only", FILE)
+node("a password, and no helper", "2.1.9", {**R, FILE: header(f'"Basic {BASIC}"')}, "plaintext-header", FILE + ":2",
+     "migrate")
+node("one that a shell was to expand", "2.1.9", {**R, FILE: header('"Basic ${TOKEN}"')}, "header-not-expanded", FILE)
+INSECURE = table("http://a.example", helper="pullkey")
+UNVERIFIED = table(URL, helper="pullkey", skip_verify=True)
+for text in (INSECURE, UNVERIFIED):
+    node("no header without TLS", "2.1.9", {**reads(TARGET), FILE: text}, "helper-problem", FILE,
+         "put allowInsecure = true beside credHelper")
+node("Docker Hub, containerd 2.0", "2.0.11",
+     {**reads(TARGET), HUB: table("https://registry-1.docker.io", helper="pullkey")}, "bearer-before-2.1", HUB, image="x")
+node("a key of config.toml", "1.7.29",
+     {**R, FILE: PLAIN, "/etc/containerd/conf.d/x.toml": "", K3S + "x": ""}, "none",
+     f"containerd asks {URL} without a credential", status=0)
+
+
+# -- The daemon ----------------------------------------------------------------------------------
+
+
+@case("credential: containerd has one, and until when; hosts are told in containerd's order")
+def credential():
+    with LiveNode() as there:
+        there.helper.credentials[A] = ("puller", jwt(int(time.time()) + 3600))
+        there.serve(A, capabilities=["pull"], ca="/etc/ca.crt", override_path=True)
+        there.put("/etc/ca.crt", "")
+        there.start()
+        report = expect(there, "credential", f"containerd has a credential for {URL}, good until 20", status=0)
+        own, server = report["hosts"]
+        equal({**own, "expires": 0},
+              {"role": "mirror", "url": URL, "capabilities": ["pull"], "ca": True, "client": False,
+               "override_path": True, "skip_verify": False, "credential": True, "expires": 0,
+               "helper": there.helper.name, "class": None, "message": None})
+        check(abs(own["expires"] - time.time() - 3600) < 120, own)
+        equal((server["role"], server["url"], server["credential"]), ("server", A, False))
+        equal(server["capabilities"], ["pull", "resolve", "push"])
+        (step,) = [s["text"] for s in report["steps"] if s["step"] == "file"]
+        check(f"{there.path}{MADE}/{A}/hosts.toml, made from {there.path}{FILE}" in step, step)
+
+
+@case("helper-failed: the daemon's error is the cause; renewal-failed while the old header is good")
+def helper_failed():
+    with LiveNode() as there:
+        there.serve(A)
+        there.helper.failure = "no such vault"
+        there.start(header=None)
+        there.hosts.wait_failure(URL, FAILED)
+        report = expect(there, "helper-failed", FAILED, there.helper.name, URL, f"{there.path}{FILE}:3")
+        equal([h["credential"] for h in report["hosts"]], [False, False])
+        check(report["hosts"][0]["class"] and FAILED in report["hosts"][0]["message"], report)
+        there.helper.failure = None
+        there.hosts.reload()
+        there.hosts.wait_header(URL)
+        expect(there, "credential", status=0)
+        there.helper.failure = "no such vault"
+        there.hosts.wait_next_failure(URL)
+        expect(there, "renewal-failed", FAILED, "is good until")
+
+
+@case("credential-missing: the helper has none")
+def credential_missing():
+    with LiveNode() as there:
+        del there.helper.credentials[A]
+        there.serve(A)
+        there.start(header=None)
+        wait_for(lambda: there.hosts.host(URL).get("class") == "not found", "an answer")
+        expect(there, "credential-missing", there.helper.name, URL)
+
+
+@case("helper-waits: it has not answered yet")
+def helper_waits():
+    with LiveNode() as there:
+        there.helper.hold()
+        there.hosts.configure({"helper_timeout": 60})
+        there.serve(A)
+        there.start(header=None)
+        there.helper.wait_held()
+        expect(there, "helper-waits", URL)
+        there.helper.let_go()
+
+
+@case("credential-expired: one that came expired, and one that expired and was not renewed")
+def credential_expired():
+    with LiveNode() as there:
+        there.helper.credentials[A] = ("puller", jwt(int(time.time()) - 10))
+        there.serve(A)
+        there.start(header=None)
+        there.hosts.wait_failure(URL, "expired")
+        expect(there, "credential-expired", "is the clock right?")
+        there.helper.credentials[A] = ("puller", jwt(int(time.time()) + 6))
+        there.hosts.reload()
+        there.hosts.wait_header(URL)
+        there.helper.failure = "no such vault"
+        there.hosts.wait_no_header(URL)
+        there.hosts.wait_failure(URL, FAILED)
+        expect(there, "credential-expired", f"the credential of {URL} has expired", FAILED)
+
+
+@case("the daemon is dead: with what it has written, and without")
+def dead():
+    with LiveNode() as there:
+        there.serve(A)
+        there.start()
+        there.hosts.kill()
+        expect(there, "daemon-not-running", there.path + MADE, "start pullkey-hosts.service")
+        there.put(FILE, table(URL) + table("https://b.example", helper=there.helper.name))
+        expect(there, "daemon-without-header", "b.example")
+
+
+@case("target-other: the daemon writes another directory than containerd reads")
+def other_target():
+    with LiveNode(reads("/run/pullkey/other")) as there:
+        os.mkdir(there.path + "/run/pullkey/other", 0o700)
+        there.serve(A)
+        there.start()
+        expect(there, "target-other", f"the daemon writes {there.hosts.target}")
+
+
+@case("mirror-without-credential: a mirror comes first that has none")
+def mirror():
+    with LiveNode() as there:
+        there.serve(A, table(MIRROR, capabilities=["pull", "resolve"]))
+        there.start()
+        report = expect(there, "mirror-without-credential", f"has a credential for {URL}",
+                        f"containerd asks {MIRROR} first, and has no credential for it", status=0)
+        equal([h["url"] for h in report["hosts"]], [MIRROR, URL, A])
+        # One for pushes is not asked.
+        there.serve(A, table(MIRROR, capabilities=["push"]))
+        wait_for(lambda: '"push"' in there.read(f"run/pullkey/hosts/{A}/hosts.toml"), "the new file")
+        expect(there, "credential", status=0)
+
+
+@case("source-problem: the daemon says what is wrong with its configuration")
+def source_problem():
+    with LiveNode() as there:
+        there.serve(A)
+        there.helper.failure = "no such vault"
+        there.start(header=None)
+        there.hosts.wait_failure(URL, FAILED)
+        there.write_configuration("{")
+        there.hosts.reload()
+        wait_for(lambda: there.hosts.status().get("configuration_problem"), "the problem")
+        expect(there, "source-problem", "config.json")
+
+
+@case("what is no image and no registry is a wrong call")
+def usage():
+    with Node(R) as there:
+        for image in ("", "/", "a b", "https://", "user:horse@a.example/x", "a.example:x/y"):
+            done = there.run("doctor", image)
+            equal((done.returncode, done.stdout), (2, ""), image)
+            check("horse" not in done.stderr, done.stderr)
+
+
+@case("the registry that an image names")
+def names():
+    with Node(R) as there:
+        for image, registry in (("nginx", "docker.io"), ("redis:7", "docker.io"), ("reg:5000/", "reg:5000"),
+                                ("reg:5000/x:1", "reg:5000"), ("[::1]:5000/x", "[::1]:5000"), ("localhost", "localhost")):
+            step = judge(there.run, image)[1]["steps"][0]
+            equal(step["text"], f"the registry is {registry}")
+
+
+sys.exit(run())
