@@ -249,6 +249,20 @@ cJSON *json_member(const cJSON *object, const char *key)
     return cJSON_GetObjectItemCaseSensitive(object, key);
 }
 
+const char *json_text(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+double json_number(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
 /* The next number in the text from *at on, which is moved behind it. The grammar is fine already.
  */
 static size_t next_number(const char *text, size_t *at)
@@ -350,6 +364,15 @@ void json_write_string(struct buffer *buffer, const char *bytes, size_t length)
 void json_write_name(struct buffer *buffer, const char *name)
 {
     write_string(buffer, name, strlen(name), true);
+}
+
+void json_write_member(struct buffer *buffer, const char *key, const char *text)
+{
+    buffer_printf(buffer, ",\"%s\":", key);
+    if (text)
+        json_write_name(buffer, text);
+    else
+        buffer_append_text(buffer, "null");
 }
 
 int json_write_tree(struct buffer *buffer, const cJSON *tree, bool indented,

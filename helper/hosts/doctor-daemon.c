@@ -30,20 +30,13 @@ static bool is_source(const struct doctor *doctor, int fd)
            own.st_dev == source.st_dev && own.st_ino == source.st_ino;
 }
 
-static const char *text_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_member(object, key);
-
-    return cJSON_IsString(item) ? item->valuestring : NULL;
-}
-
 /* What the daemon says is of this target, or of another one that it is at work on. */
 static void look_at_status(struct doctor *doctor)
 {
     static const char *const keys[] = { "configuration_problem", "source_problem",
                                         "target_problem" };
     const cJSON *status = doctor->status.root;
-    const char *target = text_of(status, "target"), *source = text_of(status, "source");
+    const char *target = json_text(status, "target"), *source = json_text(status, "source");
 
     if (!doctor->is_running && target && publish_is_held(target)) {
         findings_add(&doctor->check.findings, OUTPUT_ERROR, "target-other",
@@ -61,9 +54,9 @@ static void look_at_status(struct doctor *doctor)
     doctor_step(doctor, DOCTOR_OK, "daemon", "the daemon runs, and makes %s of %s",
                 target ? target : doctor->read_root->hosts.path, source ? source : "its source");
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if (text_of(status, keys[i]))
+        if (json_text(status, keys[i]))
             add(doctor, "source-problem", "mend that; the daemon sees it by itself",
-                text_of(status, keys[i]));
+                json_text(status, keys[i]));
 }
 
 static void look_at_target(struct doctor *doctor, int fd)

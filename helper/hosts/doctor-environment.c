@@ -134,13 +134,6 @@ static void look_for(struct doctor *doctor, const struct place places[PLACE_MAX]
                  kind, name, elsewhere);
 }
 
-static const char *option(const struct config_instance *instance, const char *key)
-{
-    const cJSON *item = instance->options ? json_member(instance->options, key) : NULL;
-
-    return cJSON_IsString(item) ? item->valuestring : NULL;
-}
-
 /* What the backends of pullkey that serve the host take from the environment. */
 static void look_for_credentials(struct doctor *doctor, const struct place places[PLACE_MAX],
                                  const struct hosts_host *host)
@@ -150,12 +143,12 @@ static void look_for_credentials(struct doctor *doctor, const struct place place
     for (size_t i = 0; i < chain.count; i++) {
         const struct config_instance *one = &chain.items[i];
 
-        if (strcmp(one->type, "file") == 0 && option(one, "credential")) {
-            look_for(doctor, places, host, option(one, "credential"), true);
-        } else if (strcmp(one->type, "env") == 0 && option(one, "password")) {
-            look_for(doctor, places, host, option(one, "password"), false);
-            if (option(one, "username"))
-                look_for(doctor, places, host, option(one, "username"), false);
+        if (strcmp(one->type, "file") == 0 && json_text(one->options, "credential")) {
+            look_for(doctor, places, host, json_text(one->options, "credential"), true);
+        } else if (strcmp(one->type, "env") == 0 && json_text(one->options, "password")) {
+            look_for(doctor, places, host, json_text(one->options, "password"), false);
+            if (json_text(one->options, "username"))
+                look_for(doctor, places, host, json_text(one->options, "username"), false);
         } else if (strcmp(one->type, "env") == 0) {
             look_for(doctor, places, host, "DOCKER_AUTH_CONFIG", false);
         }

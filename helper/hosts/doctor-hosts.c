@@ -33,24 +33,10 @@ static bool has_key(const struct hosts_host *host, const char *key)
 /* -- What the daemon says -----------------------------------------------------------------------
  */
 
-static const char *text_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_member(object, key);
-
-    return cJSON_IsString(item) ? item->valuestring : NULL;
-}
-
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_member(object, key);
-
-    return cJSON_IsNumber(item) ? item->valuedouble : 0;
-}
-
 static const cJSON *find_named(const cJSON *list, const char *key, const char *name)
 {
     for (const cJSON *item = list ? list->child : NULL; item; item = item->next)
-        if (text_of(item, key) && strcmp(text_of(item, key), name) == 0)
+        if (json_text(item, key) && strcmp(json_text(item, key), name) == 0)
             return item;
     return NULL;
 }
@@ -86,9 +72,9 @@ static void add_host(struct doctor *doctor, const struct hosts_host *host)
     ret->has_header = host && host->authorization;
     if (!answer)
         return;
-    ret->expires = (int64_t)number_of(answer, "expires");
-    ret->last_answer = text_of(answer, "class");
-    ret->message = text_of(answer, "message");
+    ret->expires = (int64_t)json_number(answer, "expires");
+    ret->last_answer = json_text(answer, "class");
+    ret->message = json_text(answer, "message");
 }
 
 static void describe(struct doctor *doctor, const struct doctor_host *host)
@@ -132,10 +118,10 @@ static const struct doctor_host *find_host(const struct doctor *doctor, const ch
 /* The daemon knows the host, and has no header for it. */
 static void judge_answer(struct doctor *doctor, const struct hosts_host *host, const cJSON *answer)
 {
-    const char *message = text_of(answer, "message"), *class_name = text_of(answer, "class");
+    const char *message = json_text(answer, "message"), *class_name = json_text(answer, "class");
     const char *url = check_host_name(host->name);
     bool is_missing = class_name && strcmp(class_name, "not found") == 0;
-    double failures = number_of(answer, "failures");
+    double failures = json_number(answer, "failures");
 
     if (!message)
         add(doctor, OUTPUT_ERROR, "helper-waits", host, "wait for it, or see what it waits for",
@@ -144,7 +130,7 @@ static void judge_answer(struct doctor *doctor, const struct hosts_host *host, c
         add(doctor, OUTPUT_ERROR, "credential-missing", host,
             "log in as said, or name the helper that has it", "\"%s\" has no credential for %s: %s",
             host->helper, url, message);
-    else if (number_of(answer, "last_success") > 0 || strstr(message, "that has expired"))
+    else if (json_number(answer, "last_success") > 0 || strstr(message, "that has expired"))
         add(doctor, OUTPUT_ERROR, "credential-expired", host, FIX_HELPER,
             "the credential of %s has expired, and \"%s\" has no new one: %s", url, host->helper,
             message);
@@ -214,10 +200,10 @@ int doctor_hosts(struct doctor *doctor, struct pullkey_error *error)
     for (size_t i = 0; i < doctor->host_count; i++)
         describe(doctor, &doctor->hosts[i]);
     judge_order(doctor);
-    if (doctor->is_running && text_of(entry, "problem"))
+    if (doctor->is_running && json_text(entry, "problem"))
         findings_add(&doctor->check.findings, OUTPUT_ERROR, "source-problem", doctor->source->path,
                      0, "mend that; the daemon sees it by itself",
-                     "the daemon does not serve it: %s", text_of(entry, "problem"));
+                     "the daemon does not serve it: %s", json_text(entry, "problem"));
     if (!doctor->read_root || !doctor->read_root->is_target || !doctor->source ||
         !doctor->read_root->hosts.exists)
         return 0;
@@ -229,15 +215,6 @@ int doctor_hosts(struct doctor *doctor, struct pullkey_error *error)
 
 /* -- JSON ------------------------------------------------------------------------------------- */
 
-static void write_text(struct buffer *json, const char *key, const char *text)
-{
-    buffer_printf(json, ",\"%s\":", key);
-    if (text)
-        json_write_name(json, text);
-    else
-        buffer_append_text(json, "null");
-}
-
 static void write_host(const struct doctor_host *host, struct buffer *json)
 {
     static const char *const keys[] = { "ca", "client", "override_path" };
@@ -245,7 +222,7 @@ static void write_host(const struct doctor_host *host, struct buffer *json)
     const char *comma = "";
 
     buffer_printf(json, "{\"role\":\"%s\"", !file || file->is_server ? "server" : "mirror");
-    write_text(json, "url", host->url);
+    json_write_member(json, "url", host->url);
     buffer_append_text(json, ",\"capabilities\":[");
     for (size_t i = 0; i < COUNT(capabilities); i++)
         if (has_capability(host, capabilities[i])) {
@@ -258,9 +235,9 @@ static void write_host(const struct doctor_host *host, struct buffer *json)
     buffer_printf(json, ",\"skip_verify\":%s,\"credential\":%s,\"expires\":%lld",
                   file && file->skip_verify ? "true" : "false", host->has_header ? "true" : "false",
                   (long long)host->expires);
-    write_text(json, "helper", file ? file->helper : NULL);
-    write_text(json, "class", host->last_answer);
-    write_text(json, "message", host->message);
+    json_write_member(json, "helper", file ? file->helper : NULL);
+    json_write_member(json, "class", host->last_answer);
+    json_write_member(json, "message", host->message);
     buffer_append_text(json, "}");
 }
 

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
+#include "lifetime.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -94,12 +94,12 @@ const char *doctor_step_of(const char *id, bool is_read)
 
 void doctor_until(int64_t expires, char ret[DOCTOR_TIME_SIZE])
 {
-    time_t seconds = (time_t)expires;
-    struct tm parts;
+    char time[LIFETIME_SIZE];
 
-    if (expires <= 0 || !gmtime_r(&seconds, &parts) ||
-        strftime(ret, DOCTOR_TIME_SIZE, "until %Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        (void)snprintf(ret, DOCTOR_TIME_SIZE, "for a time that is not known");
+    lifetime_write(expires, time);
+    (void)snprintf(ret, DOCTOR_TIME_SIZE, "%s%s",
+                   time[0] == '-' ? "for a time that is not known" : "until ",
+                   time[0] == '-' ? "" : time);
 }
 
 static const struct finding *find_cause(const struct findings *findings, bool is_read)
@@ -178,9 +178,10 @@ int doctor_registry(const char *text, char ret[DOCTOR_NAME_MAX], struct pullkey_
     if (scheme)
         text = scheme + strlen("://");
     length = strcspn(text, "/");
-    if (length == 0 || length >= DOCTOR_NAME_MAX)
+    /* Outer blanks, which are trimmed otherwise, would stay in the name. */
+    if (length == 0 || length >= DOCTOR_NAME_MAX || strpbrk(text, " \t\r\n"))
         return error_set(error, PULLKEY_INVALID, "this is no image and no registry");
-    if (is_host(text, length, scheme || text[length] == '/')) {
+    if (scheme || is_host(text, length, text[length] == '/')) {
         memcpy(mempcpy(ret, text, length), "", 1);
         r = registry_parse(ret, length, &reference, error);
         if (r < 0)

@@ -305,24 +305,13 @@ static void write_step(void *context, const char *part, enum doctor_state state,
 {
     struct buffer *json = context;
 
-    buffer_printf(json, "%s{\"step\":\"%s\",\"state\":\"%s\",\"cause\":",
-                  json->data[json->length - 1] == '[' ? "" : ",\n ", part, state_names[state]);
-    if (item->fix)
-        json_write_name(json, item->id);
-    else
-        buffer_append_text(json, "null");
-    buffer_append_text(json, ",\"file\":");
-    if (item->file)
-        json_write_name(json, item->file);
-    else
-        buffer_append_text(json, "null");
-    buffer_printf(json, ",\"line\":%zu,\"text\":", item->line);
-    json_write_name(json, item->text);
-    buffer_append_text(json, ",\"fix\":");
-    if (item->fix)
-        json_write_name(json, item->fix);
-    else
-        buffer_append_text(json, "null");
+    buffer_printf(json, "%s{\"step\":\"%s\",\"state\":\"%s\",\"line\":%zu",
+                  json->data[json->length - 1] == '[' ? "" : ",\n ", part, state_names[state],
+                  item->line);
+    json_write_member(json, "cause", item->fix ? item->id : NULL);
+    json_write_member(json, "file", item->file);
+    json_write_member(json, "text", item->text);
+    json_write_member(json, "fix", item->fix);
     buffer_append_text(json, "}");
 }
 
@@ -339,8 +328,8 @@ static int report(const struct doctor *doctor, bool wants_json, struct pullkey_e
         visit(doctor, write_step, &json);
         buffer_append_text(&json, "],\n\"hosts\":");
         doctor_write_hosts(doctor, &json);
-        buffer_printf(&json, ",\n\"cause\":\"%s\",\n\"verdict\":", verdict.cause);
-        json_write_name(&json, verdict.sentence);
+        json_write_member(&json, "cause", verdict.cause);
+        json_write_member(&json, "verdict", verdict.sentence);
         buffer_append_text(&json, "}\n");
         r = output_buffer(&json, error);
     } else {

@@ -9,13 +9,20 @@
 
 import json
 import os
+import shutil
+import signal
+import subprocess
+from contextlib import contextmanager
 
 from daemon import Hosts
 from helper import Helper
 from home import Home
 from hosts import table
+from live import daemon, words
 from node import BASIC, CERTS, MARKER, PROGRAM
 from tap import check, equal
+from template import TARGET as LINK
+from template import Template
 from traps import reads
 
 A = "a.example"
@@ -28,7 +35,7 @@ def judge(run, image=A):
     """The report of a node, of which `run` runs a command; both forms say the same."""
     machine, human = run("doctor", image, "--json"), run("doctor", image)
     for done in (machine, human):
-        equal(done.stderr, "")
+        equal(done.stderr, "", done.stdout)
         for secret in (MARKER, BASIC):
             check(secret not in done.stdout, "a secret is in the output")
     report = json.loads(machine.stdout)
@@ -99,3 +106,54 @@ class LiveNode(Home):
         if words[0] != "doctor":
             return super().run(*words, **more)
         return super().run([PROGRAM, words[0], "--root", self.path, *words[1:]])
+
+
+# A program of the name of containerd, which ends when it is told to; its variables are in front of it.
+RUNS = """
+{variables} /run/containerd /run/wait >/dev/null 2>&1 &
+echo $! >>/run/started
+until test /proc/$!/exe -ef /run/containerd; do :; done
+"""
+
+
+class Machine(Template):
+    """A node that is this machine, for root: /etc, /run and /var/lib are its own.
+
+    with Machine(files) as node, node.started(R_TOKEN="x"): ...      variables of the daemon
+    """
+
+    def __init__(self, files):
+        super().__init__({**reads(LINK), **files})
+        self.variables = {}  # of the daemon
+        self.shell = {}  # of the doctor
+        self.containerd = None  # of a containerd that is started; as a shell writes them
+        self.afterwards = ""  # what happens then
+
+    @contextmanager
+    def started(self, **variables):
+        self.variables = variables
+        with daemon(self):
+            yield
+
+    def environment(self):
+        return {**super().environment(), **self.variables}
+
+    def run(self, *command):
+        after = "" if self.containerd is None else RUNS.format(variables=self.containerd) + self.afterwards
+        if after and not os.path.exists(self.path("/run/wait")):
+            self.put("/run/wait", "exec 3<>/run/never\nread line <&3\n")
+            shutil.copy("/bin/sh", self.path("/run/containerd"))
+            os.mkfifo(self.path("/run/never"))
+        done = subprocess.run(
+            words(self, "", after, *command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**Template.environment(self), **self.shell},
+        )
+        if after:
+            for process in self.read("/run/started").split():
+                os.kill(int(process), signal.SIGKILL)
+            os.unlink(self.path("/run/started"))
+        return done

@@ -3,19 +3,22 @@
 cause.
 """
 
+import json
 import os
+import re
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from doctor import A, MADE, URL, LiveNode, expect, judge
+from doctor import A, MADE, URL, LiveNode, Machine, expect, judge
 from hosts import jwt, table
-from node import BASIC, CERTS, CONFIG, CRI, IMAGES, Node
+from live import case_of_root, published
+from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER, SYSCONFDIR, Node
 from registry import wait_for
 from tap import case, check, equal, run
 from traps import A as FILE
-from traps import HELPER, HUB, K3S, PLAIN, R, TARGET, config, header, reads
+from traps import HELPER, HUB, K3S, PLAIN, R, TARGET, config, has_module, header, reads
 
 MIRROR = "https://mirror.example"
 FAILED = "failed with status 1"  # what a helper says is not told
@@ -247,6 +250,109 @@ def names():
                                 ("reg:5000/x:1", "reg:5000"), ("[::1]:5000/x", "[::1]:5000"), ("localhost", "localhost")):
             step = judge(there.run, image)[1]["steps"][0]
             equal(step["text"], f"the registry is {registry}")
+
+
+# -- What processes have -------------------------------------------------------------------------
+
+
+def served(*backends):
+    """A registry that pullkey serves by these backends."""
+    rule = {"match": A, "use": list(backends)}
+    return {FILE: HELPER, SYSCONFDIR + "/config.json": json.dumps({"version": 1, "rules": [rule]})}
+
+
+VARIABLES = {"R_USER": "puller", "R_TOKEN": MARKER}
+ENV = served({"type": "env", "username": "R_USER", "password": "R_TOKEN"})
+DOCKER = json.dumps({"auths": {A: {"auth": BASIC}}})
+CREDENTIAL = {**served({"type": "file", "credential": "pull"}), "/etc/creds/pull": DOCKER}
+DROP_IN = "/etc/systemd/system/pullkey-hosts.service.d/x.conf"
+
+
+def wait_published(there):
+    wait_for(lambda: BASIC in published(there, A), "containerd to be given the header")
+
+
+@case_of_root("credential-in-unit: the daemon has a credential that no shell finds")
+def in_unit():
+    for files, variables, name in ((ENV, VARIABLES, "the variable R_"), (served({"type": "env"}), {"DOCKER_AUTH_CONFIG": DOCKER},
+                                    "the variable DOCKER_AUTH_CONFIG"),
+                                   (CREDENTIAL, {"CREDENTIALS_DIRECTORY": "/etc/creds"}, "the credential file pull")):
+        with Machine(files) as there, there.started(**variables):
+            wait_published(there)
+            expect(there, "credential-in-unit", f"has a credential for {URL}", name, "of the daemon only", status=0)
+            there.shell = variables
+            expect(there, "credential", status=0)
+
+
+@case_of_root("environment-not-in-daemon: what the daemon needs is somewhere else")
+def not_in_daemon():
+    with Machine(ENV) as there, there.started():
+        expect(there, "environment-not-in-daemon", "the variable R_", "it is in nowhere that can be seen", FILE)
+        there.containerd = f"R_USER=puller R_TOKEN={MARKER}"
+        expect(there, "environment-not-in-daemon", "it is in the unit of containerd, which asks no helper")
+        there.shell = VARIABLES
+        expect(there, "environment-not-in-daemon", "it is in this shell, which the daemon was not started from")
+        there.put(DROP_IN, f"[Service]\nEnvironment=R_USER=puller R_TOKEN={MARKER}\n")
+        expect(there, "environment-not-in-daemon", "it is in its unit, which was changed after it was started")
+    with Machine(CREDENTIAL) as there, there.started():
+        expect(there, "environment-not-in-daemon", "the credential file pull", "LoadCredential=")
+        there.put(DROP_IN, "[Service]\nLoadCredential=pull:/etc/creds/pull\n")
+        expect(there, "environment-not-in-daemon", "its unit, which was changed")
+
+
+PROXY = f"HTTPS_PROXY=http://puller:{MARKER}@proxy.example:3128"
+KUBERNETES = {"type": "kubernetes", "server": "https://127.0.0.1:1", "token_file": "/etc/token", "secret": "a/b"}
+
+
+def case_of_kubernetes(name):
+    return case_of_root(name) if has_module("kubernetes") else lambda function: function
+
+
+@case_of_kubernetes("proxy-not-in-daemon: the proxy is in the unit of containerd only, or in the shell")
+def proxy():
+    with Machine({**served(KUBERNETES), "/etc/token": "x"}) as there, there.started():
+        wait_for(lambda: '"unreachable"' in there.read("/run/pullkey/status.json"), "an answer")
+        expect(there, "helper-failed", "unreachable")
+        there.containerd = PROXY
+        report = expect(there, "proxy-not-in-daemon", "containerd has a proxy, and the daemon", URL)
+        texts = [step["text"] for step in report["steps"] if step["step"] == "proxy"]
+        check(any(re.fullmatch(r"containerd \d+ asks a.example through proxy.example:3128", text) for text in texts), texts)
+        there.containerd += " NO_PROXY=10.0.0.0/8,.example"
+        report = expect(there, "helper-failed")
+        texts = [step["text"] for step in report["steps"] if step["step"] == "proxy"]
+        check(any(text.endswith("without a proxy, which NO_PROXY covers") for text in texts), texts)
+        there.containerd = None
+        there.shell = dict([PROXY.split("=", 1)])
+        expect(there, "proxy-not-in-daemon", "this shell has a proxy")
+
+
+@case_of_root("proxy-not-in-containerd: the daemon has a proxy, and containerd has none")
+def proxy_of_daemon():
+    with Machine(ENV) as there, there.started(**VARIABLES, https_proxy="http://proxy.example:3128"):
+        wait_published(there)
+        there.shell = VARIABLES
+        expect(there, "credential", status=0)
+        there.containerd = "NO_PROXY="
+        expect(there, "proxy-not-in-containerd", "the daemon has a proxy for a.example", status=0)
+
+
+@case_of_root("restart-due: config.toml was changed after containerd was started")
+def restart():
+    with Machine(ENV) as there, there.started(**VARIABLES):
+        wait_published(there)
+        there.shell, there.containerd = VARIABLES, ""
+        # Times of files and processes are not exact.
+        written = os.stat(there.path(CONFIG)).st_ctime
+        wait_for(lambda: time.time() > written + 0.5, "the file to be older")
+        expect(there, "credential", status=0)
+        there.afterwards = f"chmod 0600 {CONFIG}\n"
+        expect(there, "restart-due", CONFIG, "restart containerd")
+
+
+@case_of_root("helper-problem: a daemon is at work, and a host has no TLS")
+def insecure():
+    with Machine({FILE: INSECURE}) as there, there.started():
+        expect(there, "helper-problem", f"{FILE}:3", "allowInsecure")
 
 
 sys.exit(run())
