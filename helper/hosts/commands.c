@@ -15,6 +15,7 @@ const struct hosts_option_text hosts_options[HOSTS_OPTION_MAX] = {
     [HOSTS_OVERMOUNT] = { "overmount", NULL, "the target is mounted over /etc/containerd/certs.d" },
     [HOSTS_ROOT] = { "root", "DIR", "work on the file system below DIR" },
     [HOSTS_WRITE] = { "write", NULL, "change files; without it changes are only shown" },
+    [HOSTS_ASK] = { "ask", NULL, "ask the helpers as the daemon would, now" },
     [HOSTS_JSON] = { "json", NULL, "print the result as JSON" },
     [HOSTS_HELP] = { "help", NULL, "print this help" },
 };
@@ -78,7 +79,7 @@ const struct hosts_command hosts_commands[] = {
     {
         .name = "doctor",
         .argument = "IMAGE",
-        .options = BIT(HOSTS_ROOT) | BIT(HOSTS_TARGET) | BIT(HOSTS_JSON),
+        .options = BIT(HOSTS_ROOT) | BIT(HOSTS_TARGET) | BIT(HOSTS_ASK) | BIT(HOSTS_JSON),
         .run = hosts_doctor,
         .summary = "say what happens when containerd pulls an image",
         .details =
@@ -86,7 +87,7 @@ const struct hosts_command hosts_commands[] = {
             "containerd reads for IMAGE, or for a registry; which hosts it asks, in which order\n"
             "and with which credential; what the daemon says of each; proxies and variables of\n"
             "both. The last line says what is wrong and what to do; exit status 1 then. No\n"
-            "network is used.\n",
+            "network is used, unless --ask runs the helpers, with the daemon's environment.\n",
     },
     {
         .name = "migrate",

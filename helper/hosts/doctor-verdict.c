@@ -59,6 +59,7 @@ static const struct {
     { "daemon-without-header", "daemon", false },
     { "not-rendered", "daemon", false },
     { "environment-not-in-daemon", "environment", false },
+    { "ask-failed", "ask", false },
     { "proxy-not-in-daemon", "proxy", false },
     { "helper-waits", "host", false },
     { "credential-missing", "host", false },

@@ -257,8 +257,8 @@ static void find_files(struct doctor *doctor)
 
 /* -- Report ----------------------------------------------------------------------------------- */
 
-static const char *const parts[] = { "image",  "containerd",  "directory", "file",
-                                     "daemon", "environment", "host",      "proxy" };
+static const char *const parts[] = { "image",       "containerd", "directory", "file", "daemon",
+                                     "environment", "host",       "ask",       "proxy" };
 
 /* One step of one part after the other: those of the list, then the findings that belong there. */
 typedef void visit_step(void *context, const char *part, enum doctor_state state,
@@ -339,7 +339,7 @@ static int report(const struct doctor *doctor, bool wants_json, struct pullkey_e
     return r < 0 ? r : verdict.is_problem ? HOSTS_PROBLEM : 0;
 }
 
-static int examine(struct doctor *doctor, struct pullkey_error *error)
+static int examine(struct doctor *doctor, bool wants_ask, struct pullkey_error *error)
 {
     struct check *check = &doctor->check;
     int r;
@@ -363,7 +363,9 @@ static int examine(struct doctor *doctor, struct pullkey_error *error)
     if (r < 0)
         return r;
     doctor_environment(doctor);
-    return findings_sort(&check->findings, error);
+    if (wants_ask)
+        r = doctor_ask(doctor, error);
+    return r < 0 ? r : findings_sort(&check->findings, error);
 }
 
 int hosts_doctor(const struct hosts_call *call, struct pullkey_error *error)
@@ -382,6 +384,6 @@ int hosts_doctor(const struct hosts_call *call, struct pullkey_error *error)
         return hosts_usage(error, "IMAGE: %s", error->message);
     r = check_open(call, &config, &settings, &doctor.check, error);
     if (r == 0)
-        r = examine(&doctor, error);
+        r = examine(&doctor, call->values[HOSTS_ASK] != NULL, error);
     return r < 0 ? r : report(&doctor, call->values[HOSTS_JSON] != NULL, error);
 }

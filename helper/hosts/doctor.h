@@ -82,6 +82,9 @@ void doctor_write_hosts(const struct doctor *doctor, struct buffer *json);
 /* Whether the daemon is at work on what containerd reads, and what it says. */
 void doctor_daemon(struct doctor *doctor);
 
+/* --ask: the helpers, as the daemon asks them. */
+int doctor_ask(struct doctor *doctor, struct pullkey_error *error);
+
 /* What the processes have in their environment that this depends on. After doctor_hosts. */
 void doctor_environment(struct doctor *doctor);
 

@@ -23,6 +23,7 @@ enum hosts_option {
     HOSTS_OVERMOUNT,
     HOSTS_ROOT,
     HOSTS_WRITE,
+    HOSTS_ASK,
     HOSTS_JSON,
     HOSTS_HELP,
     HOSTS_OPTION_MAX,

@@ -252,6 +252,34 @@ def names():
             equal(step["text"], f"the registry is {registry}")
 
 
+def asked(report):
+    return [step["text"] for step in report["steps"] if step["step"] == "ask" and step["state"] == "ok"]
+
+
+@case("--ask: the helper is asked as the daemon asks it, and answers or not, and in which time")
+def ask():
+    with LiveNode() as there:
+        there.serve(A)
+        there.start()
+        count = len(there.helper.runs)
+        report = expect(there, "credential", status=0, options=["--ask"])
+        (text,) = asked(report)
+        check(re.fullmatch(rf'"{there.helper.name}" answered for {URL} in \d+ ms: a credential, good until .*Z', text), text)
+        first, *others = there.helper.runs
+        check(len(others) == count + 1 and all((r.name, r.user) == (first.name, first.user) for r in others), others)
+        expect(there, "credential", status=0)
+        equal(len(there.helper.runs), count + 2, "without --ask nobody is asked")
+        there.helper.failure = "no such vault"
+        report = expect(there, "ask-failed", "asked now as the daemon would", URL, FAILED, "(denied)", options=["--ask"])
+        equal((asked(report), report["hosts"][0]["credential"]), ([], True))
+        done = there.run("doctor", A)
+        equal(done.returncode, 0, "the daemon has a good one")
+    with Node({**reads(TARGET), FILE: HELPER}) as there:
+        done = there.run("doctor", A, "--ask")
+        equal((done.returncode, done.stdout), (1, ""))
+        check("is for a node that runs" in done.stderr, done.stderr)
+
+
 # -- What processes have -------------------------------------------------------------------------
 
 
@@ -280,6 +308,8 @@ def in_unit():
         with Machine(files) as there, there.started(**variables):
             wait_published(there)
             expect(there, "credential-in-unit", f"has a credential for {URL}", name, "of the daemon only", status=0)
+            report = expect(there, "credential-in-unit", status=0, options=["--ask"])
+            check('"pullkey" answered for' in asked(report)[0], report)
             there.shell = variables
             expect(there, "credential", status=0)
 
