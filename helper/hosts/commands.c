@@ -83,11 +83,12 @@ const struct hosts_command hosts_commands[] = {
         .run = hosts_doctor,
         .summary = "say what happens when containerd pulls an image",
         .details =
-            "Goes the way of a pull, step by step: which config_path, directory and hosts.toml\n"
-            "containerd reads for IMAGE, or for a registry; which hosts it asks, in which order\n"
-            "and with which credential; what the daemon says of each; proxies and variables of\n"
-            "both. The last line says what is wrong and what to do; exit status 1 then. No\n"
-            "network is used, unless --ask runs the helpers, with the daemon's environment.\n",
+            "Goes the way of a pull, step by step: which config_path, directory and\n"
+            "hosts.toml containerd reads for IMAGE, or for a registry; which hosts it asks,\n"
+            "in which order and with which credential; what the daemon says of each; proxies\n"
+            "and variables of both. The last line says what is wrong and what to do; exit\n"
+            "status 1 then. Only with --ask is anybody asked: the helpers, with the\n"
+            "environment of the daemon.\n",
     },
     {
         .name = "migrate",

@@ -72,6 +72,19 @@ static void find_places(struct doctor *doctor, struct place places[PLACE_MAX])
     }
 }
 
+/* What a unit sets, and a shell does not have, or the other way round. */
+static void look_at_configuration(struct doctor *doctor, const struct place places[PLACE_MAX])
+{
+    const char *own = value_of(&places[SHELL], "PULLKEY_CONFIG");
+    const char *other = value_of(&places[DAEMON], "PULLKEY_CONFIG");
+
+    if (is_known(&places[DAEMON]) && strcmp(own ? own : "", other ? other : "") != 0)
+        doctor_step(doctor, DOCTOR_NOTE, "environment",
+                    "the daemon has %s as its configuration, and this shell %s: what is said of "
+                    "backends is that of the shell",
+                    other ? other : "the system's files", own ? own : "the system's files");
+}
+
 /* -- Credentials ------------------------------------------------------------------------------ */
 
 /* A file of systemd.exec(5), or the variable itself. */
@@ -91,8 +104,15 @@ static bool has(const struct place *place, const char *name, bool is_file)
 
 static bool is_in_unit(const struct doctor *doctor, const char *name, bool is_file)
 {
-    return check_unit_says(&doctor->check, SERVICE, is_file ? "LoadCredential" : "Environment",
-                           name);
+    static const char *const keys[2][3] = {
+        { "Environment", "PassEnvironment", NULL },
+        { "LoadCredential", "LoadCredentialEncrypted", "SetCredential" },
+    };
+
+    for (size_t i = 0; i < 3 && keys[is_file][i]; i++)
+        if (check_unit_says(&doctor->check, SERVICE, keys[is_file][i], name))
+            return true;
+    return false;
 }
 
 /* The host whose helper needs it. */
@@ -237,6 +257,7 @@ void doctor_environment(struct doctor *doctor)
     };
 
     find_places(doctor, places);
+    look_at_configuration(doctor, places);
     for (size_t i = 0; doctor->source && i < doctor->source->file.host_count; i++) {
         const struct hosts_host *host = &doctor->source->file.hosts[i];
 

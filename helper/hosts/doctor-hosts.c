@@ -10,6 +10,8 @@
 #define HUB_HOST "registry-1.docker.io"
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+#define FIX_RENDER                                                                                 \
+    "see what \"pullkey hosts status\" says, and whether this is in the daemon's source"
 #define FIX_HELPER                                                                                 \
     "mend that; the daemon asks again by itself, and at once after \"systemctl reload "            \
     "pullkey-hosts\""
@@ -72,6 +74,7 @@ static void add_host(struct doctor *doctor, const struct hosts_host *host)
     ret->has_header = host && host->authorization;
     if (!answer)
         return;
+    ret->last_success = (int64_t)json_number(answer, "last_success");
     ret->expires = (int64_t)json_number(answer, "expires");
     ret->last_answer = json_text(answer, "class");
     ret->message = json_text(answer, "message");
@@ -140,7 +143,7 @@ static void judge_answer(struct doctor *doctor, const struct hosts_host *host, c
             class_name ? class_name : "", failures, message);
 }
 
-static void judge_helper(struct doctor *doctor, const struct hosts_host *host)
+static void judge_host(struct doctor *doctor, const struct hosts_host *host)
 {
     const struct doctor_host *read = find_host(doctor, host->name);
     const cJSON *answer = answer_for(doctor, host);
@@ -157,9 +160,11 @@ static void judge_helper(struct doctor *doctor, const struct hosts_host *host)
     } else if (!doctor->is_running) {
         add(doctor, OUTPUT_ERROR, "daemon-without-header", host, "start pullkey-hosts.service",
             "%s has no credential in what containerd reads, and the daemon does not run", url);
+    } else if (!answer && !host->helper) {
+        add(doctor, OUTPUT_ERROR, "not-rendered", host, FIX_RENDER,
+            "the header of %s is in the source only, and not in what containerd reads", url);
     } else if (!answer) {
-        add(doctor, OUTPUT_ERROR, "not-rendered", host,
-            "see what \"pullkey hosts status\" says, and whether this is in the daemon's source",
+        add(doctor, OUTPUT_ERROR, "not-rendered", host, FIX_RENDER,
             "the daemon knows nothing of a credHelper for %s", url);
     } else {
         judge_answer(doctor, host, answer);
@@ -208,8 +213,10 @@ int doctor_hosts(struct doctor *doctor, struct pullkey_error *error)
         !doctor->read_root->hosts.exists)
         return 0;
     for (size_t i = 0; i < doctor->source->file.host_count; i++)
-        if (hosts_host_is_managed(&doctor->source->file.hosts[i]))
-            judge_helper(doctor, &doctor->source->file.hosts[i]);
+        if (doctor->source->file.hosts[i].name &&
+            (hosts_host_is_managed(&doctor->source->file.hosts[i]) ||
+             doctor->source->file.hosts[i].authorization))
+            judge_host(doctor, &doctor->source->file.hosts[i]);
     return 0;
 }
 
@@ -232,9 +239,10 @@ static void write_host(const struct doctor_host *host, struct buffer *json)
     buffer_append_text(json, "]");
     for (size_t i = 0; i < COUNT(keys); i++)
         buffer_printf(json, ",\"%s\":%s", keys[i], has_key(file, keys[i]) ? "true" : "false");
-    buffer_printf(json, ",\"skip_verify\":%s,\"credential\":%s,\"expires\":%lld",
+    buffer_printf(json,
+                  ",\"skip_verify\":%s,\"credential\":%s,\"expires\":%lld,\"last_success\":%lld",
                   file && file->skip_verify ? "true" : "false", host->has_header ? "true" : "false",
-                  (long long)host->expires);
+                  (long long)host->expires, (long long)host->last_success);
     json_write_member(json, "helper", file ? file->helper : NULL);
     json_write_member(json, "class", host->last_answer);
     json_write_member(json, "message", host->message);

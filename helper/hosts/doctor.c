@@ -44,13 +44,16 @@ static void find_containerd(struct doctor *doctor)
     const struct node *node = &doctor->check.node;
     const struct node_config *config = doctor->config;
     const struct check_paths *paths = &doctor->paths;
-    char release[48] = "of an unknown release";
+    char release[48] = "of an unknown release", line[32] = "";
 
     if (config->version.is_known)
         (void)snprintf(release, sizeof(release), "%d.%d.%d", config->version.major,
                        config->version.minor, config->version.patch);
-    doctor_step(doctor, DOCTOR_OK, "containerd", "containerd %s, %s%s: %s%s%s", release,
-                config->path, config->file_count > 0 ? "" : " (which is not there)",
+    if (paths->setting.item)
+        (void)snprintf(line, sizeof(line), ":%zu", paths->setting.item->line);
+    doctor_step(doctor, DOCTOR_OK, "containerd", "containerd %s, %s%s%s: %s%s%s", release,
+                paths->setting.item ? paths->setting.file->path : config->path, line,
+                config->file_count > 0 ? "" : " (which is not there)",
                 paths->text ? "config_path " : "no config_path, so no hosts.toml is read",
                 paths->text ? paths->text : "", paths->is_default ? ", its default" : "");
     if (!paths->text && config->mirror_count > 0)

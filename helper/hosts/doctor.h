@@ -27,6 +27,7 @@ struct doctor_host {
     const char *url;               /* for messages */
     bool has_header;
     int64_t expires;         /* of the header, wall seconds; 0: not known */
+    int64_t last_success;    /* of the helper; 0: never, as far as is known */
     const char *last_answer; /* class of the error of the helper's last answer, or NULL */
     const char *message;     /* of that error */
 };

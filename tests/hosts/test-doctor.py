@@ -118,10 +118,11 @@ def credential():
         there.start()
         report = expect(there, "credential", f"containerd has a credential for {URL}, good until 20", status=0)
         own, server = report["hosts"]
-        equal({**own, "expires": 0},
+        equal({**own, "expires": 0, "last_success": 0},
               {"role": "mirror", "url": URL, "capabilities": ["pull"], "ca": True, "client": False,
-               "override_path": True, "skip_verify": False, "credential": True, "expires": 0,
+               "override_path": True, "skip_verify": False, "credential": True, "expires": 0, "last_success": 0,
                "helper": there.helper.name, "class": None, "message": None})
+        check(abs(own["last_success"] - time.time()) < 120, own)
         check(abs(own["expires"] - time.time() - 3600) < 120, own)
         equal((server["role"], server["url"], server["credential"]), ("server", A, False))
         equal(server["capabilities"], ["pull", "resolve", "push"])
@@ -196,6 +197,8 @@ def dead():
         expect(there, "daemon-not-running", there.path + MADE, "start pullkey-hosts.service")
         there.put(FILE, table(URL) + table("https://b.example", helper=there.helper.name))
         expect(there, "daemon-without-header", "b.example")
+        there.put(FILE, header(f'"Basic {BASIC}"', url="https://c.example"))
+        expect(there, "daemon-without-header", "c.example")
 
 
 @case("target-other: the daemon writes another directory than containerd reads")
