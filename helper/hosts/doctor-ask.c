@@ -57,12 +57,11 @@ static int ask(struct doctor *doctor, const struct hosts_host *host, struct pull
                     "\"%s\" answered for %s in %lld ms: a credential, good %s", host->helper, url,
                     (long long)took, until);
     } else if (r == 0) {
-        findings_add(&doctor->check.findings, OUTPUT_ERROR, "ask-failed", doctor->source->path,
-                     (host->helper_item ? host->helper_item : host->table)->line,
-                     "mend that, and run \"systemctl reload pullkey-hosts\"",
-                     "\"%s\", asked now as the daemon would, failed for %s in %lld ms (%s): %s",
-                     host->helper, url, (long long)took, error_class_name(need->error.code),
-                     needs_message(need));
+        doctor_find(doctor, OUTPUT_ERROR, "ask-failed", host,
+                    "mend that, and run \"systemctl reload pullkey-hosts\"",
+                    "\"%s\", asked now as the daemon would, failed for %s in %lld ms (%s): %s",
+                    host->helper, url, (long long)took, error_class_name(need->error.code),
+                    needs_message(need));
     }
     needs_done(&needs);
     return r;

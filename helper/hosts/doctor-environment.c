@@ -146,12 +146,10 @@ static void look_for(struct doctor *doctor, const struct place places[PLACE_MAX]
         elsewhere = "this shell, which the daemon was not started from";
     else if (has(&places[CONTAINERD], name, is_file))
         elsewhere = "the unit of containerd, which asks no helper";
-    findings_add(&doctor->check.findings, OUTPUT_ERROR, "environment-not-in-daemon",
-                 doctor->source->path, (host->helper_item ? host->helper_item : host->table)->line,
-                 FIX_UNIT,
-                 "the daemon does not have %s %s, which its configuration names; it is in "
-                 "%s",
-                 kind, name, elsewhere);
+    doctor_find(doctor, OUTPUT_ERROR, "environment-not-in-daemon", host, FIX_UNIT,
+                "the daemon does not have %s %s, which its configuration names; it is in "
+                "%s",
+                kind, name, elsewhere);
 }
 
 /* What the backends of pullkey that serve the host take from the environment. */

@@ -113,11 +113,6 @@ static const struct doctor_host *find_host(const struct doctor *doctor, const ch
 
 /* -- What is wrong ---------------------------------------------------------------------------- */
 
-#define add(doctor, level, id, host, fix, ...)                                                     \
-    findings_add(&(doctor)->check.findings, level, id, (doctor)->source->path,                     \
-                 (host)->helper_item ? (host)->helper_item->line : (host)->table->line, fix,       \
-                 __VA_ARGS__)
-
 /* The daemon knows the host, and has no header for it. */
 static void judge_answer(struct doctor *doctor, const struct hosts_host *host, const cJSON *answer)
 {
@@ -127,20 +122,21 @@ static void judge_answer(struct doctor *doctor, const struct hosts_host *host, c
     double failures = json_number(answer, "failures");
 
     if (!message)
-        add(doctor, OUTPUT_ERROR, "helper-waits", host, "wait for it, or see what it waits for",
-            "\"%s\" has not answered yet for %s", host->helper, url);
+        doctor_find(doctor, OUTPUT_ERROR, "helper-waits", host,
+                    "wait for it, or see what it waits for", "\"%s\" has not answered yet for %s",
+                    host->helper, url);
     else if (is_missing)
-        add(doctor, OUTPUT_ERROR, "credential-missing", host,
-            "log in as said, or name the helper that has it", "\"%s\" has no credential for %s: %s",
-            host->helper, url, message);
+        doctor_find(doctor, OUTPUT_ERROR, "credential-missing", host,
+                    "log in as said, or name the helper that has it",
+                    "\"%s\" has no credential for %s: %s", host->helper, url, message);
     else if (json_number(answer, "last_success") > 0 || strstr(message, "that has expired"))
-        add(doctor, OUTPUT_ERROR, "credential-expired", host, FIX_HELPER,
-            "the credential of %s has expired, and \"%s\" has no new one: %s", url, host->helper,
-            message);
+        doctor_find(doctor, OUTPUT_ERROR, "credential-expired", host, FIX_HELPER,
+                    "the credential of %s has expired, and \"%s\" has no new one: %s", url,
+                    host->helper, message);
     else
-        add(doctor, OUTPUT_ERROR, "helper-failed", host, FIX_HELPER,
-            "\"%s\" failed for %s (%s, %.0f times in a row): %s", host->helper, url,
-            class_name ? class_name : "", failures, message);
+        doctor_find(doctor, OUTPUT_ERROR, "helper-failed", host, FIX_HELPER,
+                    "\"%s\" failed for %s (%s, %.0f times in a row): %s", host->helper, url,
+                    class_name ? class_name : "", failures, message);
 }
 
 static void judge_host(struct doctor *doctor, const struct hosts_host *host)
@@ -154,18 +150,20 @@ static void judge_host(struct doctor *doctor, const struct hosts_host *host)
         return;
     if (read && read->has_header) {
         doctor_until(read->expires, until);
-        add(doctor, OUTPUT_WARNING, "renewal-failed", host, FIX_HELPER,
-            "the credential of %s is good %s, and \"%s\" has no new one: %s", url, until,
-            host->helper, read->message);
+        doctor_find(doctor, OUTPUT_WARNING, "renewal-failed", host, FIX_HELPER,
+                    "the credential of %s is good %s, and \"%s\" has no new one: %s", url, until,
+                    host->helper, read->message);
     } else if (!doctor->is_running) {
-        add(doctor, OUTPUT_ERROR, "daemon-without-header", host, "start pullkey-hosts.service",
+        doctor_find(
+            doctor, OUTPUT_ERROR, "daemon-without-header", host, "start pullkey-hosts.service",
             "%s has no credential in what containerd reads, and the daemon does not run", url);
     } else if (!answer && !host->helper) {
-        add(doctor, OUTPUT_ERROR, "not-rendered", host, FIX_RENDER,
-            "the header of %s is in the source only, and not in what containerd reads", url);
+        doctor_find(doctor, OUTPUT_ERROR, "not-rendered", host, FIX_RENDER,
+                    "the header of %s is in the source only, and not in what containerd reads",
+                    url);
     } else if (!answer) {
-        add(doctor, OUTPUT_ERROR, "not-rendered", host, FIX_RENDER,
-            "the daemon knows nothing of a credHelper for %s", url);
+        doctor_find(doctor, OUTPUT_ERROR, "not-rendered", host, FIX_RENDER,
+                    "the daemon knows nothing of a credHelper for %s", url);
     } else {
         judge_answer(doctor, host, answer);
     }

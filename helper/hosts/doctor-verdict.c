@@ -9,71 +9,94 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+enum {
+    IN_CONTAINERD = 1,
+    IN_DIRECTORY,
+    IN_FILE,
+    IN_DAEMON,
+    IN_ENVIRONMENT,
+    IN_HOST,
+    IN_ASK,
+    IN_PROXY
+};
+
+const char *const doctor_parts[DOCTOR_PARTS] = {
+    "image",
+    [IN_CONTAINERD] = "containerd",
+    [IN_DIRECTORY] = "directory",
+    [IN_FILE] = "file",
+    [IN_DAEMON] = "daemon",
+    [IN_ENVIRONMENT] = "environment",
+    [IN_HOST] = "host",
+    [IN_ASK] = "ask",
+    [IN_PROXY] = "proxy",
+};
+
 /* In the order in which they keep a pull from its credential: a later one cannot be the cause where
  * an earlier one is there. */
 static const struct {
-    const char *id, *step;
+    const char *id;
+    unsigned char part;
     bool only_unread; /* matters only where containerd reads no directory */
 } causes[] = {
-    { "import-missing", "containerd", false },
-    { "config-refused", "containerd", false },
-    { "config-version", "containerd", false },
-    { "import-version", "containerd", false },
-    { "config-path-and-mirrors", "containerd", false },
-    { "config-path-and-tls", "containerd", false },
-    { "config-path-list", "containerd", false },
-    { "config-path-default-list", "containerd", false },
-    { "table-not-read", "containerd", true },
-    { "table-replaced", "containerd", true },
-    { "config-path-unset", "containerd", false },
-    { "target-missing", "daemon", false },
-    { "target-is-source", "daemon", false },
-    { "target-other", "daemon", false },
-    { "config-path-unreadable", "containerd", false },
-    { "directory-unreadable", "containerd", false },
-    { "config-path-missing", "containerd", true },
-    { "config-path-not-target", "containerd", false },
-    { "directory-is-file", "directory", false },
-    { "default-hides-directory", "directory", false },
-    { "directory-unread", "directory", false },
-    { "directory-elsewhere", "directory", false },
-    { "directory-shadowed", "directory", false },
-    { "default-shadowed", "directory", false },
-    { "hosts-file-unreadable", "file", false },
-    { "hosts-file-refused", "file", false },
-    { "host-no-table", "file", false },
-    { "referrers-before-2.2", "file", false },
-    { "server-only", "file", false },
-    { "inline-host", "file", false },
-    { "url-scheme", "file", false },
-    { "certificate-missing", "file", false },
-    { "helper-misplaced", "file", false },
-    { "helper-problem", "file", false },
-    { "bearer-before-2.1", "file", false },
-    { "header-not-expanded", "file", false },
-    { "header-line-break", "file", false },
-    { "header-malformed", "file", false },
-    { "header-identity-token", "file", false },
-    { "configuration", "daemon", false },
-    { "source-problem", "daemon", false },
-    { "daemon-without-header", "daemon", false },
-    { "not-rendered", "daemon", false },
-    { "environment-not-in-daemon", "environment", false },
-    { "ask-failed", "ask", false },
-    { "proxy-not-in-daemon", "proxy", false },
-    { "helper-waits", "host", false },
-    { "credential-missing", "host", false },
-    { "credential-expired", "host", false },
-    { "helper-failed", "host", false },
-    { "plaintext-ignored", "file", false },
-    { "plaintext-header", "file", false },
-    { "plaintext-config", "containerd", false },
-    { "renewal-failed", "host", false },
-    { "daemon-not-running", "daemon", false },
-    { "restart-due", "containerd", false },
-    { "mirror-without-credential", "host", false },
-    { "proxy-not-in-containerd", "proxy", false },
-    { "credential-in-unit", "environment", false },
+    { "import-missing", IN_CONTAINERD },
+    { "config-refused", IN_CONTAINERD },
+    { "config-version", IN_CONTAINERD },
+    { "import-version", IN_CONTAINERD },
+    { "config-path-and-mirrors", IN_CONTAINERD },
+    { "config-path-and-tls", IN_CONTAINERD },
+    { "config-path-list", IN_CONTAINERD },
+    { "config-path-default-list", IN_CONTAINERD },
+    { "table-not-read", IN_CONTAINERD, true },
+    { "table-replaced", IN_CONTAINERD, true },
+    { "config-path-unset", IN_CONTAINERD },
+    { "target-missing", IN_DAEMON },
+    { "target-is-source", IN_DAEMON },
+    { "target-other", IN_DAEMON },
+    { "config-path-unreadable", IN_CONTAINERD },
+    { "directory-unreadable", IN_CONTAINERD },
+    { "config-path-missing", IN_CONTAINERD, true },
+    { "config-path-not-target", IN_CONTAINERD },
+    { "default-hides-directory", IN_DIRECTORY },
+    { "directory-unread", IN_DIRECTORY },
+    { "directory-elsewhere", IN_DIRECTORY },
+    { "directory-shadowed", IN_DIRECTORY },
+    { "default-shadowed", IN_DIRECTORY },
+    { "hosts-file-unreadable", IN_FILE },
+    { "hosts-file-refused", IN_FILE },
+    { "host-no-table", IN_FILE },
+    { "referrers-before-2.2", IN_FILE },
+    { "server-only", IN_FILE },
+    { "inline-host", IN_FILE },
+    { "url-scheme", IN_FILE },
+    { "certificate-missing", IN_FILE },
+    { "helper-misplaced", IN_FILE },
+    { "helper-problem", IN_FILE },
+    { "bearer-before-2.1", IN_FILE },
+    { "header-not-expanded", IN_FILE },
+    { "header-line-break", IN_FILE },
+    { "header-malformed", IN_FILE },
+    { "header-identity-token", IN_FILE },
+    { "configuration", IN_DAEMON },
+    { "source-problem", IN_DAEMON },
+    { "daemon-without-header", IN_DAEMON },
+    { "not-rendered", IN_DAEMON },
+    { "environment-not-in-daemon", IN_ENVIRONMENT },
+    { "ask-failed", IN_ASK },
+    { "proxy-not-in-daemon", IN_PROXY },
+    { "helper-waits", IN_HOST },
+    { "credential-missing", IN_HOST },
+    { "credential-expired", IN_HOST },
+    { "helper-failed", IN_HOST },
+    { "plaintext-ignored", IN_FILE },
+    { "plaintext-header", IN_FILE },
+    { "plaintext-config", IN_CONTAINERD },
+    { "renewal-failed", IN_HOST },
+    { "daemon-not-running", IN_DAEMON },
+    { "restart-due", IN_CONTAINERD },
+    { "mirror-without-credential", IN_HOST },
+    { "proxy-not-in-containerd", IN_PROXY },
+    { "credential-in-unit", IN_ENVIRONMENT },
 };
 
 static size_t rank_of(const char *id, bool is_read)
@@ -90,7 +113,7 @@ const char *doctor_step_of(const char *id, bool is_read)
 {
     size_t rank = rank_of(id, is_read);
 
-    return rank < COUNT(causes) ? causes[rank].step : NULL;
+    return rank < COUNT(causes) ? doctor_parts[causes[rank].part] : NULL;
 }
 
 void doctor_until(int64_t expires, char ret[DOCTOR_TIME_SIZE])
@@ -196,4 +219,29 @@ int doctor_registry(const char *text, char ret[DOCTOR_NAME_MAX], struct pullkey_
     if (strcmp(ret, "index.docker.io") == 0)
         memcpy(ret, "docker.io", sizeof("docker.io"));
     return 0;
+}
+
+/* -- Steps ------------------------------------------------------------------------------------ */
+
+void doctor_step(struct doctor *doctor, enum doctor_state state, const char *part,
+                 const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    findings_add_list(&doctor->steps, (enum output_level)state, part, NULL, 0, NULL, format,
+                      arguments);
+    va_end(arguments);
+}
+
+void doctor_find(struct doctor *doctor, enum output_level level, const char *id,
+                 const struct hosts_host *host, const char *fix, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    findings_add_list(&doctor->check.findings, level, id, doctor->source->path,
+                      (host->helper_item ? host->helper_item : host->table)->line, fix, format,
+                      arguments);
+    va_end(arguments);
 }

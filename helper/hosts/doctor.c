@@ -74,22 +74,9 @@ static void find_containerd(struct doctor *doctor)
 /* -- Directories ------------------------------------------------------------------------------ */
 
 struct names {
-    char items[3][DOCTOR_NAME_MAX + 2];
+    char items[HOSTS_NAMES_MAX][HOSTS_NAME_SIZE];
     size_t count;
 };
-
-/* As containerd looks for a registry: "host_5000_", "host:5000", "_default". */
-static void find_names(const char *registry, struct names *ret)
-{
-    const char *colon = strrchr(registry, ':');
-
-    ret->count = 0;
-    if (colon && strchr(registry, ']') < colon)
-        (void)snprintf(ret->items[ret->count++], sizeof(ret->items[0]), "%.*s_%s_",
-                       (int)(colon - registry), registry, colon + 1);
-    (void)snprintf(ret->items[ret->count++], sizeof(ret->items[0]), "%s", registry);
-    (void)snprintf(ret->items[ret->count++], sizeof(ret->items[0]), "_default");
-}
 
 /* In the first `count` of the names. */
 static const struct node_host_directory *find_directory(const struct check_root *root,
@@ -222,7 +209,7 @@ static void find_directories(struct doctor *doctor)
 {
     struct names names;
 
-    find_names(doctor->registry, &names);
+    names.count = hosts_registry_names(doctor->registry, names.items);
     find_read(doctor, &names);
     find_source(doctor, &names);
     if (doctor->read)
@@ -260,9 +247,6 @@ static void find_files(struct doctor *doctor)
 
 /* -- Report ----------------------------------------------------------------------------------- */
 
-static const char *const parts[] = { "image",       "containerd", "directory", "file", "daemon",
-                                     "environment", "host",       "ask",       "proxy" };
-
 /* One step of one part after the other: those of the list, then the findings that belong there. */
 typedef void visit_step(void *context, const char *part, enum doctor_state state,
                         const struct finding *item);
@@ -271,16 +255,16 @@ static void visit(const struct doctor *doctor, visit_step *each, void *context)
 {
     const struct findings *findings = &doctor->check.findings;
 
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+    for (size_t i = 0; i < DOCTOR_PARTS; i++) {
         for (size_t j = 0; j < doctor->steps.count; j++)
-            if (strcmp(doctor->steps.items[j].id, parts[i]) == 0)
-                each(context, parts[i], (enum doctor_state)doctor->steps.items[j].level,
+            if (strcmp(doctor->steps.items[j].id, doctor_parts[i]) == 0)
+                each(context, doctor_parts[i], (enum doctor_state)doctor->steps.items[j].level,
                      &doctor->steps.items[j]);
         for (size_t j = 0; j < findings->count; j++) {
             const struct finding *finding = &findings->items[j];
             const char *part = doctor_step_of(finding->id, reads(doctor));
 
-            if (part && strcmp(part, parts[i]) == 0)
+            if (part && strcmp(part, doctor_parts[i]) == 0)
                 each(context, part, finding->level == OUTPUT_NOTE ? DOCTOR_NOTE : DOCTOR_PROBLEM,
                      finding);
         }

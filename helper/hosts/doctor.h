@@ -52,7 +52,7 @@ void doctor_judge(const struct findings *findings, const struct doctor_host *hos
 int doctor_registry(const char *text, char ret[DOCTOR_NAME_MAX], struct pullkey_error *error);
 
 /* "until 2026-11-30T12:00:00Z", or "for a time that is not known". */
-#define DOCTOR_TIME_SIZE 40
+#define DOCTOR_TIME_SIZE 64
 void doctor_until(int64_t expires, char ret[DOCTOR_TIME_SIZE]);
 
 struct doctor {
@@ -73,8 +73,17 @@ struct doctor {
     struct findings steps;
 };
 
-#define doctor_step(doctor, state, name, ...)                                                      \
-    findings_add(&(doctor)->steps, (enum output_level)(state), name, NULL, 0, NULL, __VA_ARGS__)
+/* The parts of the way, in its order. */
+#define DOCTOR_PARTS 9
+extern const char *const doctor_parts[DOCTOR_PARTS];
+
+void doctor_step(struct doctor *doctor, enum doctor_state state, const char *part,
+                 const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* A finding about a host of the source's file. */
+void doctor_find(struct doctor *doctor, enum output_level level, const char *id,
+                 const struct hosts_host *host, const char *fix, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 
 /* Which hosts, in which order, with which credentials. */
 int doctor_hosts(struct doctor *doctor, struct pullkey_error *error);

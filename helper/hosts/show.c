@@ -22,23 +22,19 @@
 
 #define COLUMNS 6
 
-/* As containerd looks for a registry: "host_5000_", "host:5000", "_default". */
 static int find_registry(const char *target, const char *registry, char *ret_name,
                          struct pullkey_error *error)
 {
-    const char *colon = strrchr(registry, ':');
-    char names[3][FILE_PATH_MAX], path[FILE_PATH_MAX];
+    char names[HOSTS_NAMES_MAX][HOSTS_NAME_SIZE], path[FILE_PATH_MAX];
+    size_t count;
     int r;
 
     if (strchr(registry, '/') || registry[0] == '.' || registry[0] == '\0')
         return hosts_usage(error, "HOST is the name of a registry, like registry.example.com:5000");
-    if (snprintf(names[0], FILE_PATH_MAX, "%.*s%s%s%s",
-                 colon ? (int)(colon - registry) : (int)strlen(registry), registry,
-                 colon ? "_" : "", colon ? colon + 1 : "", colon ? "_" : "") >= FILE_PATH_MAX ||
-        snprintf(names[1], FILE_PATH_MAX, "%s", registry) >= FILE_PATH_MAX)
+    if (strlen(registry) > REGISTRY_HOST_MAX + 6)
         return hosts_usage(error, "the name of the registry is too long");
-    memcpy(names[2], "_default", sizeof("_default"));
-    for (int i = 0; i < 3; i++) {
+    count = hosts_registry_names(registry, names);
+    for (size_t i = 0; i < count; i++) {
         r = file_join(path, target, names[i], error);
         if (r < 0)
             return r;
