@@ -61,8 +61,6 @@ static void look_at_status(struct doctor *doctor)
 
 static void look_at_target(struct doctor *doctor, int fd)
 {
-    struct pullkey_error ignored;
-
     if (is_source(doctor, fd)) {
         add(doctor, "target-is-source", FIX_START,
             "it still leads to the source, where credHelper does nothing: the daemon has not run "
@@ -70,8 +68,6 @@ static void look_at_target(struct doctor *doctor, int fd)
         return;
     }
     doctor->is_running = publish_is_at_work(fd);
-    (void)hosts_read_status(doctor->read_root->hosts.path, &doctor->status, &doctor->status_text,
-                            &ignored);
     look_at_status(doctor);
 }
 

@@ -146,8 +146,15 @@ static void judge_host(struct doctor *doctor, const struct hosts_host *host)
     const char *url = check_host_name(host->name);
     char until[DOCTOR_TIME_SIZE];
 
-    if (read && read->has_header && !read->message)
+    if ((read && read->has_header && !read->message) ||
+        (!doctor->read_root->hosts.exists && doctor->check.node.root[0] == '\0'))
         return;
+    if (!doctor->read_root->hosts.exists) {
+        doctor_find(doctor, OUTPUT_NOTE, "node-not-running", host, "run this on the node itself",
+                    "this node does not run: when it does, the daemon asks \"%s\" for %s",
+                    host->helper, url);
+        return;
+    }
     if (read && read->has_header) {
         doctor_until(read->expires, until);
         doctor_find(doctor, OUTPUT_WARNING, "renewal-failed", host, FIX_HELPER,
@@ -182,14 +189,23 @@ static void judge_order(struct doctor *doctor)
             with = &doctor->hosts[i];
     if (with && first < with && !first->host->helper)
         findings_add(&doctor->check.findings, OUTPUT_NOTE, "mirror-without-credential",
-                     doctor->read->path, first->host->table->line,
+                     (doctor->read ? doctor->read : doctor->source)->path, first->host->table->line,
                      "name a credHelper for it if it wants a credential",
                      "containerd asks %s first, and has no credential for it", first->url);
 }
 
+/* Of a node that does not run, what it will be made from. */
+static const struct hosts_file *file_of(const struct doctor *doctor)
+{
+    if (doctor->read || !doctor->source || doctor->check.node.root[0] == '\0' ||
+        !doctor->read_root || doctor->read_root->hosts.exists)
+        return doctor->read ? &doctor->read->file : NULL;
+    return &doctor->source->file;
+}
+
 int doctor_hosts(struct doctor *doctor, struct pullkey_error *error)
 {
-    const struct hosts_file *file = doctor->read ? &doctor->read->file : NULL;
+    const struct hosts_file *file = file_of(doctor);
     const cJSON *entry = entry_of(doctor);
     size_t count = file ? file->host_count : 0;
 
@@ -207,8 +223,7 @@ int doctor_hosts(struct doctor *doctor, struct pullkey_error *error)
         findings_add(&doctor->check.findings, OUTPUT_ERROR, "source-problem", doctor->source->path,
                      0, "mend that; the daemon sees it by itself",
                      "the daemon does not serve it: %s", json_text(entry, "problem"));
-    if (!doctor->read_root || !doctor->read_root->is_target || !doctor->source ||
-        !doctor->read_root->hosts.exists)
+    if (!doctor->read_root || !doctor->read_root->is_target || !doctor->source)
         return 0;
     for (size_t i = 0; i < doctor->source->file.host_count; i++)
         if (doctor->source->file.hosts[i].name &&

@@ -94,6 +94,7 @@ static const struct {
     { "renewal-failed", IN_HOST },
     { "daemon-not-running", IN_DAEMON },
     { "restart-due", IN_CONTAINERD },
+    { "node-not-running", IN_DAEMON },
     { "mirror-without-credential", IN_HOST },
     { "proxy-not-in-containerd", IN_PROXY },
     { "credential-in-unit", IN_ENVIRONMENT },
@@ -164,9 +165,8 @@ void doctor_judge(const struct findings *findings, const struct doctor_host *hos
         (void)snprintf(fine, sizeof(fine), "containerd has a credential for %s, good %s", host->url,
                        until);
     else
-        (void)snprintf(fine, sizeof(fine),
-                       "containerd asks %s without a credential, and no file names one for it",
-                       hosts[0].url);
+        (void)snprintf(fine, sizeof(fine), "containerd asks %s without a credential%s",
+                       hosts[0].url, cause ? "" : ", and no file names one for it");
     if (!cause) {
         (void)snprintf(ret->sentence, sizeof(ret->sentence), "%s", fine);
         return;

@@ -18,6 +18,7 @@
 static void doctor_done(struct doctor *doctor)
 {
     secret_release(doctor->hosts);
+    node_hosts_done(&doctor->other.hosts);
     check_paths_done(&doctor->paths);
     json_done(&doctor->status);
     buffer_done(&doctor->status_text);
@@ -132,6 +133,24 @@ static void find_read(struct doctor *doctor, const struct names *names)
     }
 }
 
+/* What the daemon says is its source; else where it looks by itself. */
+static const struct check_root *root_of_source(struct doctor *doctor)
+{
+    const struct node *node = &doctor->check.node;
+    const char *source = json_text(doctor->status.root, "source");
+    size_t length = strlen(node->root);
+    const struct check_root *root;
+    struct pullkey_error ignored;
+
+    if (!source || strncmp(source, node->root, length) != 0)
+        return find_root(doctor, check_source(&doctor->check));
+    root = find_root(doctor, source + length);
+    if (!root && node_hosts_read(node, source + length, doctor->check.settings,
+                                 &doctor->other.hosts, &ignored) == 0)
+        root = &doctor->other;
+    return root;
+}
+
 /* Where the daemon has it from. */
 static void find_source(struct doctor *doctor, const struct names *names)
 {
@@ -139,7 +158,7 @@ static void find_source(struct doctor *doctor, const struct names *names)
     doctor->source = doctor->read;
     if (doctor->read_root && !doctor->read_root->is_target)
         return;
-    doctor->source_root = find_root(doctor, check_source(&doctor->check));
+    doctor->source_root = root_of_source(doctor);
     doctor->source = doctor->source_root && doctor->read
                          ? check_find_directory(doctor->source_root, doctor->read->name)
                          : NULL;
@@ -207,10 +226,14 @@ static void check_missing(struct doctor *doctor, const struct names *names)
 
 static void find_directories(struct doctor *doctor)
 {
+    struct pullkey_error ignored;
     struct names names;
 
     names.count = hosts_registry_names(doctor->registry, names.items);
     find_read(doctor, &names);
+    if (doctor->read_root && doctor->read_root->is_target)
+        (void)hosts_read_status(doctor->read_root->hosts.path, &doctor->status,
+                                &doctor->status_text, &ignored);
     find_source(doctor, &names);
     if (doctor->read)
         doctor_step(doctor, DOCTOR_OK, "directory", "%s of %s is for %s%s", doctor->read->name,

@@ -65,6 +65,7 @@ struct doctor {
      * is none. */
     const struct check_root *read_root, *source_root;
     const struct node_host_directory *read, *source;
+    struct check_root other; /* a source that no check knows of */
     struct doctor_host *hosts;
     size_t host_count;
     struct buffer status_text;

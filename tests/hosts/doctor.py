@@ -69,10 +69,10 @@ def expect(node, cause, *words, status=1, image=A, options=()):
 class LiveNode(Home):
     """The home is the root of the node."""
 
-    def __init__(self, files=None):
+    def __init__(self, files=None, source=CERTS):
         super().__init__()
         self.helper = Helper()
-        self.source = self.directory(CERTS.strip("/"))
+        self.place, self.source = source, self.directory(source.strip("/"))
         self.hosts = Hosts(self, self.source)
         for inner, text in (files or reads(MADE)).items():
             self.put(inner, text)
@@ -97,7 +97,7 @@ class LiveNode(Home):
     def serve(self, registry, *tables, **values):
         """With its credHelper, and more tables in front of that."""
         own = table(f"https://{registry}", helper=self.helper.name, **values)
-        self.put(f"{CERTS}/{registry}/hosts.toml", "".join(tables) + own)
+        self.put(f"{self.place}/{registry}/hosts.toml", "".join(tables) + own)
 
     def start(self, header=URL):
         self.hosts.start()

@@ -101,6 +101,10 @@ for text in (INSECURE, UNVERIFIED):
          "put allowInsecure = true beside credHelper")
 node("Docker Hub, containerd 2.0", "2.0.11",
      {**reads(TARGET), HUB: table("https://registry-1.docker.io", helper="pullkey")}, "bearer-before-2.1", HUB, image="x")
+node("the image of a node, and a password", "2.1.9",
+     {**reads(TARGET), FILE: table(MIRROR) + header(f'"Basic {BASIC}"')}, "plaintext-header", FILE + ":3")
+node("the image of a node", "2.1.9", {**reads(TARGET), FILE: PLAIN + HELPER}, "node-not-running", FILE + ":3",
+     f'containerd asks {URL} without a credential; but', 'the daemon asks "pullkey"', status=0)
 node("a key of config.toml", "1.7.29",
      {**R, FILE: PLAIN, "/etc/containerd/conf.d/x.toml": "", K3S + "x": ""}, "none",
      f"containerd asks {URL} without a credential", status=0)
@@ -222,6 +226,16 @@ def mirror():
         there.serve(A, table(MIRROR, capabilities=["push"]))
         wait_for(lambda: '"push"' in there.read(f"run/pullkey/hosts/{A}/hosts.toml"), "the new file")
         expect(there, "credential", status=0)
+
+
+@case("another source than the usual one: the daemon says which")
+def other_source():
+    with LiveNode(source="/srv/certs") as there:
+        there.serve(A)
+        there.helper.failure = "no such vault"
+        there.start(header=None)
+        there.hosts.wait_failure(URL, FAILED)
+        expect(there, "helper-failed", f"{there.path}/srv/certs/{A}/hosts.toml:3")
 
 
 @case("source-problem: the daemon says what is wrong with its configuration")
