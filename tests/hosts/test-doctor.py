@@ -6,6 +6,7 @@ cause.
 import json
 import os
 import re
+import signal
 import sys
 import time
 
@@ -228,6 +229,21 @@ def mirror():
         expect(there, "credential", status=0)
 
 
+@case("not-rendered: a daemon that has not seen the file yet")
+def not_rendered():
+    with LiveNode() as there:
+        there.serve(A)
+        there.start()
+        there.hosts.process.send_signal(signal.SIGSTOP)
+        try:
+            there.put(FILE, table(URL) + table("https://b.example", helper=there.helper.name))
+            expect(there, "not-rendered", "knows nothing of a credHelper for https://b.example", FILE + ":4")
+            there.put(FILE, header(f'"Basic {BASIC}"', url="https://c.example"))
+            expect(there, "not-rendered", "the header of https://c.example is in the source only")
+        finally:
+            there.hosts.process.send_signal(signal.SIGCONT)
+
+
 @case("another source than the usual one: the daemon says which")
 def other_source():
     with LiveNode(source="/srv/certs") as there:
@@ -315,6 +331,14 @@ DROP_IN = "/etc/systemd/system/pullkey-hosts.service.d/x.conf"
 
 def wait_published(there):
     wait_for(lambda: BASIC in published(there, A), "containerd to be given the header")
+
+
+@case_of_root("target-missing: the daemon was never started, and nothing has made the link")
+def never_started():
+    with Machine({FILE: HELPER}) as there:
+        expect(there, "target-missing", TARGET, "start pullkey-hosts.service")
+        there.put(TARGET, ("link", "/run/pullkey/hosts"))
+        expect(there, "target-missing", TARGET)
 
 
 @case_of_root("credential-in-unit: the daemon has a credential that no shell finds")
