@@ -61,16 +61,23 @@ static const cJSON *answer_for(const struct doctor *doctor, const struct hosts_h
 
 /* -- Hosts ------------------------------------------------------------------------------------ */
 
+/* What the registry is called where it is connected to. */
+static const char *network_name(const struct doctor *doctor)
+{
+    return strcmp(doctor->registry, "docker.io") == 0 ? HUB_HOST : doctor->registry;
+}
+
 static void add_host(struct doctor *doctor, const struct hosts_host *host)
 {
     struct doctor_host *ret = &doctor->hosts[doctor->host_count++];
     const cJSON *answer = host ? answer_for(doctor, host) : NULL;
 
     ret->host = host;
+    ret->is_mirror = host && !host->is_server;
     if (host && host->name)
         ret->url = check_host_name(host->name);
     else
-        ret->url = strcmp(doctor->registry, "docker.io") == 0 ? HUB_HOST : doctor->registry;
+        ret->url = network_name(doctor);
     ret->has_header = host && host->authorization;
     if (!answer)
         return;
@@ -78,6 +85,54 @@ static void add_host(struct doctor *doctor, const struct hosts_host *host)
     ret->expires = (int64_t)json_number(answer, "expires");
     ret->last_answer = json_text(answer, "class");
     ret->message = json_text(answer, "message");
+}
+
+/* A credential of registry.configs, which every release still takes. */
+static bool has_config(struct doctor *doctor, const char *host)
+{
+    const struct node_config *config = doctor->config;
+
+    for (size_t i = 0; i < config->auth_count; i++) {
+        const struct node_auth *auth = &config->auths[i];
+
+        if (auth->is_url || !auth->in->is_read || strcmp(auth->table->key, host) != 0 ||
+            !(auth->password || auth->encoded || auth->identity_token))
+            continue;
+        findings_add(&doctor->check.findings, OUTPUT_ERROR, "credential-in-config",
+                     auth->in->file->path, auth->table->line, "run \"pullkey hosts migrate\"",
+                     "containerd has the credential of %s from here, in plain text", host);
+        return true;
+    }
+    return false;
+}
+
+/* Where no config_path is set, registry.mirrors says it: that of the registry, or of "*". */
+static int add_mirrors(struct doctor *doctor, struct pullkey_error *error)
+{
+    const struct node_config *config = doctor->config;
+    const struct node_mirror *found = NULL;
+    struct pullkey_error ignored;
+
+    if (doctor->paths.text)
+        return 0;
+    for (size_t i = 0; i < config->mirror_count; i++)
+        if (strcmp(config->mirrors[i].table->key, doctor->registry) == 0 ||
+            (!found && strcmp(config->mirrors[i].table->key, "*") == 0))
+            found = &config->mirrors[i];
+    if (!found)
+        return 0;
+    doctor->mirrors = secret_alloc(sizeof(*doctor->mirrors));
+    if (!doctor->mirrors)
+        return error_memory(error);
+    if (mirrors_find(doctor->registry, found->endpoint, doctor->mirrors, &ignored) < 0)
+        return 0;
+    for (size_t i = 0; i < doctor->mirrors->count; i++)
+        doctor->hosts[doctor->host_count++] = (struct doctor_host){
+            .url = doctor->mirrors->items[i].url,
+            .is_mirror = i + 1 < doctor->mirrors->count,
+            .has_header = has_config(doctor, doctor->mirrors->items[i].host),
+        };
+    return 0;
 }
 
 static void describe(struct doctor *doctor, const struct doctor_host *host)
@@ -94,9 +149,9 @@ static void describe(struct doctor *doctor, const struct doctor_host *host)
     doctor_until(host->expires, until);
     doctor_step(
         doctor, DOCTOR_OK, "host", "%zu. %s (%s; %s%s%s%s%s%s%s): %s%s",
-        (size_t)(host - doctor->hosts) + 1, host->url,
-        !file || file->is_server ? "server" : "mirror", words, has_key(file, "ca") ? "; ca" : "",
-        has_key(file, "client") ? "; client" : "", file && file->skip_verify ? "; skip_verify" : "",
+        (size_t)(host - doctor->hosts) + 1, host->url, host->is_mirror ? "mirror" : "server", words,
+        has_key(file, "ca") ? "; ca" : "", has_key(file, "client") ? "; client" : "",
+        file && file->skip_verify ? "; skip_verify" : "",
         has_key(file, "override_path") ? "; override_path" : "",
         file && file->helper ? "; credHelper " : "", file && file->helper ? file->helper : "",
         host->has_header ? "a credential, good " : "no credential", host->has_header ? until : "");
@@ -187,9 +242,11 @@ static void judge_order(struct doctor *doctor)
     for (size_t i = 0; !with && i < doctor->host_count; i++)
         if (doctor->hosts[i].has_header)
             with = &doctor->hosts[i];
-    if (with && first < with && !first->host->helper)
+    if (with && first < with && !(first->host && first->host->helper))
         findings_add(&doctor->check.findings, OUTPUT_NOTE, "mirror-without-credential",
-                     (doctor->read ? doctor->read : doctor->source)->path, first->host->table->line,
+                     first->host ? (doctor->read ? doctor->read : doctor->source)->path
+                                 : doctor->config->path,
+                     first->host ? first->host->table->line : 0,
                      "name a credHelper for it if it wants a credential",
                      "containerd asks %s first, and has no credential for it", first->url);
 }
@@ -209,13 +266,15 @@ int doctor_hosts(struct doctor *doctor, struct pullkey_error *error)
     const cJSON *entry = entry_of(doctor);
     size_t count = file ? file->host_count : 0;
 
-    doctor->hosts = secret_alloc((count + 1) * sizeof(*doctor->hosts));
-    if (!doctor->hosts)
+    doctor->hosts = secret_alloc((count + MIRRORS_ENDPOINTS_MAX) * sizeof(*doctor->hosts));
+    if (!doctor->hosts || add_mirrors(doctor, error) < 0)
         return error_memory(error);
     for (size_t i = 0; i < count; i++)
         add_host(doctor, &file->hosts[i]);
-    if (count == 0)
+    if (doctor->host_count == 0)
         add_host(doctor, NULL);
+    if (!doctor->mirrors && has_config(doctor, network_name(doctor)))
+        doctor->hosts[doctor->host_count - 1].has_header = true;
     for (size_t i = 0; i < doctor->host_count; i++)
         describe(doctor, &doctor->hosts[i]);
     judge_order(doctor);
@@ -241,7 +300,7 @@ static void write_host(const struct doctor_host *host, struct buffer *json)
     const struct hosts_host *file = host->host;
     const char *comma = "";
 
-    buffer_printf(json, "{\"role\":\"%s\"", !file || file->is_server ? "server" : "mirror");
+    buffer_printf(json, "{\"role\":\"%s\"", host->is_mirror ? "mirror" : "server");
     json_write_member(json, "url", host->url);
     buffer_append_text(json, ",\"capabilities\":[");
     for (size_t i = 0; i < COUNT(capabilities); i++)

@@ -90,7 +90,7 @@ static const struct {
     { "helper-failed", IN_HOST },
     { "plaintext-ignored", IN_FILE },
     { "plaintext-header", IN_FILE },
-    { "plaintext-config", IN_CONTAINERD },
+    { "credential-in-config", IN_HOST },
     { "renewal-failed", IN_HOST },
     { "daemon-not-running", IN_DAEMON },
     { "restart-due", IN_CONTAINERD },

@@ -18,6 +18,9 @@
 static void doctor_done(struct doctor *doctor)
 {
     secret_release(doctor->hosts);
+    if (doctor->mirrors)
+        mirrors_done(doctor->mirrors);
+    secret_release(doctor->mirrors);
     node_hosts_done(&doctor->other.hosts);
     check_paths_done(&doctor->paths);
     json_done(&doctor->status);
@@ -57,18 +60,10 @@ static void find_containerd(struct doctor *doctor)
                 config->file_count > 0 ? "" : " (which is not there)",
                 paths->text ? "config_path " : "no config_path, so no hosts.toml is read",
                 paths->text ? paths->text : "", paths->is_default ? ", its default" : "");
-    if (!paths->text && config->mirror_count > 0)
-        doctor_step(doctor, DOCTOR_NOTE, "containerd",
-                    "registry.mirrors of config.toml says which hosts are asked");
     for (size_t i = 1; i < node->config_count; i++)
         doctor_step(doctor, DOCTOR_NOTE, "containerd",
                     "this node has another containerd, %s, which is not looked at",
                     node->configs[i].path);
-    for (size_t i = 0; i < config->auth_count; i++)
-        if (!config->auths[i].is_url && strcmp(config->auths[i].table->key, doctor->registry) == 0)
-            doctor_step(doctor, DOCTOR_NOTE, "containerd",
-                        "registry.configs has a credential for it as well (%s:%zu), in plain text",
-                        config->auths[i].in->file->path, config->auths[i].table->line);
     check_restart(doctor);
 }
 

@@ -9,6 +9,7 @@
 #define PULLKEY_HOSTS_DOCTOR_H
 
 #include "check.h"
+#include "mirrors.h"
 
 #define DOCTOR_NAME_MAX (REGISTRY_HOST_MAX + 8)
 #define DOCTOR_SENTENCE_MAX 2048
@@ -23,8 +24,9 @@ enum doctor_state {
 
 /* A host that containerd would ask, in its order. */
 struct doctor_host {
-    const struct hosts_host *host; /* NULL where no file says anything: the registry itself */
-    const char *url;               /* for messages */
+    const struct hosts_host *host; /* NULL where no hosts.toml says anything */
+    bool is_mirror;
+    const char *url; /* for messages */
     bool has_header;
     int64_t expires;         /* of the header, wall seconds; 0: not known */
     int64_t last_success;    /* of the helper; 0: never, as far as is known */
@@ -68,6 +70,7 @@ struct doctor {
     struct check_root other; /* a source that no check knows of */
     struct doctor_host *hosts;
     size_t host_count;
+    struct mirrors *mirrors; /* of config.toml; NULL where it does not say which hosts are asked */
     struct buffer status_text;
     struct json status; /* of the daemon; root is NULL where it has none */
     bool is_running;    /* the daemon, on what containerd reads */

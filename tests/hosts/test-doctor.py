@@ -109,6 +109,29 @@ node("the image of a node", "2.1.9", {**reads(TARGET), FILE: PLAIN + HELPER}, "n
 node("a key of config.toml", "1.7.29",
      {**R, FILE: PLAIN, "/etc/containerd/conf.d/x.toml": "", K3S + "x": ""}, "none",
      f"containerd asks {URL} without a credential", status=0)
+MIRRORS = f'''version = 2
+[{CRI}.registry.mirrors."docker.io"]
+endpoint = ["https://m.example", "http://n.example:5000"]
+[{CRI}.registry.mirrors."*"]
+endpoint = ["https://m.example"]
+[{CRI}.registry.configs."n.example:5000".auth]
+username = "puller"
+password = "{MARKER}"
+'''
+
+
+@case("registry.mirrors says which hosts are asked where no config_path does, and registry.configs has credentials")
+def mirrors():
+    with Node({CONFIG: MIRRORS}, "1.7.29") as there:
+        report = expect(there, "credential-in-config", CONFIG + ":6", "in plain text", image="nginx")
+        equal([(h["url"], h["role"], h["credential"]) for h in report["hosts"]],
+              [("https://m.example", "mirror", False), ("http://n.example:5000", "mirror", True),
+               ("https://registry-1.docker.io", "server", False)])
+        report = expect(there, "none", "https://m.example", status=0)
+        equal([h["url"] for h in report["hosts"]], ["https://m.example", URL])
+    with Node({**reads(more=MIRRORS[MIRRORS.index(f"[{CRI}.registry.configs"):]), FILE: PLAIN}, "2.1.9") as there:
+        expect(there, "none", status=0)
+        expect(there, "credential-in-config", CONFIG, image="n.example:5000/x")
 
 
 # -- The daemon ----------------------------------------------------------------------------------
