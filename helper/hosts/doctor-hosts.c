@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/secret.h"
 
@@ -12,6 +13,7 @@
 
 #define FIX_RENDER                                                                                 \
     "see what \"pullkey hosts status\" says, and whether this is in the daemon's source"
+#define FIX_START "start pullkey-hosts.service"
 #define FIX_HELPER                                                                                 \
     "mend that; the daemon asks again by itself, and at once after \"systemctl reload "            \
     "pullkey-hosts\""
@@ -194,31 +196,42 @@ static void judge_answer(struct doctor *doctor, const struct hosts_host *host, c
                     class_name ? class_name : "", failures, message);
 }
 
+/* What is left of a daemon that has ended, or could not renew it. */
+static void judge_header(struct doctor *doctor, const struct hosts_host *host,
+                         const struct doctor_host *read)
+{
+    char until[DOCTOR_TIME_SIZE];
+
+    doctor_until(read->expires, until);
+    if (!doctor->is_running && read->expires > 0 && read->expires <= clock_wall_seconds())
+        doctor_find(doctor, OUTPUT_ERROR, "credential-expired", host, FIX_START,
+                    "the credential of %s was good %s, and the daemon, which renews it, does not "
+                    "run",
+                    read->url, until);
+    else if (doctor->is_running && read->message)
+        doctor_find(doctor, OUTPUT_WARNING, "renewal-failed", host, FIX_HELPER,
+                    "the credential of %s is good %s, and \"%s\" has no new one: %s", read->url,
+                    until, host->helper, read->message);
+}
+
 static void judge_host(struct doctor *doctor, const struct hosts_host *host)
 {
     const struct doctor_host *read = find_host(doctor, host->name);
     const cJSON *answer = answer_for(doctor, host);
     const char *url = check_host_name(host->name);
-    char until[DOCTOR_TIME_SIZE];
 
-    if ((read && read->has_header && !read->message) ||
-        (!doctor->read_root->hosts.exists && doctor->check.node.root[0] == '\0'))
+    if (!doctor->read_root->hosts.exists && doctor->check.node.root[0] == '\0')
         return;
-    if (!doctor->read_root->hosts.exists) {
+    if (read && read->has_header) {
+        judge_header(doctor, host, read);
+    } else if (!doctor->read_root->hosts.exists) {
         doctor_find(doctor, OUTPUT_NOTE, "node-not-running", host, "run this on the node itself",
                     "this node does not run: when it does, the daemon asks \"%s\" for %s",
                     host->helper, url);
-        return;
-    }
-    if (read && read->has_header) {
-        doctor_until(read->expires, until);
-        doctor_find(doctor, OUTPUT_WARNING, "renewal-failed", host, FIX_HELPER,
-                    "the credential of %s is good %s, and \"%s\" has no new one: %s", url, until,
-                    host->helper, read->message);
     } else if (!doctor->is_running) {
-        doctor_find(
-            doctor, OUTPUT_ERROR, "daemon-without-header", host, "start pullkey-hosts.service",
-            "%s has no credential in what containerd reads, and the daemon does not run", url);
+        doctor_find(doctor, OUTPUT_ERROR, "daemon-without-header", host, FIX_START,
+                    "%s has no credential in what containerd reads, and the daemon does not run",
+                    url);
     } else if (!answer && !host->helper) {
         doctor_find(doctor, OUTPUT_ERROR, "not-rendered", host, FIX_RENDER,
                     "the header of %s is in the source only, and not in what containerd reads",

@@ -370,6 +370,8 @@ static int examine(struct doctor *doctor, bool wants_ask, struct pullkey_error *
     doctor_environment(doctor);
     if (wants_ask)
         r = doctor_ask(doctor, error);
+    if (r == 0 && doctor->steps.has_failed)
+        r = error_memory(error);
     return r < 0 ? r : findings_sort(&check->findings, error);
 }
 

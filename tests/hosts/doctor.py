@@ -20,7 +20,7 @@ from helper import Helper
 from home import Home
 from hosts import table
 from live import daemon, words
-from node import BASIC, CERTS, MARKER, PROGRAM
+from node import BASIC, CERTS, MARKER
 from tap import check, equal
 from template import TARGET as LINK
 from template import Template
@@ -111,7 +111,7 @@ class LiveNode(Home):
     def run(self, *words, **more):
         if words[0] != "doctor":
             return super().run(*words, **more)
-        return super().run([PROGRAM, words[0], "--root", self.path, *words[1:]])
+        return super().run([self.hosts.program, words[0], "--root", self.path, *words[1:]])
 
 
 # A program of the name of containerd, which ends when it is told to; its variables are in front of it.

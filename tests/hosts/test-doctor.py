@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from clock import Clock
 from doctor import A, MADE, URL, LiveNode, Machine, expect, judge
 from hosts import jwt, table
 from live import case_of_root, published
@@ -19,7 +20,7 @@ from node import BASIC, CERTS, CONFIG, CRI, IMAGES, MARKER, SYSCONFDIR, Node
 from registry import wait_for
 from tap import case, check, equal, run
 from traps import A as FILE
-from traps import HELPER, HUB, K3S, PLAIN, R, TARGET, config, has_module, header, reads
+from traps import HELPER, HUB, PLAIN, R, TARGET, config, has_module, header, reads
 
 MIRROR = "https://mirror.example"
 FAILED = "failed with status 1"  # what a helper says is not told
@@ -78,7 +79,7 @@ for name, image in (("a.example:5000", A + ":5000"), ("a.example_5000_", A + ":5
                     ("docker.io", "nginx:1.25.3"), ("docker.io", "index.docker.io/library/nginx")):
     node(f"{name} for {image}", "2.1.9", {**R, f"{CERTS}/{name}/hosts.toml": PLAIN}, "none", status=0, image=image)
 node("in docker's directory", "2.1.9", {**R, f"/etc/docker/certs.d/{A}/hosts.toml": PLAIN, CERTS: None},
-     "directory-elsewhere", f"containerd reads", CERTS)
+     "directory-elsewhere", "containerd reads", CERTS)
 node("two directories", "2.1.9", {**R, f"{CERTS}/{A}:5000/hosts.toml": PLAIN, f"{CERTS}/{A}_5000_/hosts.toml": PLAIN},
      "directory-shadowed", "is read instead", image=A + ":5000")
 
@@ -106,18 +107,8 @@ node("the image of a node, and a password", "2.1.9",
      {**reads(TARGET), FILE: table(MIRROR) + header(f'"Basic {BASIC}"')}, "plaintext-header", FILE + ":3")
 node("the image of a node", "2.1.9", {**reads(TARGET), FILE: PLAIN + HELPER}, "node-not-running", FILE + ":3",
      f'containerd asks {URL} without a credential; but', 'the daemon asks "pullkey"', status=0)
-node("a key of config.toml", "1.7.29",
-     {**R, FILE: PLAIN, "/etc/containerd/conf.d/x.toml": "", K3S + "x": ""}, "none",
-     f"containerd asks {URL} without a credential", status=0)
-MIRRORS = f'''version = 2
-[{CRI}.registry.mirrors."docker.io"]
-endpoint = ["https://m.example", "http://n.example:5000"]
-[{CRI}.registry.mirrors."*"]
-endpoint = ["https://m.example"]
-[{CRI}.registry.configs."n.example:5000".auth]
-username = "puller"
-password = "{MARKER}"
-'''
+node("no helper and no header", "1.7.29", {**R, FILE: PLAIN}, "none",
+     f"containerd asks {URL} without a credential, and no file names one", status=0)
 
 
 @case("registry.mirrors says which hosts are asked where no config_path does, and registry.configs has credentials")
@@ -202,15 +193,18 @@ def helper_waits():
 @case("credential-expired: one that came expired, and one that expired and was not renewed")
 def credential_expired():
     with LiveNode() as there:
+        clock = Clock(there.hosts)
         there.helper.credentials[A] = ("puller", jwt(int(time.time()) - 10))
         there.serve(A)
         there.start(header=None)
         there.hosts.wait_failure(URL, "expired")
         expect(there, "credential-expired", "is the clock right?")
-        there.helper.credentials[A] = ("puller", jwt(int(time.time()) + 6))
+        there.helper.credentials[A] = ("puller", jwt(int(time.time()) + 600))
         there.hosts.reload()
         there.hosts.wait_header(URL)
         there.helper.failure = "no such vault"
+        clock.go_on(3600)
+        there.hosts.reload()
         there.hosts.wait_no_header(URL)
         there.hosts.wait_failure(URL, FAILED)
         expect(there, "credential-expired", f"the credential of {URL} has expired", FAILED)
@@ -227,6 +221,19 @@ def dead():
         expect(there, "daemon-without-header", "b.example")
         there.put(FILE, header(f'"Basic {BASIC}"', url="https://c.example"))
         expect(there, "daemon-without-header", "c.example")
+
+
+@case("credential-expired: nobody has taken it away, as the daemon is dead")
+def dead_for_long():
+    with LiveNode() as there:
+        clock = Clock(there.hosts)
+        there.serve(A)
+        there.start()
+        there.hosts.kill()
+        expect(there, "daemon-not-running")
+        clock.set(3600)
+        report = expect(there, "credential-expired", f"the credential of {URL} was good until", "does not run")
+        equal(report["hosts"][0]["credential"], True)
 
 
 @case("target-other: the daemon writes another directory than containerd reads")
