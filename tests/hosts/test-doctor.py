@@ -109,6 +109,16 @@ node("the image of a node", "2.1.9", {**reads(TARGET), FILE: PLAIN + HELPER}, "n
      f'containerd asks {URL} without a credential; but', 'the daemon asks "pullkey"', status=0)
 node("no helper and no header", "1.7.29", {**R, FILE: PLAIN}, "none",
      f"containerd asks {URL} without a credential, and no file names one", status=0)
+MIRRORS = f'''version = 2
+[{CRI}.registry.mirrors."docker.io"]
+endpoint = ["https://m.example", "http://n.example:5000"]
+[{CRI}.registry.mirrors."*"]
+endpoint = ["https://m.example"]
+[{CRI}.registry.configs."n.example:5000".auth]
+username = "puller"
+password = "{MARKER}"
+'''
+
 
 
 @case("registry.mirrors says which hosts are asked where no config_path does, and registry.configs has credentials")
