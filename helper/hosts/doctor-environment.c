@@ -121,11 +121,8 @@ static void look_for(struct doctor *doctor, const struct place places[PLACE_MAX]
 {
     const char *kind = is_file ? "the credential file" : "the variable";
     const char *elsewhere = "nowhere that can be seen";
-    bool has_header = false;
+    const struct doctor_host *read = doctor_find_host(doctor, host->name);
 
-    for (size_t i = 0; i < doctor->host_count; i++)
-        has_header = has_header || (doctor->hosts[i].has_header && doctor->hosts[i].host->name &&
-                                    strcmp(doctor->hosts[i].host->name, host->name) == 0);
     if (!is_known(&places[DAEMON]))
         return;
     if (has(&places[DAEMON], name, is_file)) {
@@ -138,18 +135,22 @@ static void look_for(struct doctor *doctor, const struct place places[PLACE_MAX]
                          kind, name);
         return;
     }
-    if (has_header)
+    /* Another backend of the chain has it, or is what failed. */
+    if (read &&
+        (read->has_header || (read->last_answer && strcmp(read->last_answer, "not found") != 0 &&
+                              strcmp(read->last_answer, "no identity") != 0)))
         return;
     if (is_in_unit(doctor, name, is_file))
-        elsewhere = "its unit, which was changed after it was started";
+        elsewhere = "in its unit, which was changed after it was started";
     else if (has(&places[SHELL], name, is_file))
-        elsewhere = "this shell, which the daemon was not started from";
+        elsewhere = "in this shell, which the daemon was not started from";
     else if (has(&places[CONTAINERD], name, is_file))
-        elsewhere = "the unit of containerd, which asks no helper";
+        elsewhere = "in the unit of containerd, which asks no helper";
+    else if (!is_file && check_unit_says(&doctor->check, SERVICE, "EnvironmentFile", "/"))
+        elsewhere = "in the EnvironmentFile= of its unit at most, which is read when it is started";
     doctor_find(doctor, OUTPUT_ERROR, "environment-not-in-daemon", host, FIX_UNIT,
-                "the daemon does not have %s %s, which its configuration names; it is in "
-                "%s",
-                kind, name, elsewhere);
+                "the daemon does not have %s %s, which its configuration names; it is %s", kind,
+                name, elsewhere);
 }
 
 /* What the backends of pullkey that serve the host take from the environment. */

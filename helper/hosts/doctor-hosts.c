@@ -159,7 +159,7 @@ static void describe(struct doctor *doctor, const struct doctor_host *host)
         host->has_header ? "a credential, good " : "no credential", host->has_header ? until : "");
 }
 
-static const struct doctor_host *find_host(const struct doctor *doctor, const char *name)
+const struct doctor_host *doctor_find_host(const struct doctor *doctor, const char *name)
 {
     for (size_t i = 0; i < doctor->host_count; i++)
         if (doctor->hosts[i].host && doctor->hosts[i].host->name &&
@@ -216,7 +216,7 @@ static void judge_header(struct doctor *doctor, const struct hosts_host *host,
 
 static void judge_host(struct doctor *doctor, const struct hosts_host *host)
 {
-    const struct doctor_host *read = find_host(doctor, host->name);
+    const struct doctor_host *read = doctor_find_host(doctor, host->name);
     const cJSON *answer = answer_for(doctor, host);
     const char *url = check_host_name(host->name);
 

@@ -91,6 +91,8 @@ void doctor_find(struct doctor *doctor, enum output_level level, const char *id,
 
 /* Which hosts, in which order, with which credentials. */
 int doctor_hosts(struct doctor *doctor, struct pullkey_error *error);
+/* NULL: containerd does not ask it. */
+const struct doctor_host *doctor_find_host(const struct doctor *doctor, const char *name);
 void doctor_write_hosts(const struct doctor *doctor, struct buffer *json);
 
 /* Whether the daemon is at work on what containerd reads, and what it says. */

@@ -398,7 +398,9 @@ def in_unit():
 @case_of_root("environment-not-in-daemon: what the daemon needs is somewhere else")
 def not_in_daemon():
     with Machine(ENV) as there, there.started():
-        expect(there, "environment-not-in-daemon", "the variable R_", "it is in nowhere that can be seen", FILE)
+        expect(there, "environment-not-in-daemon", "the variable R_", "it is nowhere that can be seen", FILE)
+        there.put(DROP_IN.replace("x.conf", "file.conf"), "[Service]\nEnvironmentFile=-/etc/default/pullkey\n")
+        expect(there, "environment-not-in-daemon", "the EnvironmentFile= of its unit at most")
         there.containerd = f"R_USER=puller R_TOKEN={MARKER}"
         expect(there, "environment-not-in-daemon", "it is in the unit of containerd, which asks no helper")
         there.shell = VARIABLES
@@ -435,6 +437,14 @@ def proxy():
         there.containerd = None
         there.shell = dict([PROXY.split("=", 1)])
         expect(there, "proxy-not-in-daemon", "this shell has a proxy")
+
+
+@case_of_kubernetes("helper-failed: a variable is missing, and what failed is another backend")
+def other_backend():
+    env = {"type": "env", "username": "R_USER", "password": "R_TOKEN"}
+    with Machine({**served(env, KUBERNETES), "/etc/token": "x"}) as there, there.started():
+        wait_for(lambda: '"unreachable"' in there.read("/run/pullkey/status.json"), "an answer")
+        expect(there, "helper-failed", "unreachable")
 
 
 @case_of_root("proxy-not-in-containerd: the daemon has a proxy, and containerd has none")
