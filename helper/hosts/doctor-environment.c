@@ -202,6 +202,14 @@ static const char *proxy_of(const struct place *place, const struct registry_ref
     return NULL;
 }
 
+/* Where its host begins: without a scheme, and a user name and password. */
+static const char *proxy_name(const char *proxy)
+{
+    const char *name = check_host_name(proxy), *scheme = strstr(name, "://");
+
+    return scheme ? scheme + strlen("://") : name;
+}
+
 /* Another helper gets no environment of the daemon's, and a failure of the network alone may be the
  * proxy's. */
 static bool may_be_proxy(const struct doctor_host *host)
@@ -213,7 +221,7 @@ static bool may_be_proxy(const struct doctor_host *host)
 static void look_at_proxies(struct doctor *doctor, const struct place places[PLACE_MAX])
 {
     const struct registry_reference *reference = &doctor->reference;
-    const char *proxies[PLACE_MAX] = { NULL }, *except;
+    const char *proxies[PLACE_MAX] = { NULL }, *except, *name;
     const struct doctor_host *failed = NULL;
     size_t other = PLACE_MAX;
 
@@ -223,9 +231,10 @@ static void look_at_proxies(struct doctor *doctor, const struct place places[PLA
         if (!is_known(&places[i]))
             continue;
         proxies[i] = proxy_of(&places[i], reference, &except);
-        doctor_step(doctor, DOCTOR_OK, "proxy", "%s %s asks %s %s%s%s", places[i].name,
+        name = proxies[i] ? proxy_name(proxies[i]) : "";
+        doctor_step(doctor, DOCTOR_OK, "proxy", "%s %s asks %s %s%.*s%s", places[i].name,
                     places[i].process, reference->host, proxies[i] ? "through " : "without a proxy",
-                    proxies[i] ? check_host_name(proxies[i]) : "", except);
+                    (int)strcspn(name, "/?#"), name, except);
         if (proxies[i] && i != DAEMON && other == PLACE_MAX)
             other = i;
     }

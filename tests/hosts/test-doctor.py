@@ -413,7 +413,7 @@ def not_in_daemon():
         expect(there, "environment-not-in-daemon", "its unit, which was changed")
 
 
-PROXY = f"HTTPS_PROXY=http://puller:{MARKER}@proxy.example:3128"
+PROXY = f"HTTPS_PROXY=http://puller:{MARKER}@proxy.example:3128/?{MARKER}"
 KUBERNETES = {"type": "kubernetes", "server": "https://127.0.0.1:1", "token_file": "/etc/token", "secret": "a/b"}
 
 
@@ -434,6 +434,8 @@ def proxy():
         report = expect(there, "helper-failed")
         texts = [step["text"] for step in report["steps"] if step["step"] == "proxy"]
         check(any(text.endswith("without a proxy, which NO_PROXY covers") for text in texts), texts)
+        there.containerd = f"HTTPS_PROXY=http://proxy.example/{MARKER}"
+        expect(there, "proxy-not-in-daemon")
         there.containerd = None
         there.shell = dict([PROXY.split("=", 1)])
         expect(there, "proxy-not-in-daemon", "this shell has a proxy")
