@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "doctor.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,25 +10,18 @@
 #include "base/process.h"
 #include "base/secret.h"
 #include "crew.h"
-#include "running.h"
 
 #define ENVIRONMENT_MAX 1024
 
-/* What helpers inherit is the daemon's from here on; `text` holds it. False: it stays this shell's.
- */
-static bool take_environment(const struct doctor *doctor, struct buffer *text, char **list)
+/* What helpers inherit is the daemon's from here on. False: it stays this shell's. */
+static bool take_environment(struct doctor *doctor, char **list)
 {
-    const cJSON *pid = json_member(doctor->status.root, "pid");
-    char process[DOCTOR_PID_SIZE];
+    char *at = doctor->environment.data, *end = at ? at + doctor->environment.length : NULL;
     size_t count = 0;
 
-    if (!doctor->is_running || !cJSON_IsNumber(pid))
+    if (!at)
         return false;
-    (void)snprintf(process, sizeof(process), "%d", pid->valueint);
-    if (!running_read(process, "environ", text))
-        return false;
-    for (char *at = text->data; at < text->data + text->length && count < ENVIRONMENT_MAX;
-         at += strlen(at) + 1)
+    for (; at < end && count < ENVIRONMENT_MAX; at += strlen(at) + 1)
         if (!process_is_hostile(at))
             list[count++] = at;
     list[count] = NULL;
@@ -69,7 +61,6 @@ static int ask(struct doctor *doctor, const struct hosts_host *host, struct pull
 
 int doctor_ask(struct doctor *doctor, struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT(RUNNING_TEXT_MAX);
     cleanup_release char **list = secret_alloc((ENVIRONMENT_MAX + 1) * sizeof(*list));
     char **own = environ;
     struct stat status;
@@ -86,7 +77,7 @@ int doctor_ask(struct doctor *doctor, struct pullkey_error *error)
         return error_set(error, PULLKEY_DENIED, "--ask is for the user of the daemon, %u",
                          (unsigned int)status.st_uid);
     doctor_step(doctor, DOCTOR_NOTE, "ask", "with the environment of %s, as the user %u",
-                take_environment(doctor, &text, list) ? "the daemon" : "this shell",
+                take_environment(doctor, list) ? "the daemon" : "this shell",
                 (unsigned int)file_caller());
     for (size_t i = 0; r == 0 && doctor->source && i < doctor->source->file.host_count; i++)
         if (hosts_host_is_managed(&doctor->source->file.hosts[i]))

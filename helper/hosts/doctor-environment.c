@@ -129,7 +129,7 @@ static void look_for(struct doctor *doctor, const struct place places[PLACE_MAX]
         doctor_step(doctor, DOCTOR_OK, "environment", "the daemon has %s %s", kind, name);
         if (!has(&places[SHELL], name, is_file))
             findings_add(&doctor->check.findings, OUTPUT_NOTE, "credential-in-unit", NULL, 0,
-                         "ask for it as the daemon: \"pullkey hosts status\"",
+                         "ask as the daemon does, with --ask",
                          "%s %s is in the environment of the daemon only, and a shell finds no "
                          "credential",
                          kind, name);
@@ -274,6 +274,6 @@ void doctor_environment(struct doctor *doctor)
             look_for_credentials(doctor, places, host);
     }
     look_at_proxies(doctor, places);
-    for (size_t i = 0; i < PLACE_MAX; i++)
-        buffer_done(&places[i].text);
+    doctor->environment = places[DAEMON].text;
+    buffer_done(&places[CONTAINERD].text);
 }

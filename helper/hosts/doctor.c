@@ -25,6 +25,7 @@ static void doctor_done(struct doctor *doctor)
     check_paths_done(&doctor->paths);
     json_done(&doctor->status);
     buffer_done(&doctor->status_text);
+    buffer_done(&doctor->environment);
     findings_done(&doctor->steps);
     check_done(&doctor->check);
 }

@@ -13,7 +13,6 @@
 
 #define DOCTOR_NAME_MAX (REGISTRY_HOST_MAX + 8)
 #define DOCTOR_SENTENCE_MAX 2048
-#define DOCTOR_PID_SIZE 24
 
 /* Steps are kept as findings; their levels mean this. */
 enum doctor_state {
@@ -72,8 +71,9 @@ struct doctor {
     size_t host_count;
     struct mirrors *mirrors; /* of config.toml; NULL where it does not say which hosts are asked */
     struct buffer status_text;
-    struct json status; /* of the daemon; root is NULL where it has none */
-    bool is_running;    /* the daemon, on what containerd reads */
+    struct json status;        /* of the daemon; root is NULL where it has none */
+    bool is_running;           /* the daemon, on what containerd reads */
+    struct buffer environment; /* of the daemon, as proc(5) has it; empty where it is not known */
     struct findings steps;
 };
 
@@ -98,7 +98,7 @@ void doctor_write_hosts(const struct doctor *doctor, struct buffer *json);
 /* Whether the daemon is at work on what containerd reads, and what it says. */
 void doctor_daemon(struct doctor *doctor);
 
-/* --ask: the helpers, as the daemon asks them. */
+/* --ask: the helpers, as the daemon asks them. After doctor_environment. */
 int doctor_ask(struct doctor *doctor, struct pullkey_error *error);
 
 /* What the processes have in their environment that this depends on. After doctor_hosts. */
