@@ -52,6 +52,10 @@ int json_error(const struct json *json, const cJSON *item, struct pullkey_error 
 /* The line (from 1) on which an item begins. */
 size_t json_line(const struct json *json, const cJSON *item);
 
+/* Where in the text an item begins: of a member its value. *ret_key, if not NULL, is where its key
+ * does. */
+size_t json_position(const struct json *json, const cJSON *item, size_t *ret_key);
+
 /* Case-sensitive; NULL if it is not there. */
 cJSON *json_member(const cJSON *object, const char *key);
 
