@@ -61,12 +61,15 @@ static const char *plural(size_t number)
     return number == 1 ? "" : "s";
 }
 
-static int ask(const struct tally *tally, bool *ret, struct pullkey_error *error)
+static int agree(const struct import *import, const struct tally *tally, bool *ret,
+                 struct pullkey_error *error)
 {
     cleanup_buffer struct buffer question = BUFFER_INIT(PULLKEY_ERROR_SIZE);
-    cleanup_secret struct pullkey_secret answer = { 0 };
     int r;
 
+    *ret = true;
+    if (tally->to_store + tally->to_remove + tally->to_drop == 0)
+        return 0;
     if (tally->to_store > 0)
         buffer_printf(&question, "Import %zu credential%s into %s", tally->to_store,
                       plural(tally->to_store), tally->store ? tally->store : "these stores");
@@ -77,37 +80,7 @@ static int ask(const struct tally *tally, bool *ret, struct pullkey_error *error
         buffer_printf(&question, ", %zu of them not kept", tally->to_drop);
     buffer_append_text(&question, "? [y/N] ");
     r = buffer_check(&question, error);
-    if (r < 0)
-        return r;
-    output_wait_end();
-    r = prompt_line(question.data, false, &answer, error);
-    *ret = r == 0 && (strcmp(answer.bytes, "y") == 0 || strcmp(answer.bytes, "Y") == 0 ||
-                      strcmp(answer.bytes, "yes") == 0);
-    /* An empty line is a no. */
-    return r == -PULLKEY_INVALID ? 0 : r;
-}
-
-/* 0 if somebody agreed; ADMIN_PROBLEM if somebody did not, so that "&& rm" does not follow. */
-static int agree(const struct import *import, const struct tally *tally, bool *ret,
-                 struct pullkey_error *error)
-{
-    int r;
-
-    *ret = true;
-    if (import->call->values[ADMIN_YES] || tally->to_store + tally->to_remove + tally->to_drop == 0)
-        return 0;
-    *ret = false;
-    if (import->call->values[ADMIN_JSON])
-        return 0;
-    if (!isatty(STDIN_FILENO) || !output_is_terminal()) {
-        output_note("Nothing is changed yet: \"--yes\" does it");
-        return 0;
-    }
-    r = ask(tally, ret, error);
-    if (r < 0 || *ret)
-        return r;
-    output_note("Nothing was changed");
-    return ADMIN_PROBLEM;
+    return r < 0 ? r : prompt_agree(import->call, question.data, ret, error);
 }
 
 /* -- Doing it --------------------------------------------------------------------------------- */
