@@ -48,6 +48,15 @@ enum admin_option {
     ADMIN_NAME,
     ADMIN_MATCH,
     ADMIN_HOST,
+    ADMIN_CALLER,
+    ADMIN_PROFILE,
+    ADMIN_REGION,
+    ADMIN_ROLE_ARN,
+    ADMIN_TENANT,
+    ADMIN_CLIENT_ID,
+    ADMIN_SECRET,
+    ADMIN_HELPER,
+    ADMIN_ENV,
     ADMIN_OPTION_MAX,
 };
 
@@ -149,11 +158,16 @@ int admin_check_username(const char *username, struct pullkey_error *error);
 /* False for a backend whose stores are never locked. */
 bool admin_can_unlock(const struct pullkey_backend *backend);
 
+/* Prints what `config check` finds in a configuration. ADMIN_PROBLEM if there is an error. */
+int admin_check_config(const struct admin_call *call, const struct config *config,
+                       struct pullkey_error *error);
+
 int admin_login(const struct admin_call *call, struct pullkey_error *error);
 int admin_logout(const struct admin_call *call, struct pullkey_error *error);
 int admin_unlock(const struct admin_call *call, struct pullkey_error *error);
 int admin_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_check(const struct admin_call *call, struct pullkey_error *error);
+int admin_config_add(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_import(const struct admin_call *call, struct pullkey_error *error);

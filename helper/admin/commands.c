@@ -30,15 +30,23 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_BIN_DIR] = { "--bin-dir", 0, "DIR", "where the kubelet has the programs" },
     [ADMIN_KUBELET_VERSION] = { "--kubelet-version", 0, "V",
                                 "a release, as 1.34, not this machine's" },
-    [ADMIN_KUBECONFIG] = { "--kubeconfig", 0, "FILE",
-                           "ask the API server about audiences; or: auto" },
+    [ADMIN_KUBECONFIG] = { "--kubeconfig", 0, "FILE", "of the API server to ask; or: auto" },
     [ADMIN_AUDIENCE] = { "--audience", 0, "NAME", "have tokens of service accounts for it sent" },
     [ADMIN_CACHE_TYPE] = { "--cache-type", 0, "TYPE", "ServiceAccount or Token",
                            .values = "ServiceAccount|Token" },
-    [ADMIN_NAME] = { "--name", 0, "NAME", "of the program, if not pullkey-kubelet" },
-    [ADMIN_MATCH] = { "--match", 0, "PATTERN", "in place of what rules say; may be repeated",
+    [ADMIN_NAME] = { "--name", 0, "NAME", "another name than the usual one" },
+    [ADMIN_MATCH] = { "--match", 0, "PATTERN", "of registries, not the usual; may be repeated",
                       true },
     [ADMIN_HOST] = { "--host", 0, "REGISTRY", "for this registry, not a rule's" },
+    [ADMIN_CALLER] = { "--caller", 0, "LIST", "of docker, hosts, kubelet: for these alone" },
+    [ADMIN_PROFILE] = { "--profile", 0, "NAME", "ecr: of the files of AWS" },
+    [ADMIN_REGION] = { "--region", 0, "REGION", "ecr: where the role is assumed" },
+    [ADMIN_ROLE_ARN] = { "--role-arn", 0, "ARN", "ecr: a role to assume" },
+    [ADMIN_TENANT] = { "--tenant", 0, "ID", "acr: of Entra" },
+    [ADMIN_CLIENT_ID] = { "--client-id", 0, "ID", "acr: of the identity" },
+    [ADMIN_SECRET] = { "--secret", 0, "SECRET", "kubernetes: NAMESPACE/NAME, or NAME" },
+    [ADMIN_HELPER] = { "--helper", 0, "NAME", "exec: docker-credential-NAME" },
+    [ADMIN_ENV] = { "--env", 0, "LIST", "exec: variables that it gets in system programs" },
 };
 
 const struct admin_command admin_commands[] = {
@@ -169,6 +177,24 @@ const struct admin_command admin_commands[] = {
             "Names the file and line that each part comes from. With REGISTRY: the rule that\n"
             "matches it and the backends that are asked, in their order. Values of keys that\n"
             "sound like a secret are shown as ***.\n",
+        .group = ADMIN_SETUP,
+    },
+    {
+        .name = "config add",
+        .arguments = "TYPE",
+        .at_least = 1,
+        .at_most = 1,
+        .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_YES) | BIT(ADMIN_NAME) |
+                   BIT(ADMIN_MATCH) | BIT(ADMIN_KUBECONFIG) | BIT(ADMIN_CALLER) |
+                   BIT(ADMIN_PROFILE) | BIT(ADMIN_REGION) | BIT(ADMIN_ROLE_ARN) |
+                   BIT(ADMIN_TENANT) | BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_SECRET) |
+                   BIT(ADMIN_HELPER) | BIT(ADMIN_ENV),
+        .run = admin_config_add,
+        .summary = "add a source of credentials",
+        .details =
+            "TYPE is ecr, gcp, acr, kubernetes or exec. Shows the backend and the rule that\n"
+            "are added, checks the configuration with them, and asks. The rule comes first in\n"
+            "the file: config.json of yours, or with --system a new one of config.d.\n",
         .group = ADMIN_SETUP,
     },
     {
