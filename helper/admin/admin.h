@@ -57,6 +57,8 @@ enum admin_option {
     ADMIN_SECRET,
     ADMIN_HELPER,
     ADMIN_ENV,
+    ADMIN_WRITE,
+    ADMIN_UNDO,
     ADMIN_OPTION_MAX,
 };
 
@@ -175,6 +177,7 @@ int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);
 int admin_recipe_test(const struct admin_call *call, struct pullkey_error *error);
+int admin_setup(const struct admin_call *call, struct pullkey_error *error);
 int admin_version(const struct admin_call *call, struct pullkey_error *error);
 int admin_show_help(const struct admin_call *call, struct pullkey_error *error);
 

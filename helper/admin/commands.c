@@ -24,8 +24,7 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_MOVE] = { "--move", 0, NULL, "remove there what is stored here" },
     [ADMIN_REPLACE] = { "--replace", 0, NULL, "replace what differs here" },
     [ADMIN_YES] = { "--yes", 'y', NULL, "do it without asking" },
-    [ADMIN_FOR] = { "--for", 0, "REGISTRY", "give the credential of this one; may be repeated",
-                    true },
+    [ADMIN_FOR] = { "--for", 0, "REGISTRY", "for this registry alone; may be repeated", true },
     [ADMIN_CONFIG] = { "--config", 0, "PATH", "the kubelet's file, or directory of files" },
     [ADMIN_BIN_DIR] = { "--bin-dir", 0, "DIR", "where the kubelet has the programs" },
     [ADMIN_KUBELET_VERSION] = { "--kubelet-version", 0, "V",
@@ -46,6 +45,8 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_CLIENT_ID] = { "--client-id", 0, "ID", "acr: of the identity" },
     [ADMIN_SECRET] = { "--secret", 0, "SECRET", "kubernetes: NAMESPACE/NAME, or NAME" },
     [ADMIN_HELPER] = { "--helper", 0, "NAME", "exec: docker-credential-NAME" },
+    [ADMIN_WRITE] = { "--write", 0, NULL, "change files; without it changes are only shown" },
+    [ADMIN_UNDO] = { "--undo", 0, NULL, "take back what --write has changed" },
     [ADMIN_ENV] = { "--env", 0, "LIST", "exec: variables that it gets in system programs" },
 };
 
@@ -154,6 +155,20 @@ const struct admin_command admin_commands[] = {
         .summary = "print the version and the parts that are installed",
         .details = "Names the kind of linkage, and each part with its state.\n",
         .group = ADMIN_FAILURES,
+    },
+    {
+        .name = "setup",
+        .arguments = "TOOL",
+        .at_least = 1,
+        .at_most = 1,
+        .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_FOR) | BIT(ADMIN_WRITE) |
+                   BIT(ADMIN_UNDO),
+        .run = admin_setup,
+        .summary = "make docker or podman ask pullkey",
+        .details = "TOOL is docker or podman. Shows how the tool's own file changes, and imports\n"
+                   "what it would not find any more. Nothing is changed without --write. --undo\n"
+                   "leaves alone what somebody else has changed since.\n",
+        .group = ADMIN_SETUP,
     },
     {
         .name = "config check",

@@ -241,3 +241,58 @@ int admin_import(const struct admin_call *call, struct pullkey_error *error)
         r = import_plan(&import, error);
     return r < 0 ? r : run(&import, error);
 }
+
+/* True if it is for one of these registries; for none, for any. */
+static bool is_asked_for(const struct admin_call *call, const char *server)
+{
+    for (size_t i = 0; i < call->item_count; i++) {
+        struct registry_reference reference;
+        struct registry_request request;
+        struct pullkey_error ignored;
+
+        if (admin_reference(call->items[i], &reference, &ignored) < 0)
+            continue;
+        registry_request(&reference, 0, &request);
+        if (registry_is_alias(&request.request, server))
+            return true;
+    }
+    return call->item_count == 0;
+}
+
+int import_hidden(const struct admin_call *call, const char *from, struct pullkey_error *error)
+{
+    struct admin_call own = { .caller = call->caller };
+    cleanup_import struct import import = { .call = &own, .is_setup = true };
+    struct tally tally;
+    int r;
+
+    own.values[ADMIN_FROM] = from;
+    import.end = &import.first;
+    r = admin_load(call, &import.config, error);
+    if (r == 0)
+        r = import_find_sources(&import, error);
+    if (r == 0)
+        r = import_read_sources(&import, error);
+    for (struct import_item **at = &import.first; r == 0 && *at;)
+        if ((*at)->action == IMPORT_EMPTY || !is_asked_for(call, (*at)->server))
+            import_drop(&import, at);
+        else
+            at = &(*at)->next;
+    if (r == 0)
+        r = import_plan(&import, error);
+    if (r < 0 || !import.first)
+        return r;
+    output_line("What docker would not find there any more:");
+    r = import_show(&import, false, error);
+    count(&import, &tally);
+    if (r < 0 || !call->values[ADMIN_WRITE])
+        return r;
+    r = perform(&import, &tally, error);
+    if (r == 0 && tally.failed > 0)
+        output_note("Nothing was changed: of what docker has, not everything could be imported");
+    else if (r == 0 && tally.stored > 0)
+        output_note(
+            "That is still where it was, too: \"pullkey import --from %s --move\" removes it",
+            from);
+    return r == 0 && tally.failed > 0 ? ADMIN_PROBLEM : r;
+}
