@@ -164,10 +164,10 @@ const struct admin_command admin_commands[] = {
         .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_FOR) | BIT(ADMIN_WRITE) |
                    BIT(ADMIN_UNDO),
         .run = admin_setup,
-        .summary = "make docker or podman ask pullkey",
-        .details = "TOOL is docker or podman. Shows how the tool's own file changes, and imports\n"
-                   "what it would not find any more. Nothing is changed without --write. --undo\n"
-                   "leaves alone what somebody else has changed since.\n",
+        .summary = "make docker, podman or a node ask pullkey",
+        .details = "TOOL is docker, podman, containerd or kubelet. Shows how the tool's own files\n"
+                   "change, and imports what docker would not find any more. Nothing is changed\n"
+                   "without --write. --undo leaves alone what somebody else has changed since.\n",
         .group = ADMIN_SETUP,
     },
     {

@@ -151,10 +151,18 @@ int setup_docker_hides(struct setup *setup, struct pullkey_error *error)
     if (r < 0)
         return r;
     r = import_hidden(setup->call, "docker", error);
+    if (r < 0)
+        return r;
     store = setup_member(json.root, STORE);
     name = cJSON_IsString(store) ? store->valuestring : "";
-    if (r == 0 && setup->call->item_count == 0 &&
+    if (setup->call->item_count == 0 &&
         (strcmp(name, "secretservice") == 0 || strcmp(name, "pass") == 0))
         r = import_hidden(setup->call, name, error);
+    /* One that cannot be read here gives docker nothing either. */
+    if (r == -PULLKEY_UNSUPPORTED || r == -PULLKEY_NOT_FOUND || r == -PULLKEY_INVALID) {
+        setup_note(setup, "What docker-credential-%s has is not imported: %s", name,
+                   error->message);
+        r = 0;
+    }
     return r;
 }

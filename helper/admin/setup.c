@@ -20,6 +20,8 @@ static const struct tool {
 } tools[] = {
     { "docker", setup_docker, setup_docker_hides, true },
     { "podman", setup_podman, NULL, false },
+    { "containerd", setup_containerd, NULL, false },
+    { "kubelet", setup_kubelet, NULL, false },
 };
 
 static void setup_done(struct setup *setup)
@@ -216,10 +218,14 @@ int admin_setup(const struct admin_call *call, struct pullkey_error *error)
         if (strcmp(tools[i].name, call->arguments[0]) == 0)
             tool = &tools[i];
     if (!tool)
-        return admin_usage(error, "there is no set-up of \"%s\": it is docker or podman",
+        return admin_usage(error,
+                           "there is no set-up of \"%s\": it is docker, podman, containerd or "
+                           "kubelet",
                            call->arguments[0]);
     if (call->values[ADMIN_WRITE] && call->values[ADMIN_UNDO])
         return admin_usage(error, "--write and --undo do not go together");
+    /* Its files and its state are the machine's. */
+    setup.system = setup.system || tool->plan == setup_kubelet || tool->plan == setup_containerd;
     if (call->item_count > 0 && tool->plan != setup_docker)
         return admin_usage(error, "--for goes with docker: %s asks one helper for all registries",
                            tool->name);

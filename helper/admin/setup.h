@@ -43,6 +43,9 @@ int setup_docker(struct setup *setup, struct pullkey_error *error);
 int setup_docker_hides(struct setup *setup, struct pullkey_error *error);
 int setup_podman(struct setup *setup, struct pullkey_error *error);
 
+int setup_containerd(struct setup *setup, struct pullkey_error *error);
+int setup_kubelet(struct setup *setup, struct pullkey_error *error);
+
 /* The record, in setup-undo.c. Nobody else writes it while the lock is held. */
 int setup_record(const struct setup *setup, struct pullkey_error *error);
 int setup_undo(const struct setup *setup, struct pullkey_error *error);
