@@ -49,6 +49,9 @@ int change_open(const char *path, struct change *ret, struct pullkey_error *erro
     }
     if (r < 0)
         return r;
+    if (change_is_new(ret))
+        return error_set(error, PULLKEY_UNREACHABLE,
+                         "cannot examine %s, or another program has just made it", path);
     if (!realpath(path, ret->path))
         return error_errno(error, errno, "cannot find %s", path);
     return check_editable(ret, error);

@@ -171,30 +171,6 @@ const struct admin_command admin_commands[] = {
         .group = ADMIN_SETUP,
     },
     {
-        .name = "config check",
-        .arguments = "",
-        .options = COMMON,
-        .run = admin_config_check,
-        .summary = "find mistakes in the configuration",
-        .details = "Reads every configuration file, loads every backend that they name and opens\n"
-                   "it. Exit status 1 if there is an error or a warning; notes are advice.\n",
-        .topic = "the configuration: who has which credential",
-        .group = ADMIN_SETUP,
-    },
-    {
-        .name = "config show",
-        .arguments = "[REGISTRY]",
-        .at_most = 1,
-        .options = COMMON,
-        .run = admin_config_show,
-        .summary = "show the merged configuration, or a registry's part",
-        .details =
-            "Names the file and line that each part comes from. With REGISTRY: the rule that\n"
-            "matches it and the backends that are asked, in their order. Values of keys that\n"
-            "sound like a secret are shown as ***.\n",
-        .group = ADMIN_SETUP,
-    },
-    {
         .name = "config add",
         .arguments = "TYPE",
         .at_least = 1,
@@ -210,6 +186,30 @@ const struct admin_command admin_commands[] = {
             "TYPE is ecr, gcp, acr, kubernetes or exec. Shows the backend and the rule that\n"
             "are added, checks the configuration with them, and asks. The rule comes first in\n"
             "the file: config.json of yours, or with --system a new one of config.d.\n",
+        .topic = "configuration: who has which credential",
+        .group = ADMIN_SETUP,
+    },
+    {
+        .name = "config check",
+        .arguments = "",
+        .options = COMMON,
+        .run = admin_config_check,
+        .summary = "find mistakes in the configuration",
+        .details = "Reads every configuration file, loads every backend that they name and opens\n"
+                   "it. Exit status 1 if there is an error or a warning; notes are advice.\n",
+        .group = ADMIN_SETUP,
+    },
+    {
+        .name = "config show",
+        .arguments = "[REGISTRY]",
+        .at_most = 1,
+        .options = COMMON,
+        .run = admin_config_show,
+        .summary = "show the merged configuration, or a registry's part",
+        .details =
+            "Names the file and line that each part comes from. With REGISTRY: the rule that\n"
+            "matches it and the backends that are asked, in their order. Values of keys that\n"
+            "sound like a secret are shown as ***.\n",
         .group = ADMIN_SETUP,
     },
     {

@@ -134,7 +134,7 @@ int import_file_read(struct import *import, struct import_source *source,
     if (r < 0)
         return r;
     if (import->is_setup)
-        cJSON_DeleteItemFromObject(document.root, "credHelpers");
+        cJSON_DeleteItemFromObjectCaseSensitive(document.root, "credHelpers");
     /* docker's own may have none. */
     if (!map && (!source->path || strcmp(source->path, source->name) == 0) &&
         !json_member(document.root, "credHelpers") && !json_member(document.root, "credsStore"))

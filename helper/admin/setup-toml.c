@@ -222,10 +222,14 @@ static int read_version(struct reader reader, size_t *version, struct pullkey_er
 int setup_toml(const char *name, const char *text, size_t length, const char *value,
                struct setup_toml *ret, struct pullkey_error *error)
 {
+    const bool has_mark = length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
     struct reader reader = { .name = name, .text = text, .length = length };
     size_t version, table = SIZE_MAX, indent = 0;
     bool found = false;
-    int r = read_version(reader, &version, error);
+    int r;
+
+    reader.end = has_mark ? 3 : 0;
+    r = read_version(reader, &version, error);
 
     while (r == 0 && next_line(&reader)) {
         size_t equals, end, begin = reader.at;

@@ -52,6 +52,36 @@ static int write_record(const char *path, const cJSON *list, const struct buffer
     return r < 0 ? r : file_replace(path, text.data, text.length, 0600, error);
 }
 
+static const char *string(const cJSON *entry, const char *key)
+{
+    const cJSON *member = json_member(entry, key);
+
+    return cJSON_IsString(member) ? member->valuestring : "";
+}
+
+void setup_state(const struct file_state *state, char ret[SETUP_STATE_SIZE])
+{
+    (void)snprintf(ret, SETUP_STATE_SIZE, "%llu.%llu.%llu", (unsigned long long)state->inode,
+                   (unsigned long long)state->size, (unsigned long long)state->modified);
+}
+
+/* True if the file is as it was then. */
+static bool is_as(const cJSON *entry, const char *key, const struct file_state *now)
+{
+    char state[SETUP_STATE_SIZE];
+
+    setup_state(now, state);
+    return strcmp(state, string(entry, key)) == 0;
+}
+
+/* It was recorded and then not made, or taken back and then not forgotten: who did that was
+ * killed. */
+static bool is_void(const cJSON *entry, const struct file_state *now)
+{
+    return is_as(entry, "before", now) ||
+           (json_member(entry, "undone") && !is_as(entry, "undone", now));
+}
+
 int setup_record(const struct setup *setup, struct pullkey_error *error)
 {
     cleanup_json struct json record = { 0 };
@@ -60,27 +90,18 @@ int setup_record(const struct setup *setup, struct pullkey_error *error)
 
     if (r == 0)
         r = read_record(path, &record, error);
+    for (cJSON *entry = r == 0 ? record.root->child : NULL, *next; entry; entry = next) {
+        struct file_state now;
+
+        next = entry->next;
+        file_state(string(entry, "file"), &now);
+        if (is_void(entry, &now))
+            cJSON_Delete(cJSON_DetachItemViaPointer(record.root, entry));
+    }
     return r < 0 ? r : write_record(path, record.root, &setup->record, error);
 }
 
 /* -- Undoing ---------------------------------------------------------------------------------- */
-
-static const char *string(const cJSON *entry, const char *key)
-{
-    const cJSON *member = json_member(entry, key);
-
-    return cJSON_IsString(member) ? member->valuestring : "";
-}
-
-/* It was recorded, and then not made. */
-static bool was_not_made(const cJSON *entry, const struct file_state *now)
-{
-    char state[80];
-
-    (void)snprintf(state, sizeof(state), "%llu.%llu.%llu", (unsigned long long)now->inode,
-                   (unsigned long long)now->size, (unsigned long long)now->modified);
-    return strcmp(state, string(entry, "before")) == 0;
-}
 
 /* By the bytes that were put in. */
 static bool undo_bytes(const cJSON *entry, struct change *file)
@@ -135,12 +156,27 @@ static int write_undone(const cJSON *entry, const struct change *file, struct pu
                : 0;
 }
 
-static int undo(const cJSON *entry, struct pullkey_error *error)
+/* Before it is taken back, the record says so. */
+static int mark(const char *path, struct json *record, cJSON *entry, const struct change *file,
+                struct pullkey_error *error)
+{
+    char state[SETUP_STATE_SIZE];
+
+    setup_state(&file->before, state);
+    cJSON_DeleteItemFromObjectCaseSensitive(entry, "undone");
+    return cJSON_AddStringToObject(entry, "undone", state)
+               ? write_record(path, record->root, NULL, error)
+               : error_memory(error);
+}
+
+static int undo(const char *path, struct json *record, cJSON *entry, struct pullkey_error *error)
 {
     cleanup_change struct change file = CHANGE_INIT(0600);
     int r = change_open(string(entry, "file"), &file, error);
 
-    if (r < 0 || change_is_new(&file) || was_not_made(entry, &file.before))
+    if (r == 0)
+        change_tidy(&file);
+    if (r < 0 || change_is_new(&file) || is_void(entry, &file.before))
         return r;
     error->code = PULLKEY_OK;
     if (!undo_bytes(entry, &file) && !undo_member(entry, &file, error))
@@ -150,7 +186,9 @@ static int undo(const cJSON *entry, struct pullkey_error *error)
                                "%s: what was put there was changed since, so that it is left to "
                                "you to take it out",
                                file.path);
-    r = write_undone(entry, &file, error);
+    r = mark(path, record, entry, &file, error);
+    if (r == 0)
+        r = write_undone(entry, &file, error);
     if (r == 0)
         output_line("%s: undone", file.path);
     return r;
@@ -166,13 +204,12 @@ int setup_undo(const struct setup *setup, struct pullkey_error *error)
         r = read_record(path, &record, error);
     if (r == 0 && !record.root->child)
         return error_set(error, PULLKEY_INVALID,
-                         "there is nothing to undo: \"pullkey setup %s\" "
-                         "has changed nothing here",
+                         "there is nothing to undo: \"pullkey setup %s\" has changed nothing here",
                          setup->call->arguments[0]);
     while (r == 0 && record.root->child) {
         cJSON *last = record.root->child->prev;
 
-        r = undo(last, error);
+        r = undo(path, &record, last, error);
         if (r == 0)
             cJSON_Delete(cJSON_DetachItemViaPointer(record.root, last));
         if (r == 0)

@@ -55,6 +55,7 @@ int setup_edit(struct setup *setup, struct change *file, size_t begin, size_t en
 {
     cleanup_buffer struct buffer before = BUFFER_INIT(file->new.limit);
     struct buffer *now = &file->new, *record = &setup->record;
+    char state[SETUP_STATE_SIZE];
 
     if (now->data) {
         before = *now;
@@ -72,8 +73,8 @@ int setup_edit(struct setup *setup, struct change *file, size_t begin, size_t en
         write_member(record, "key", key, strlen(key));
     if (parent)
         write_member(record, "parent", parent, strlen(parent));
-    buffer_printf(record, ",\"before\":\"%llu.%llu.%llu\"}", (unsigned long long)file->before.inode,
-                  (unsigned long long)file->before.size, (unsigned long long)file->before.modified);
+    setup_state(&file->before, state);
+    buffer_printf(record, ",\"before\":\"%s\"}", state);
     buffer_append(now, before.data, begin);
     buffer_append(now, text, length);
     buffer_append(now, before.data + end, before.length - end);
@@ -93,7 +94,10 @@ void setup_note(struct setup *setup, const char *format, ...)
 
 cJSON *setup_member(const cJSON *object, const char *key)
 {
-    return cJSON_GetObjectItem(object, key);
+    for (cJSON *item = object ? object->child : NULL; item; item = item->next)
+        if (item->string && text_equal_any_case(item->string, key))
+            return item;
+    return NULL;
 }
 
 /* -- Showing ---------------------------------------------------------------------------------- */
@@ -164,11 +168,9 @@ static void say_notes(const struct setup *setup)
 
 static int write_files(struct setup *setup, struct pullkey_error *error)
 {
-    int r = buffer_check(&setup->record, error);
-
     /* The record first: what it names and is not there needs no undoing. */
-    if (r == 0)
-        r = setup_record(setup, error);
+    int r = setup_record(setup, error);
+
     for (size_t i = 0; r == 0 && i < setup->count; i++)
         if (setup->files[i].new.data) {
             r = change_write(&setup->files[i], error);
@@ -183,6 +185,10 @@ static int run(struct setup *setup, const struct tool *tool, struct pullkey_erro
     const char *name = tool->name;
     int r = tool->plan(setup, error);
 
+    if (r == 0)
+        r = buffer_check(&setup->record, error);
+    if (r == 0)
+        r = buffer_check(&setup->notes, error);
     if (r == 0 && !setup->record.data) {
         output_line("%s asks pullkey already", name);
         say_notes(setup);

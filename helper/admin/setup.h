@@ -46,6 +46,10 @@ int setup_podman(struct setup *setup, struct pullkey_error *error);
 int setup_containerd(struct setup *setup, struct pullkey_error *error);
 int setup_kubelet(struct setup *setup, struct pullkey_error *error);
 
+/* What the record knows a content of a file by. */
+#define SETUP_STATE_SIZE 80
+void setup_state(const struct file_state *state, char ret[SETUP_STATE_SIZE]);
+
 /* The record, in setup-undo.c. Nobody else writes it while the lock is held. */
 int setup_record(const struct setup *setup, struct pullkey_error *error);
 int setup_undo(const struct setup *setup, struct pullkey_error *error);

@@ -25,6 +25,8 @@ COMMANDS = [
     "store rekey",
     "recipe test",
     "version",
+    "setup",
+    "config add",
     "config check",
     "config show",
     "kubelet check",
@@ -530,7 +532,7 @@ def completion():
 TYPED = (
     ("pullkey unl", ["unlock"]),
     ("pullkey lo", ["login", "logout"]),
-    ("pullkey config ", ["check", "show"]),
+    ("pullkey config ", ["add", "check", "show"]),
     ("pullkey --system store re", ["rekey"]),
     ("pullkey login --no", ["--no-verify"]),
     ("pullkey run --f", ["--for"]),
