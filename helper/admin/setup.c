@@ -230,7 +230,10 @@ int admin_setup(const struct admin_call *call, struct pullkey_error *error)
                            call->arguments[0]);
     if (call->values[ADMIN_WRITE] && call->values[ADMIN_UNDO])
         return admin_usage(error, "--write and --undo do not go together");
-    /* Its files and its state are the machine's. */
+    if (setup.system && tool->plan == setup_docker)
+        return admin_usage(error,
+                           "docker has no file for the whole machine: run this as each user");
+    /* Files and record of a node are the machine's. */
     setup.system = setup.system || tool->plan == setup_kubelet || tool->plan == setup_containerd;
     if (call->item_count > 0 && tool->plan != setup_docker)
         return admin_usage(error, "--for goes with docker: %s asks one helper for all registries",

@@ -230,6 +230,8 @@ def real():
         equal(done.returncode, 0, done.stderr)
         equal(home.get("r.example.com"), None)
         equal(home.get("docker.io")["Username"], "hub")
+        succeed(home, "--undo")
+        check("credsStore" not in json.loads(home.read(DOCKER)), "however docker has written it")
 
 
 run()

@@ -20,7 +20,7 @@ NAMES = {1: "cri", 2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.imag
 PROVIDERS = "etc/kubernetes/credential-provider.yaml"
 UNIT = "etc/systemd/system/kubelet.service.d/pullkey.conf"
 RULES = {"version": 1, "rules": [{"match": "a.example", "use": ["file"], "when": {"caller": ["kubelet"]}}]}
-HAS_HOSTS = "hosts" in os.environ.get("PULLKEY_FEATURES", "hosts").split()
+HAS_HOSTS = os.path.exists(os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts"))
 OTHERS = """apiVersion: kubelet.config.k8s.io/v1
 kind: CredentialProviderConfig
 providers:
