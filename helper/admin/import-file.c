@@ -250,9 +250,7 @@ void import_file_advise(const struct import *import)
         if (!item->is_removed || (helper && strcmp(helper, "pullkey") == 0) ||
             !(item->source->helper || rekey_is_same(item->source->path, path)))
             continue;
-        output_note("docker does not ask pullkey yet: %s needs %s", path,
-                    document.root ? "the line \"credsStore\": \"pullkey\","
-                                  : "{ \"credsStore\": \"pullkey\" }");
+        output_note("docker does not ask pullkey yet: run \"pullkey setup docker --write\"");
         return;
     }
 }
