@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -196,6 +197,26 @@ def system():
         check(done.returncode == 1 and "caller" in done.stderr, done.stderr)
         done = home.system(*words)
         check(done.returncode == 1 and "config.d/ecr.json:4: backends.ecr: there is such" in done.stderr, done.stderr)
+
+
+@case("a new file of config.d has the place of its name, when it is checked as when it is there")
+def places():
+    with System() as home:
+        home.configure({"version": 1, "rules": [{"match": "last.example", "use": ["file"]}]})
+        home.directory("etc/pullkey/config.d")
+        for name, match in (("aa", "after.example"), ("zz", "before.example")):
+            rule = {"match": match, "use": ["file"]}
+            home.write(f"etc/pullkey/config.d/{name}.json", json.dumps({"version": 1, "rules": [rule]}))
+        for name, match, hidden, first in (
+            ("m1", "before.example", "m1.json", "zz.json"),
+            ("m2", "after.example", "aa.json", "m2.json"),
+            ("m3", "last.example", "/config.json", "m3.json"),
+        ):
+            done = home.system("config", "add", "ecr", "--name", name, "--match", match, "--yes")
+            equal(done.returncode, 0, done.stderr)
+            pattern = rf"{hidden}:\d+: \"{match}\" is never reached: the rule at \S+{first}:\d+ comes first"
+            for output in (done.stdout, home.system("config", "check").stdout):
+                check(re.search(pattern, output), output)
 
 
 run()
