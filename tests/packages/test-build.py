@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The packages as they are built: what lintian says, what is in them, and that another build of the
+same tree has the same bytes.
+
+usage: test-build.py SOURCE-ROOT PLACE
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import packages
+import tap
+
+ROOT, PLACE = (os.path.abspath(path) for path in sys.argv[1:3])
+del sys.argv[1:3]
+
+DIRECTORY = packages.build(ROOT, PLACE)
+MULTIARCH = packages.run("dpkg-architecture", "--query", "DEB_HOST_MULTIARCH").strip()
+PLACES = {
+    "bindir": "bin",
+    "datadir": "share",
+    "includedir": "include",
+    "libdir": f"lib/{MULTIARCH}",
+    "libexecdir": "libexec",
+    "mandir": "share/man",
+    "systemd_libdir": "lib",
+}
+
+
+def changes():
+    (name,) = [name for name in os.listdir(DIRECTORY) if name.endswith(".changes")]
+    return os.path.join(DIRECTORY, name)
+
+
+def lintian(path):
+    words = ["lintian", "--allow-root", "--fail-on", "error,warning", path]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=packages.SECONDS)
+    return done.returncode, done.stdout + done.stderr
+
+
+@tap.case("lintian has no error and no warning, and would have said so")
+def clean():
+    tap.equal(lintian(changes()), (0, ""))
+    with tempfile.TemporaryDirectory() as scratch:
+        tree, bad = os.path.join(scratch, "tree"), os.path.join(scratch, "bad.deb")
+        packages.run("dpkg-deb", "-R", packages.packages(DIRECTORY)["pullkey-net"], tree)
+        shutil.rmtree(os.path.join(tree, "usr", "share", "doc"))
+        packages.run("dpkg-deb", "--root-owner-group", "--build", tree, bad)
+        status, text = lintian(bad)
+        tap.check(status != 0 and "no-copyright-file" in text, text)
+
+
+@tap.case("the version is that of meson.build, and each package needs the others of the same one")
+def versions():
+    found = packages.packages(DIRECTORY)
+    tap.equal(packages.version_of(DIRECTORY), os.environ["PULLKEY_VERSION"])
+    parts = ["pullkey-hosts", "pullkey-keyring", "pullkey-kubernetes", "pullkey-net", "pullkey-token"]
+    tap.equal(sorted(found), ["pullkey", "pullkey-dev", *parts])
+    for name in parts:
+        needs = packages.run("dpkg-deb", "--field", found[name], "Depends")
+        tap.check(re.search(rf"\bpullkey(-net)? \(= {os.environ['PULLKEY_VERSION']}\)", needs), needs)
+
+
+def expected():
+    """What installed.txt says that everything has, where Debian has it."""
+    result = set()
+    with open(os.path.join(ROOT, "tests", "meta", "installed.txt"), encoding="ascii") as lines:
+        for line in lines:
+            words = line.split("#")[0].split()
+            if words:
+                path = re.sub(r"\{(\w+)\}", lambda found: PLACES[found[1]], words[0])
+                path = path.replace("share/zsh/site-functions/", "share/zsh/vendor-completions/")
+                compressed = ".gz" if "/man/" in path else ""
+                result.add(("/" if path.startswith("lib/systemd/") else "/usr/") + path + compressed)
+    return result
+
+
+def contents(path):
+    """The files of a package: their names, modes and owners."""
+    found = {}
+    for line in packages.run("dpkg-deb", "--contents", path).splitlines():
+        mode, owner, _, _, _, name = line.split(None, 5)
+        if not mode.startswith("d"):
+            found[name.partition(" -> ")[0][1:]] = mode, owner
+    return found
+
+
+@tap.case("every file that is installed is in one package, and what else is in them is documentation")
+def files():
+    owners = {}
+    for package, path in packages.packages(DIRECTORY).items():
+        for name, (mode, owner) in contents(path).items():
+            owners.setdefault(name, []).append(package)
+            tap.equal(owner, "root/root", name)
+            tap.check(mode in ("-rw-r--r--", "-rwxr-xr-x", "lrwxrwxrwx"), f"{mode} {name}")
+    tap.equal({name: found for name, found in owners.items() if len(found) > 1}, {})
+    beside = re.compile(r"^/usr/share/(doc|lintian/overrides)/")
+    tap.equal({name for name in owners if not beside.match(name)}, expected())
+    for package in packages.packages(DIRECTORY):
+        tap.equal(owners.get(f"/usr/share/doc/{package}/copyright"), [package])
+
+
+def copy_elsewhere(place):
+    """The tree as another would have it: no checkout, other modes, files made in another order."""
+    for name in reversed(packages.files_of(ROOT)):
+        path = os.path.join(place, name)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        shutil.copyfile(os.path.join(ROOT, name), path, follow_symlinks=False)
+        if os.path.islink(path):
+            continue
+        is_program = os.access(os.path.join(ROOT, name), os.X_OK)
+        os.chmod(path, 0o775 if is_program else 0o600)
+
+
+@tap.case("another build has the same bytes: elsewhere, of no checkout, with other modes, zone and language")
+def reproducible():
+    with tempfile.TemporaryDirectory(prefix="another-place-to-build-packages-in.", dir="/var/tmp") as scratch:
+        tree, output = os.path.join(scratch, "the tree", "of-another"), os.path.join(scratch, "output")
+        copy_elsewhere(tree)
+        environment = {
+            "PATH": packages.PATH,
+            "HOME": scratch,
+            "TMPDIR": scratch,
+            "TZ": "Pacific/Kiritimati",
+            "LC_ALL": "C",
+            "LANGUAGE": "tr",
+            "USER": "another",
+        }
+        command = os.path.join(tree, "packaging", "debian", "build")
+        packages.run(command, "--output", output, environment=environment, umask=0o077)
+        names = {name for name in os.listdir(DIRECTORY) if name.endswith((".deb", ".dsc", ".xz", ".json"))}
+        tap.check(len(names) > 10, names)
+        for name in sorted(names):
+            one, other = (os.path.join(place, name) for place in (DIRECTORY, output))
+            with open(one, "rb") as first, open(other, "rb") as second:
+                if first.read() != second.read():
+                    os.makedirs(PLACE + "-differs", exist_ok=True)
+                    shutil.copy(other, PLACE + "-differs")
+                    raise AssertionError(f"{one} differs from {PLACE}-differs/{name}")
+
+
+sys.exit(tap.run())
