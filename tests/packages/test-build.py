@@ -5,6 +5,8 @@ same tree has the same bytes.
 usage: test-build.py SOURCE-ROOT PLACE
 """
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -103,6 +105,62 @@ def files():
     tap.equal({name for name in owners if not beside.match(name)}, expected())
     for package in packages.packages(DIRECTORY):
         tap.equal(owners.get(f"/usr/share/doc/{package}/copyright"), [package])
+
+
+REF = r"pkg:deb/debian/[a-z0-9.+-]+@[A-Za-z0-9.%~-]+\?arch=[a-z0-9]+&distro=debian-\d+|pullkey@[0-9.]+"
+COMPONENT = {
+    "type": r"application|library",
+    "bom-ref": REF,
+    "name": r"[a-z0-9.+-]+",
+    "version": r"\S+",
+}
+SERIAL = r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+def check_component(component):
+    """What CycloneDX 1.5 requires of one, and what it knows."""
+    for field, pattern in COMPONENT.items():
+        tap.check(re.fullmatch(pattern, component[field]), f"{field} of {component}")
+    known = {*COMPONENT, "description", "hashes", "licenses", "purl"}
+    tap.check(set(component) <= known, component)
+    tap.equal(component.get("purl", component["bom-ref"]), component["bom-ref"])
+
+
+@tap.case("the bill of materials is CycloneDX, and has what shlibs say that the packages need")
+def materials():
+    (name,) = [name for name in os.listdir(DIRECTORY) if name.endswith(".cdx.json")]
+    with open(os.path.join(DIRECTORY, name), encoding="utf-8") as file:
+        bill = json.load(file)
+    tap.equal((bill["bomFormat"], bill["specVersion"], bill["version"]), ("CycloneDX", "1.5", 1))
+    tap.check(re.fullmatch(SERIAL, bill["serialNumber"]), bill["serialNumber"])
+    timestamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    tap.check(re.fullmatch(timestamp, bill["metadata"]["timestamp"]), bill["metadata"])
+    tap.equal(len(bill), 7, sorted(bill))
+    components = [bill["metadata"]["component"], *bill["components"]]
+    for component in components:
+        check_component(component)
+    refs = {component["bom-ref"]: component for component in components}
+    tap.equal(len(refs), len(components), "a name is there twice")
+    graph = {entry["ref"]: entry["dependsOn"] for entry in bill["dependencies"]}
+    tap.equal(set(graph), set(refs))
+    for ref, below in graph.items():
+        tap.check(set(below) <= set(refs) and len(set(below)) == len(below), f"{ref}: {below}")
+    for package, path in packages.packages(DIRECTORY).items():
+        (component,) = [one for one in components if one["name"] == package and "purl" in one]
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        tap.equal(component["hashes"], [{"alg": "SHA-256", "content": digest}])
+        tap.equal(component["licenses"], [{"license": {"id": "Apache-2.0"}}])
+        needs = packages.run("dpkg-deb", "--field", path, "Depends")
+        libraries = {name for name in re.findall(r"\blib[a-z0-9.+-]+", needs)}
+        found = {refs[ref]["name"] for ref in graph[component["bom-ref"]]}
+        tap.equal({name for name in found if name.startswith("lib")}, libraries, package)
+    versions = [row.split(" ") for row in installed_libraries().splitlines()]
+    tap.check({(one["name"], one["version"]) for one in components if one["type"] == "library"} <= set(map(tuple, versions)), "versions")
+
+
+def installed_libraries():
+    return packages.run("dpkg-query", "--show", "-f", "${Package} ${Version}\n")
 
 
 def copy_elsewhere(place):
