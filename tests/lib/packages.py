@@ -56,6 +56,33 @@ def files_of(root):
     return sorted({name for name in names if os.path.isfile(os.path.join(root, name))})
 
 
+def copy_files(root, place, names):
+    """Links stay links, modes are kept."""
+    for name in names:
+        path = os.path.join(place, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        shutil.copy(os.path.join(root, name), path, follow_symlinks=False)
+
+
+def listed(root, libdir):
+    """What tests/meta/installed.txt says that everything has, below /usr."""
+    places = {
+        "bindir": "bin",
+        "datadir": "share",
+        "includedir": "include",
+        "libdir": libdir,
+        "libexecdir": "libexec",
+        "mandir": "share/man",
+        "systemd_libdir": "lib",
+    }
+    result = set()
+    with open(os.path.join(root, "tests", "meta", "installed.txt"), encoding="ascii") as lines:
+        for words in (line.split("#")[0].split() for line in lines):
+            if words:
+                result.add("/usr/" + re.sub(r"\{(\w+)\}", lambda found: places[found[1]], words[0]))
+    return result
+
+
 def digest_of(root):
     digest = hashlib.sha256()
     for name in files_of(root):
