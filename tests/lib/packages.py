@@ -91,8 +91,8 @@ def digest_of(root):
     return digest.hexdigest()[:16]
 
 
-def build(root, place):
-    """The directory with the packages of this tree, below `place`."""
+def build(root, place, *options):
+    """The directory with the packages of this tree, below `place`, which has those of no others."""
     os.makedirs(place, exist_ok=True)
     directory = os.path.join(place, digest_of(root))
     with open(os.path.join(place, "lock"), "w", encoding="ascii") as lock:
@@ -100,7 +100,7 @@ def build(root, place):
         if not os.path.isdir(directory):
             for old in glob.glob(os.path.join(place, "*", "")):
                 shutil.rmtree(old)
-            run(os.path.join(root, "packaging", "debian", "build"), "--output", directory + ".new")
+            run(os.path.join(root, "packaging", "debian", "build"), "--output", directory + ".new", *options)
             os.rename(directory + ".new", directory)
     return directory
 
