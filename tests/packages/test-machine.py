@@ -242,6 +242,41 @@ def removal():
         tap.check(ADDRESS in machine.succeed("pullkey", "--system", "list"), "the store is gone")
 
 
+STUB = f"""#!/bin/sh
+echo "$*" "$(readlink {LINK})" >>/tmp/calls
+"""
+
+
+def calls(machine):
+    """What systemd was told since the last time, less its own upkeep, and where the link led then."""
+    text = machine.read("/tmp/calls") if os.path.exists(machine.path("/tmp/calls")) else ""
+    machine.write("/tmp/calls", "")
+    words = [line.split() for line in text.splitlines() if "daemon-reload" not in line]
+    return [(" ".join(word for word in line[:-1] if word[0] != "-"), line[-1]) for line in words]
+
+
+@tap.case("what systemd is told: an upgrade restarts a daemon that runs, and touches no mount; before a removal stops anything, the link leads back")
+def told():
+    mounts = [f"run-pullkey-{name}.mount" for name in ("source", "containerd", "hosts")]
+    order = ["etc-containerd-certs.d.mount", SERVICE, *mounts]
+    with packages.Machine(OLD, NEW) as machine:
+        machine.apt("install", "systemd", recommends=False)
+        os.remove(machine.path("/bin/systemctl"))
+        machine.write("/bin/systemctl", STUB, 0o755)
+        os.makedirs(machine.path("/run/systemd/system"))
+        old = [f"{name}=0.0.1" for name in EVERYTHING]
+        machine.apt("install", *old, recommends=False)
+        tap.equal(calls(machine), [])
+        machine.apt("upgrade", recommends=False)
+        tap.equal(calls(machine), [(f"try-restart {SERVICE}", CERTS)])
+        os.remove(machine.path(LINK))
+        os.symlink("/run/pullkey/hosts", machine.path(LINK))
+        machine.apt("remove", "pullkey-hosts")
+        found = calls(machine)
+        tap.equal([call for call, _ in found][:5], [f"disable {unit}" for unit in order])
+        tap.equal({link for _, link in found}, {CERTS}, "containerd reads the source before anything stops")
+
+
 def state(machine):
     return {name for name in machine.files() if not ELSEWHERE.search(name)}
 
