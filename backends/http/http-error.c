@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "realm.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -256,6 +257,59 @@ int http_explain(const struct http_failure *failure, struct pullkey_error *error
     default:
         return error_set(error, PULLKEY_UNREACHABLE, "no answer from %s (error %d of libcurl)",
                          failure->server, (int)failure->code);
+    }
+}
+
+static const char *certificate_cause(long result)
+{
+    switch (result) {
+    case VERIFY_EXPIRED: return "expired-certificate";
+    case VERIFY_NOT_YET_VALID: return "certificate-not-yet-valid";
+    case VERIFY_NO_ISSUER:
+    case VERIFY_SELF_SIGNED:
+    case VERIFY_SELF_SIGNED_IN_CHAIN:
+    case VERIFY_NO_ISSUER_LOCALLY:
+    case VERIFY_NO_FIRST_SIGNATURE: return "unknown-authority";
+    case VERIFY_FINE:
+    case VERIFY_UNSPECIFIED:
+    case VERIFY_HOST_MISMATCH:
+    case VERIFY_ADDRESS_MISMATCH: return "wrong-name";
+    default: return "certificate";
+    }
+}
+
+static const char *handshake_cause(const char *detail)
+{
+    return strstr(detail, "wrong version number") || strstr(detail, "packet length too long")
+               ? "no-tls"
+               : "tls";
+}
+
+const char *http_cause_of(const struct http_failure *failure)
+{
+    const bool of_proxy = failure->proxy && failure->proxy_status / 100 != 2;
+
+    switch ((int)failure->code) {
+    case CURLE_COULDNT_RESOLVE_HOST: return of_proxy ? "proxy" : "unknown-host";
+    case CURLE_COULDNT_CONNECT:
+        return failure->forbidden                  ? "forbidden-address"
+               : of_proxy                          ? "proxy"
+               : failure->os_errno == ECONNREFUSED ? "connection-refused"
+               : failure->os_errno == ETIMEDOUT    ? "timeout"
+                                                   : "unreachable";
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_PROXY: return "proxy";
+    case CURLE_OPERATION_TIMEDOUT: return "timeout";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return is_of_proxy(failure) ? "proxy" : certificate_cause(failure->verify_result);
+    case CURLE_SSL_CACERT_BADFILE: return "ca-file";
+    case CURLE_SSL_CONNECT_ERROR:
+        return is_of_proxy(failure) ? "proxy" : handshake_cause(failure->detail);
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR: return of_proxy ? "proxy" : "broken-connection";
+    default: return "broken-answer";
     }
 }
 

@@ -29,6 +29,9 @@ struct http_failure {
 /* Sets the error; the class is as http_send says. */
 int http_explain(const struct http_failure *failure, struct pullkey_error *error);
 
+/* The same as a stable word. */
+const char *http_cause_of(const struct http_failure *failure);
+
 /* The same for a reply with a status that ends the matter; wait_ms is Retry-After's, or -1. */
 int http_explain_status(const char *server, long status, int64_t wait_ms,
                         struct pullkey_error *error);

@@ -18,6 +18,7 @@ struct http {
     const struct http_options *options;
     struct server servers[HTTP_SERVERS_MAX];
     size_t server_count;
+    const char *cause; /* of the last failure; NULL */
 };
 
 /* A reply while it arrives. */
@@ -125,7 +126,7 @@ static void trace(const struct http *http, const struct server *server,
                   const struct http_request *request, const struct http_response *response,
                   CURLcode code, int64_t took_ms)
 {
-    static const char *const methods[] = { "GET", "POST", "PUT" };
+    static const char *const methods[] = { "GET", "POST", "PUT", "HEAD" };
     static const char *const schemes[] = { "no credential", "Basic ***", "Bearer ***" };
     const char *path = request->secret_path ? "/***" : request->url->target, *address = NULL;
 
@@ -150,9 +151,8 @@ static long verify_result(CURL *easy)
     return result;
 }
 
-static int explain(const struct http *http, const struct server *server,
-                   const struct transfer *transfer, CURLcode code, const char *detail,
-                   bool *ret_again, struct pullkey_error *error)
+static int explain(struct http *http, const struct server *server, const struct transfer *transfer,
+                   CURLcode code, const char *detail, bool *ret_again, struct pullkey_error *error)
 {
     const struct http_response *response = transfer->response;
     bool ran_out = curl_memory_ran_out();
@@ -183,6 +183,7 @@ static int explain(const struct http *http, const struct server *server,
     if (code == CURLE_OUT_OF_MEMORY && !ran_out && (failure.connected || server->proxy))
         failure.too_large = true;
     *ret_again = code == CURLE_OPERATION_TIMEDOUT && !failure.connected;
+    http->cause = http_cause_of(&failure);
     return http_explain(&failure, error);
 }
 
@@ -220,7 +221,8 @@ static int perform(struct http *http, struct server *server, const struct http_r
 
 /* Only the host, and only if the server has not seen a credential that it could have written there.
  */
-static int explain_redirect(const struct server *server, const struct http_request *request,
+static int explain_redirect(struct http *http, const struct server *server,
+                            const struct http_request *request,
                             const struct http_response *response, struct pullkey_error *error)
 {
     char location[URL_TARGET_MAX], target[URL_AUTHORITY_SIZE] = "";
@@ -236,6 +238,7 @@ static int explain_redirect(const struct server *server, const struct http_reque
         if (url_parse(location, &url, &ignored) == 0)
             url_authority(&url, target);
     }
+    http->cause = "redirect";
     return error_set(error, PULLKEY_INVALID,
                      "%s answers with a redirect (%ld)%s%s, and redirects are not followed; use "
                      "the name of the server itself",
@@ -315,11 +318,13 @@ int http_send(struct http *http, const struct http_request *request, struct http
         return error_set(error, PULLKEY_DENIED,
                          "%s is not asked over plain http: only a server on this machine is",
                          request->url->host);
+    http->cause = "proxy"; /* there is no other reason to have no handle */
     r = find_server(http, request, &server, error);
     if (r < 0)
         return r;
     for (unsigned int attempt = 0;; attempt++) {
         empty_response(http, &response);
+        http->cause = NULL;
         r = perform(http, server, request, &response, &again, error);
         if (r >= 0) {
             wait = wait_of_header(http, &response);
@@ -335,12 +340,26 @@ int http_send(struct http *http, const struct http_request *request, struct http
     if (r < 0)
         return r;
     if (response.status >= 300 && response.status < 400)
-        return explain_redirect(server, request, &response, error);
+        return explain_redirect(http, server, request, &response, error);
     *ret = response;
     response = (struct http_response){ 0 };
-    return retry_status(ret->status)
-               ? http_explain_status(server->authority, ret->status, wait, error)
-               : 0;
+    if (!retry_status(ret->status))
+        return 0;
+    http->cause = ret->status == 429 ? "too-many-requests" : "server-error";
+    return http_explain_status(server->authority, ret->status, wait, error);
+}
+
+const char *http_cause(const struct http *http)
+{
+    return http->cause ? http->cause : "";
+}
+
+const struct server *http_server(const struct http *http, const struct url *url)
+{
+    for (size_t i = 0; i < http->server_count; i++)
+        if (http->servers[i].url.https == url->https && url_same_server(&http->servers[i].url, url))
+            return &http->servers[i];
+    return NULL;
 }
 
 void http_response_done(struct http_response *response)

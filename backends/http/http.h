@@ -3,11 +3,12 @@
  * The HTTP client of all modules: libcurl, with everything off that could send a credential where
  * it does not belong.
  *
- * https with TLS 1.2 or newer and full verification, unless the user has asked twice; plain http to
- * the loopback, the clouds' metadata services and private addresses only, only if a request says
- * so, and never through a proxy. No redirects, no cookies, no .netrc, no decompression. One libcurl
- * handle for each server, so that nothing of one is ever sent to another; credentials are set for
- * each request and wiped after it.
+ * https with TLS 1.2 or newer and full verification, unless the user has asked twice, or it is
+ * a look at a certificate that was refused, with nothing to lose; plain http to the loopback, the
+ * clouds' metadata services and private addresses only, only if a request says so, and never
+ * through a proxy. No redirects, no cookies, no .netrc, no decompression. One libcurl handle for
+ * each server, so that nothing of one is ever sent to another; credentials are set for each request
+ * and wiped after it.
  *
  * A POST goes out on a connection of its own, as it may be one that a server takes once.
  *
@@ -37,12 +38,14 @@ struct http_options {
     const char *ca_advice;
     const struct pullkey_secret *client_certificate; /* PEM, with its chain; NULL: none */
     const struct pullkey_secret *client_key;         /* PEM, without a passphrase */
-    bool insecure; /* the certificate is not looked at; for a kubeconfig that says so, twice */
+    bool insecure; /* the certificate is not looked at; for a kubeconfig that says so, twice, and
+                      for requests without anything secret */
     const char *server_name; /* what TLS asks for and the certificate must have in place of the
                                 URL's host; NULL */
     const char *proxy;   /* http, https, socks5 or socks5h; "": none; NULL: as proxy.h says. Never
                             for what proxy_is_forbidden names. An https one is trusted by the
                             system's authorities and by the ones above */
+    bool certificates;   /* are kept, for http_certificate */
     size_t body_max;     /* of a reply, in bytes; 0: HTTP_BODY_MAX */
     int64_t deadline_ms; /* on the clock of the host */
     /* Waits until a time on that clock; NULL: really waits. */
@@ -51,7 +54,7 @@ struct http_options {
 
 #define HTTP_FORM "application/x-www-form-urlencoded"
 
-enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT };
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_HEAD };
 enum http_scheme { HTTP_NO_AUTH, HTTP_BASIC, HTTP_BEARER };
 
 struct http_request {
@@ -105,6 +108,35 @@ void http_close(struct http *http);
  */
 int http_send(struct http *http, const struct http_request *request, struct http_response *ret,
               struct pullkey_error *error);
+/*
+ * Why the last http_send failed, as a stable word: "unknown-host", "connection-refused",
+ * "timeout", "proxy", "unknown-authority", "expired-certificate", "wrong-name", "no-tls", ... (all
+ * of them are in http-error.c). "" where it did not.
+ */
+const char *http_cause(const struct http *http);
+
+/* How far the last request to a server came, and how long each part took: milliseconds, -1 where it
+ * did not come to that. `address` and `proxy` are "" or NULL where there is none. */
+struct http_seen {
+    int64_t lookup_ms, connect_ms, tls_ms, answer_ms;
+    const char *address;
+    const char *proxy; /* may hold a password */
+};
+void http_see(const struct http *http, const struct url *url, struct http_seen *ret);
+
+/* The directory of the authorities that this machine trusts; NULL: libcurl has a bundle of its own.
+ */
+const char *http_system_authorities(void);
+
+/* Of the certificates that the server has shown, the server's own first; times in seconds since
+ * 1970. Valid until the next request. False if there is no such one. */
+struct http_certificate {
+    const char *subject, *issuer;
+    int64_t begin, end;
+};
+bool http_certificate(const struct http *http, const struct url *url, int number,
+                      struct http_certificate *ret);
+
 /* Waits as it does between two attempts. */
 void http_wait(const struct http *http, int64_t ms);
 /* The same after that reply to attempt number `attempt` (from 0), as the reply or retry.h says.

@@ -175,6 +175,8 @@ static bool set_method(CURL *easy, const struct http_request *request)
     if (curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)(request->method == HTTP_POST)) !=
         CURLE_OK)
         return false;
+    if (request->method == HTTP_HEAD)
+        return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
     if (request->method == HTTP_GET)
         return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     return curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&

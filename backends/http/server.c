@@ -45,9 +45,8 @@ static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_s
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* libcurl's own directory of trusted certificates, where only what is needed is read; NULL: use its
- * bundle. */
-static const char *system_ca_dir(void)
+/* There only what is needed is read. */
+const char *http_system_authorities(void)
 {
     const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
 
@@ -72,7 +71,7 @@ static bool set_trust(CURL *easy, const struct http_options *options)
     if (options->ca_data && !set_pem(easy, CURLOPT_CAINFO_BLOB, options->ca_data))
         return false;
     if (!options->ca_data && !file && !dir) {
-        dir = system_ca_dir();
+        dir = http_system_authorities();
         if (!dir)
             return true;
     }
@@ -162,6 +161,8 @@ static bool set_up(struct server *server, const struct http_options *options)
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, server);
 #undef SET
+    if (options->certificates)
+        fine &= curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L) == CURLE_OK;
     return set_trust(easy, options) && set_client(easy, options) && set_proxy(server, options) &&
            set_path(server, options) && fine;
 }

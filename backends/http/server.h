@@ -29,6 +29,9 @@ int server_set_request(const struct server *server, const struct http_options *o
                        const struct http_request *request, struct curl_slist **ret_headers,
                        struct pullkey_error *error);
 
+/* The one that a client has asked, whatever else of the request; NULL: it has not. */
+const struct server *http_server(const struct http *http, const struct url *url);
+
 /* The handle outlives the request; what the request lent it does not. */
 void server_forget_request(const struct server *server);
 

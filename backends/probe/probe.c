@@ -4,28 +4,17 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/secret.h"
-#include "settings.h"
+#include "check.h"
 #include "token.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define SOURCE "probe"
+#define SOURCE CHECK_SOURCE
 #define HUB_HOST "docker.io"
 #define HUB_API "registry-1.docker.io" /* where the API of Docker Hub lives */
-#define API_TARGET "/v2/"
 #define CONTROL_NAME "pullkey-control-"
 #define CONTROL_BYTES 8
-
-struct check {
-    const struct pullkey_host *host;
-    const struct pullkey_credential *credential;
-    struct settings settings;
-    struct http *http;
-    struct url registry; /* the target is the API's root */
-    char server[URL_AUTHORITY_SIZE];
-    struct pullkey_probe_result result;
-};
 
 /* A credential that nobody has. */
 struct nobody {
@@ -33,8 +22,8 @@ struct nobody {
     struct pullkey_credential credential; /* points to the name */
 };
 
-static int find_registry(struct check *check, const struct pullkey_request *request,
-                         struct pullkey_error *error)
+int check_find_registry(struct check *check, const struct pullkey_request *request,
+                        struct pullkey_error *error)
 {
     char text[URL_AUTHORITY_SIZE + 16];
     int r;
@@ -62,7 +51,7 @@ static int find_registry(struct check *check, const struct pullkey_request *requ
                          "http://%s would get the credential in clear text; plain http is for "
                          "registries on this machine only",
                          check->server);
-    (void)snprintf(check->registry.target, sizeof(check->registry.target), API_TARGET);
+    (void)snprintf(check->registry.target, sizeof(check->registry.target), CHECK_TARGET);
     return 0;
 }
 
@@ -82,14 +71,14 @@ static int ask_registry(const struct check *check, enum http_scheme scheme,
                      ret, error);
 }
 
-static int explain_status(const struct check *check, long status, struct pullkey_error *error)
+int check_explain_status(const struct check *check, long status, struct pullkey_error *error)
 {
     if (status == 404)
         return error_set(error, PULLKEY_INVALID,
-                         "%s is not a container registry (it answers 404 to GET " API_TARGET ")",
+                         "%s is not a container registry (it answers 404 to GET " CHECK_TARGET ")",
                          check->server);
     return error_set(error, PULLKEY_INVALID,
-                     "%s answers %ld to GET " API_TARGET
+                     "%s answers %ld to GET " CHECK_TARGET
                      ", which says nothing about the credential",
                      check->server, status);
 }
@@ -105,7 +94,7 @@ static int expect_accepted(struct check *check, const struct http_response *resp
     if (response->status == 401 || response->status == 403)
         return error_set(error, PULLKEY_DENIED, "the registry refuses %s (%s answers %ld)", what,
                          check->server, response->status);
-    return explain_status(check, response->status, error);
+    return check_explain_status(check, response->status, error);
 }
 
 /*
@@ -151,7 +140,8 @@ static bool bearer_takes_anybody(const struct check *check, const struct challen
     struct nobody nobody;
 
     return make_nobody(check, &nobody) == 0 &&
-           token_fetch(check->http, challenge, realm, &nobody.credential, &token, &ignored) == 0;
+           token_fetch(check->http, challenge, realm, &nobody.credential, NULL, &token, &ignored) ==
+               0;
 }
 
 /* The answer was good; what it is worth. */
@@ -198,7 +188,7 @@ static int check_bearer(struct check *check, const struct challenge *challenge,
                        (int)sizeof(check->result.realm_host) - 1, server);
     check->host->log(SOURCE, "token server %s%s", server,
                      realm->public_only ? ", at a public address only" : "");
-    r = token_fetch(check->http, challenge, realm, check->credential, &token, error);
+    r = token_fetch(check->http, challenge, realm, check->credential, NULL, &token, error);
     if (r < 0)
         return r;
     r = ask_registry(check, HTTP_BEARER, check->credential, &token, &response, error);
@@ -212,8 +202,8 @@ static int check_bearer(struct check *check, const struct challenge *challenge,
     return r;
 }
 
-static int read_challenges(const struct check *check, const struct http_response *response,
-                           struct challenges *ret, struct pullkey_error *error)
+int check_read_challenges(const struct check *check, const struct http_response *response,
+                          struct challenges *ret, struct pullkey_error *error)
 {
     const char *value;
     size_t at = 0, length;
@@ -300,8 +290,8 @@ static int run_check(struct check *check, struct pullkey_error *error)
         return 0;
     }
     if (response.status != 401)
-        return explain_status(check, response.status, error);
-    r = read_challenges(check, &response, &challenges, error);
+        return check_explain_status(check, response.status, error);
+    r = check_read_challenges(check, &response, &challenges, error);
     if (r < 0)
         return r;
     if (check->credential)
@@ -322,7 +312,7 @@ static int probe_check(const struct pullkey_host *host, const struct pullkey_req
         return r;
     http_options.ca_file = check.settings.ca_file;
     http_options.ca_advice = "pass the authority's certificate with --ca-file";
-    r = find_registry(&check, request, error);
+    r = check_find_registry(&check, request, error);
     if (r >= 0)
         r = http_open(host, &http_options, &check.http, error);
     if (r >= 0)
@@ -344,6 +334,7 @@ const struct pullkey_probe probe_module = {
         .type = "probe",
     },
     .check = probe_check,
+    .walk = probe_walk,
 };
 
 PULLKEY_EXPORT_MODULE(probe_module);

@@ -13,7 +13,8 @@ struct exchange {
     struct http *http;
     const struct challenge *challenge;
     const struct realm *realm;
-    const struct pullkey_credential *credential;
+    const struct pullkey_credential *credential; /* NULL: nobody's */
+    const char *scope;                           /* NULL: none */
     char server[URL_AUTHORITY_SIZE];
 };
 
@@ -35,26 +36,29 @@ static void add_service(const struct exchange *exchange, struct buffer *query)
 
     if (service && service[0] != '\0')
         http_query_add(query, "service", service, strlen(service));
+    if (exchange->scope)
+        http_query_add(query, "scope", exchange->scope, strlen(exchange->scope));
 }
 
 static int ask_with_get(const struct exchange *exchange, struct http_response *ret,
                         struct pullkey_error *error)
 {
     cleanup_buffer struct buffer query = BUFFER_INIT(HTTP_QUERY_MAX);
-    const char *username = exchange->credential->username;
+    const struct pullkey_credential *credential = exchange->credential;
     int r;
 
     add_service(exchange, &query);
-    http_query_add(&query, "account", username, strlen(username));
+    if (credential)
+        http_query_add(&query, "account", credential->username, strlen(credential->username));
     r = buffer_check(&query, error);
     if (r < 0)
         return error_wrap(error, "the question to the token server");
     return send_question(exchange,
                          &(struct http_request){
                              .query = query.data,
-                             .scheme = HTTP_BASIC,
-                             .username = username,
-                             .secret = &exchange->credential->secret,
+                             .scheme = credential ? HTTP_BASIC : HTTP_NO_AUTH,
+                             .username = credential ? credential->username : NULL,
+                             .secret = credential ? &credential->secret : NULL,
                          },
                          ret, error);
 }
@@ -98,11 +102,12 @@ static bool lacks_method(const struct http_response *response)
 static int ask(const struct exchange *exchange, struct http_response *ret,
                struct pullkey_error *error)
 {
-    bool post_only = exchange->credential->kind == PULLKEY_IDENTITY_TOKEN ||
-                     strchr(exchange->credential->username, ':');
+    const struct pullkey_credential *credential = exchange->credential;
+    bool post_only = credential && (credential->kind == PULLKEY_IDENTITY_TOKEN ||
+                                    strchr(credential->username, ':'));
     int r = post_only ? ask_with_post(exchange, ret, error) : ask_with_get(exchange, ret, error);
 
-    if (r < 0 || post_only || !lacks_method(ret))
+    if (r < 0 || post_only || !credential || !lacks_method(ret))
         return r;
     http_response_done(ret);
     return ask_with_post(exchange, ret, error);
@@ -111,19 +116,26 @@ static int ask(const struct exchange *exchange, struct http_response *ret,
 static int explain_status(const struct exchange *exchange, const struct http_response *response,
                           struct pullkey_error *error)
 {
-    bool identity = exchange->credential->kind == PULLKEY_IDENTITY_TOKEN;
+    const struct pullkey_credential *credential = exchange->credential;
+    bool identity = credential && credential->kind == PULLKEY_IDENTITY_TOKEN;
 
     if (identity && lacks_method(response))
         return error_set(
             error, PULLKEY_UNSUPPORTED,
             "the token server %s takes no identity tokens; use a user name and a password",
             exchange->server);
-    if (strchr(exchange->credential->username, ':') && lacks_method(response))
+    if (credential && strchr(credential->username, ':') && lacks_method(response))
         return error_set(
             error, PULLKEY_INVALID,
             "the user name holds a colon, which HTTP Basic authentication cannot carry");
     /* 400 is how OAuth 2 refuses a credential (RFC 6749 section 5.2). */
-    if (response->status == 401 || response->status == 403 || response->status == 400)
+    if ((response->status == 401 || response->status == 403) && !credential)
+        return error_set(error, PULLKEY_DENIED,
+                         "the registry wants a credential, and none is stored for it (its token "
+                         "server %s answers %ld without one)",
+                         exchange->server, response->status);
+    if (credential &&
+        (response->status == 401 || response->status == 403 || response->status == 400))
         return error_set(error, PULLKEY_DENIED,
                          "the registry refuses this %s (its token server %s answers %ld)",
                          identity ? "identity token" : "user name and password", exchange->server,
@@ -134,8 +146,8 @@ static int explain_status(const struct exchange *exchange, const struct http_res
 }
 
 int token_fetch(struct http *http, const struct challenge *challenge, const struct realm *realm,
-                const struct pullkey_credential *credential, struct pullkey_secret *ret,
-                struct pullkey_error *error)
+                const struct pullkey_credential *credential, const char *scope,
+                struct pullkey_secret *ret, struct pullkey_error *error)
 {
     cleanup_response struct http_response response = { 0 };
     struct exchange exchange = {
@@ -143,6 +155,7 @@ int token_fetch(struct http *http, const struct challenge *challenge, const stru
         .challenge = challenge,
         .realm = realm,
         .credential = credential,
+        .scope = scope,
     };
     int r;
 

@@ -53,6 +53,16 @@ enum admin_option {
     ADMIN_SERVICE_ACCOUNT,
     ADMIN_FORMAT,
     ADMIN_OUTPUT,
+    ADMIN_PROFILE,
+    ADMIN_REGION,
+    ADMIN_ROLE_ARN,
+    ADMIN_TENANT,
+    ADMIN_CLIENT_ID,
+    ADMIN_SECRET,
+    ADMIN_HELPER,
+    ADMIN_ENV,
+    ADMIN_WRITE,
+    ADMIN_UNDO,
     ADMIN_OPTION_MAX,
 };
 
@@ -66,8 +76,9 @@ struct admin_option_text {
     const char *value; /* "USER", or NULL for an option without a value */
     const char *help;
     bool is_list;       /* may be given often */
-    const char *values; /* "A|B": one of these and nothing else, but for "@files" at the end: or
-                           anything, files offered. NULL: anything */
+    const char *values; /* "A|B": one of these and nothing else, but for "@list" at the end: or
+                           several with commas; or "@files": or anything, files offered. NULL:
+                           anything */
 };
 
 extern const struct admin_option_text admin_options[ADMIN_OPTION_MAX];
@@ -116,8 +127,8 @@ const struct admin_command *admin_find(const char *const *words, size_t count, s
 bool admin_is_word(const char *word);
 /* The option of that name, "--name" or "-n"; -1: there is none. */
 int admin_find_option(const char *text, size_t length);
-/* True if `value` is one of "A|B". */
-bool admin_is_choice(const char *choices, const char *value);
+/* True if the `length` bytes at `value` are one of "A|B". */
+bool admin_is_choice(const char *choices, const char *value, size_t length);
 
 /* 'did you mean "NAME"?', of what is most like the words or the option; else where to look. */
 void admin_suggest(const char *const *words, size_t count, struct buffer *ret);
@@ -151,14 +162,23 @@ int admin_check_password(const struct pullkey_secret *secret, struct pullkey_err
 /* As RFC 7617 has it. */
 int admin_check_username(const char *username, struct pullkey_error *error);
 
+/* The options of the module that asks registries, as --ca-file, --realm and --plain-http say. */
+int admin_probe_options(const struct admin_call *call, const struct registry_reference *reference,
+                        struct buffer *options, struct pullkey_error *error);
+
 /* False for a backend whose stores are never locked. */
 bool admin_can_unlock(const struct pullkey_backend *backend);
+
+/* Prints what `config check` finds in a configuration. ADMIN_PROBLEM if there is an error. */
+int admin_check_config(const struct admin_call *call, const struct config *config,
+                       struct pullkey_error *error);
 
 int admin_login(const struct admin_call *call, struct pullkey_error *error);
 int admin_logout(const struct admin_call *call, struct pullkey_error *error);
 int admin_unlock(const struct admin_call *call, struct pullkey_error *error);
 int admin_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_check(const struct admin_call *call, struct pullkey_error *error);
+int admin_config_add(const struct admin_call *call, struct pullkey_error *error);
 int admin_config_show(const struct admin_call *call, struct pullkey_error *error);
 int admin_backends(const struct admin_call *call, struct pullkey_error *error);
 int admin_cache_list(const struct admin_call *call, struct pullkey_error *error);
@@ -172,6 +192,8 @@ int admin_run(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error);
 int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error);
 int admin_recipe_test(const struct admin_call *call, struct pullkey_error *error);
+int admin_doctor(const struct admin_call *call, struct pullkey_error *error);
+int admin_setup(const struct admin_call *call, struct pullkey_error *error);
 int admin_version(const struct admin_call *call, struct pullkey_error *error);
 int admin_show_help(const struct admin_call *call, struct pullkey_error *error);
 

@@ -24,28 +24,36 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_MOVE] = { "--move", 0, NULL, "remove there what is stored here" },
     [ADMIN_REPLACE] = { "--replace", 0, NULL, "replace what differs here" },
     [ADMIN_YES] = { "--yes", 'y', NULL, "do it without asking" },
-    [ADMIN_FOR] = { "--for", 0, "REGISTRY", "give the credential of this one; may be repeated",
-                    true },
+    [ADMIN_FOR] = { "--for", 0, "REGISTRY", "for this registry alone; may be repeated", true },
     [ADMIN_CONFIG] = { "--config", 0, "PATH", "the kubelet's file, or directory of files" },
     [ADMIN_BIN_DIR] = { "--bin-dir", 0, "DIR", "where the kubelet has the programs" },
     [ADMIN_KUBELET_VERSION] = { "--kubelet-version", 0, "V",
                                 "a release, as 1.34, not this machine's" },
-    [ADMIN_KUBECONFIG] = { "--kubeconfig", 0, "FILE",
-                           "ask the API server about audiences; or: auto" },
+    [ADMIN_KUBECONFIG] = { "--kubeconfig", 0, "FILE", "of the API server to ask; or: auto" },
     [ADMIN_AUDIENCE] = { "--audience", 0, "NAME", "have tokens of service accounts for it sent" },
     [ADMIN_CACHE_TYPE] = { "--cache-type", 0, "TYPE", "ServiceAccount or Token",
                            .values = "ServiceAccount|Token" },
     [ADMIN_NAME] = { "--name", 0, "NAME", "in place of the usual name" },
-    [ADMIN_MATCH] = { "--match", 0, "PATTERN", "in place of what rules say; may be repeated",
+    [ADMIN_MATCH] = { "--match", 0, "PATTERN", "of registries, not the usual; may be repeated",
                       true },
     [ADMIN_HOST] = { "--host", 0, "REGISTRY", "for this registry, not a rule's" },
     [ADMIN_CALLER] = { "--caller", 0, "WHO", "who asks: docker, hosts or kubelet",
-                       .values = "docker|hosts|kubelet" },
+                       .values = "docker|hosts|kubelet|@list" },
     [ADMIN_NAMESPACE] = { "--namespace", 0, "NAME", "of Kubernetes" },
     [ADMIN_SERVICE_ACCOUNT] = { "--service-account", 0, "NAME", "for which the kubelet asks" },
     [ADMIN_FORMAT] = { "--format", 0, "FORMAT", "docker-config, k8s-secret or env",
                        .values = "docker-config|k8s-secret|env" },
     [ADMIN_OUTPUT] = { "--output", 'o', "FILE", "write there, mode 0600; else to stdout" },
+    [ADMIN_PROFILE] = { "--profile", 0, "NAME", "ecr: of the files of AWS" },
+    [ADMIN_REGION] = { "--region", 0, "REGION", "ecr: where the role is assumed" },
+    [ADMIN_ROLE_ARN] = { "--role-arn", 0, "ARN", "ecr: a role to assume" },
+    [ADMIN_TENANT] = { "--tenant", 0, "ID", "acr: of Entra" },
+    [ADMIN_CLIENT_ID] = { "--client-id", 0, "ID", "acr: of the identity" },
+    [ADMIN_SECRET] = { "--secret", 0, "SECRET", "kubernetes: NAMESPACE/NAME, or NAME" },
+    [ADMIN_HELPER] = { "--helper", 0, "NAME", "exec: docker-credential-NAME" },
+    [ADMIN_WRITE] = { "--write", 0, NULL, "change files; without it changes are only shown" },
+    [ADMIN_UNDO] = { "--undo", 0, NULL, "take back what --write has changed" },
+    [ADMIN_ENV] = { "--env", 0, "LIST", "exec: variables that it gets in system programs" },
 };
 
 const struct admin_command admin_commands[] = {
@@ -145,6 +153,21 @@ const struct admin_command admin_commands[] = {
         .topic = "encrypt the store anew, with a new key",
     },
     {
+        .name = "doctor",
+        .arguments = "REGISTRY|IMAGE",
+        .at_least = 1,
+        .at_most = 1,
+        .options = COMMON | BIT(ADMIN_CA_FILE) | BIT(ADMIN_REALM) | BIT(ADMIN_PLAIN_HTTP),
+        .run = admin_doctor,
+        .summary = "find out why a pull fails",
+        .details =
+            "Does what a pull would do, up to the image's manifest, and shows each step: the\n"
+            "rule, what its backends answer, the connection, its certificates, the token and\n"
+            "what it is good for. The last line says what is wrong and what to do, or that a\n"
+            "pull will work. Exit status 1 if it will not. No secret is shown.\n",
+        .group = ADMIN_FAILURES,
+    },
+    {
         .name = "explain",
         .arguments = "REGISTRY",
         .at_least = 1,
@@ -231,6 +254,20 @@ const struct admin_command admin_commands[] = {
         .group = ADMIN_FAILURES,
     },
     {
+        .name = "setup",
+        .arguments = "TOOL",
+        .at_least = 1,
+        .at_most = 1,
+        .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_FOR) | BIT(ADMIN_WRITE) |
+                   BIT(ADMIN_UNDO),
+        .run = admin_setup,
+        .summary = "make docker, podman or a node ask pullkey",
+        .details = "TOOL is docker, podman, containerd or kubelet. Shows how the tool's own files\n"
+                   "change, and imports what docker would not find any more. Nothing is changed\n"
+                   "without --write. --undo leaves alone what somebody else has changed since.\n",
+        .group = ADMIN_SETUP,
+    },
+    {
         .name = "config check",
         .arguments = "",
         .options = COMMON,
@@ -238,7 +275,7 @@ const struct admin_command admin_commands[] = {
         .summary = "find mistakes in the configuration",
         .details = "Reads every configuration file, loads every backend that they name and opens\n"
                    "it. Exit status 1 if there is an error or a warning; notes are advice.\n",
-        .topic = "the configuration: who has which credential",
+        .topic = "configuration: who has which credential",
         .group = ADMIN_SETUP,
     },
     {
@@ -250,6 +287,24 @@ const struct admin_command admin_commands[] = {
         .details = "Names the file and line that each part comes from. Values of keys that sound\n"
                    "like a secret are shown as ***. What serves one registry is shown by\n"
                    "\"pullkey explain REGISTRY\".\n",
+        .group = ADMIN_SETUP,
+    },
+    {
+        .name = "config add",
+        .arguments = "TYPE",
+        .at_least = 1,
+        .at_most = 1,
+        .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_YES) | BIT(ADMIN_NAME) |
+                   BIT(ADMIN_MATCH) | BIT(ADMIN_KUBECONFIG) | BIT(ADMIN_CALLER) |
+                   BIT(ADMIN_PROFILE) | BIT(ADMIN_REGION) | BIT(ADMIN_ROLE_ARN) |
+                   BIT(ADMIN_TENANT) | BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_SECRET) |
+                   BIT(ADMIN_HELPER) | BIT(ADMIN_ENV),
+        .run = admin_config_add,
+        .summary = "add a source of credentials",
+        .details =
+            "TYPE is ecr, gcp, acr, kubernetes or exec. Shows the backend and the rule that\n"
+            "are added, checks the configuration with them, and asks. The rule comes first in\n"
+            "the file: config.json of yours, or with --system a new one of config.d.\n",
         .group = ADMIN_SETUP,
     },
     {
@@ -332,10 +387,8 @@ int admin_find_option(const char *text, size_t length)
     return -1;
 }
 
-bool admin_is_choice(const char *choices, const char *value)
+bool admin_is_choice(const char *choices, const char *value, size_t length)
 {
-    size_t length = strlen(value);
-
     for (const char *at = choices; at; at = strchr(at, '|')) {
         at += *at == '|';
         if (strncmp(at, value, length) == 0 && (at[length] == '|' || at[length] == '\0'))

@@ -16,7 +16,8 @@ static void complete_choices(const char *choices, struct buffer *text)
     while (*choices != '\0') {
         size_t length = strcspn(choices, "|]");
 
-        buffer_printf(text, "%.*s\n", (int)length, choices);
+        if (strcmp(choices, "@list") != 0)
+            buffer_printf(text, "%.*s\n", (int)length, choices);
         choices += length;
         choices += strspn(choices, "|]");
     }

@@ -191,6 +191,18 @@ static int report(const struct config *config, const struct instances *instances
     return fine ? 0 : ADMIN_PROBLEM;
 }
 
+int admin_check_config(const struct admin_call *call, const struct config *config,
+                       struct pullkey_error *error)
+{
+    cleanup_findings struct findings findings = { .call = call, .json = BUFFER_INIT(TEXT_MAX) };
+    cleanup_instances struct instances instances = { 0 };
+    int r = instances_collect(config, &instances, error);
+
+    if (r == 0)
+        check_all(config, &instances, &findings);
+    return r == 0 && findings.count[OUTPUT_ERROR] > 0 ? ADMIN_PROBLEM : r;
+}
+
 int admin_config_check(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_findings struct findings findings = { .call = call, .json = BUFFER_INIT(TEXT_MAX) };

@@ -300,6 +300,8 @@ static int read_asker(struct admin_call *call, struct config_asker *ret,
     const char *caller = call->values[ADMIN_CALLER];
     bool is_kubelet = caller && caller[0] == 'k';
 
+    if (caller && strchr(caller, ','))
+        return admin_usage(error, "explain is for one --caller");
     ret->caller = is_kubelet                   ? CONFIG_KUBELET
                   : caller && caller[0] == 'h' ? CONFIG_HOSTS
                                                : CONFIG_DOCKER;

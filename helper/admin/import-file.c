@@ -6,10 +6,7 @@
  */
 #include "import.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "auths/auths.h"
@@ -17,11 +14,9 @@
 #include "base/file.h"
 #include "base/secret.h"
 #include "base/output.h"
+#include "change.h"
 #include "core/module.h"
 #include "file/rekey.h"
-
-/* Whatever else stands beside such a file is somebody's. */
-#define TEMPORARY ".pullkey-import"
 
 static int read_document(const struct import_source *source, struct json *ret,
                          struct pullkey_error *error)
@@ -97,7 +92,7 @@ static int add_entry(struct import *import, struct import_source *source,
     return r;
 }
 
-static const char *helper_of(const struct json *document, const char *server)
+const char *import_helper_of(const struct json *document, const char *server)
 {
     const cJSON *helpers = json_member(document->root, "credHelpers");
     const cJSON *helper = json_member(helpers, server);
@@ -112,7 +107,7 @@ static int add_helpers(struct import *import, struct import_source *source,
                        const struct json *document, const cJSON *map, struct pullkey_error *error)
 {
     const cJSON *helpers = json_member(document->root, "credHelpers");
-    const char *store = helper_of(document, "");
+    const char *store = import_helper_of(document, "");
     int r = 0;
 
     for (const struct import_item *item = import->first; item; item = item->next)
@@ -138,13 +133,16 @@ int import_file_read(struct import *import, struct import_source *source,
         r = auths_map(&document, &map, error);
     if (r < 0)
         return r;
+    if (import->is_setup)
+        cJSON_DeleteItemFromObjectCaseSensitive(document.root, "credHelpers");
     /* docker's own may have none. */
     if (!map && (!source->path || strcmp(source->path, source->name) == 0) &&
         !json_member(document.root, "credHelpers") && !json_member(document.root, "credsStore"))
         return json_error(&document, document.root, error,
                           "there is no \"auths\": this is no file of docker or podman");
     for (const cJSON *entry = map ? map->child : NULL; r == 0 && entry; entry = entry->next)
-        r = add_entry(import, source, &document, entry, helper_of(&document, entry->string), error);
+        r = add_entry(import, source, &document, entry, import_helper_of(&document, entry->string),
+                      error);
     return r < 0 ? r : add_helpers(import, source, &document, map, error);
 }
 
@@ -172,29 +170,6 @@ static int write_document(const struct json *document, struct buffer *ret,
     if (document->length > 0 && document->text[document->length - 1] == '\n')
         buffer_append_text(ret, "\n");
     return r < 0 ? r : buffer_check(ret, error);
-}
-
-/* Where the file itself is, and its mode. What would become somebody else's file is left alone. */
-static int check_editable(const char *path, char ret[FILE_PATH_MAX], mode_t *ret_mode,
-                          struct pullkey_error *error)
-{
-    struct stat status;
-    int r;
-
-    if (!realpath(path, ret))
-        return error_errno(error, errno, "cannot find %s", path);
-    r = file_check(ret, 0, error);
-    if (r < 0)
-        return r;
-    if (stat(ret, &status) < 0)
-        return error_errno(error, errno, "cannot examine %s", ret);
-    if (status.st_uid != file_caller())
-        return error_set(error, PULLKEY_DENIED,
-                         "%s belongs to user %u, who alone may change it here", ret,
-                         (unsigned int)status.st_uid);
-    /* The new file has our group. */
-    *ret_mode = status.st_mode & (status.st_gid == getegid() ? 0777 : 0707);
-    return 0;
 }
 
 /* True if the document still has what was read. */
@@ -233,42 +208,24 @@ static int edit_document(struct import *import, const struct import_source *sour
     return r;
 }
 
-/* What a run left that was killed while it wrote this. */
-static void remove_temporary(const char *path)
-{
-    char temporary[FILE_PATH_MAX + sizeof(TEMPORARY)];
-    struct stat status;
-
-    memcpy(mempcpy(temporary, path, strlen(path)), TEMPORARY, sizeof(TEMPORARY));
-    if (lstat(temporary, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == file_caller())
-        (void)unlink(temporary);
-}
-
 int import_file_remove(struct import *import, struct import_source *source,
                        struct pullkey_error *error)
 {
+    cleanup_change struct change change = CHANGE_INIT(0600);
     cleanup_json struct json document = { 0 };
-    cleanup_buffer struct buffer text = BUFFER_INIT(2 * JSON_SIZE_MAX);
-    struct file_state before;
-    char path[FILE_PATH_MAX];
-    mode_t mode;
     size_t count = 0;
-    int r;
+    int r = change_open(source->path, &change, error);
 
-    file_state(source->path, &before);
-    r = read_document(source, &document, error);
-    if (r == -PULLKEY_NOT_FOUND)
-        r = 0; /* somebody has removed it */
-    else if (r == 0)
-        r = check_editable(source->path, path, &mode, error);
-    if (r == 0 && document.root) {
-        remove_temporary(path);
-        r = edit_document(import, source, &document, &count, error);
+    /* Somebody may have removed it. */
+    if (r == 0 && change.old.length > 0) {
+        change_tidy(&change);
+        r = json_parse(&document, source->path, change.old.data, change.old.length, 0, error);
         if (r == 0)
-            r = write_document(&document, &text, error);
-        /* Neither docker nor podman has a lock for it. */
+            r = edit_document(import, source, &document, &count, error);
+        if (r == 0)
+            r = write_document(&document, &change.new, error);
         if (r == 0 && count > 0)
-            r = file_replace_by(path, TEMPORARY, &before, text.data, text.length, mode, error);
+            r = change_write(&change, error);
     }
     for (struct import_item *item = import->first; r == 0 && item; item = item->next)
         if (item->source == source)
@@ -289,14 +246,12 @@ void import_file_advise(const struct import *import)
         return;
     (void)read_document(&docker, &document, &ignored);
     for (const struct import_item *item = import->first; item; item = item->next) {
-        const char *helper = helper_of(&document, item->server);
+        const char *helper = import_helper_of(&document, item->server);
 
         if (!item->is_removed || (helper && strcmp(helper, "pullkey") == 0) ||
             !(item->source->helper || rekey_is_same(item->source->path, path)))
             continue;
-        output_note("docker does not ask pullkey yet: %s needs %s", path,
-                    document.root ? "the line \"credsStore\": \"pullkey\","
-                                  : "{ \"credsStore\": \"pullkey\" }");
+        output_note("docker does not ask pullkey yet: run \"pullkey setup docker --write\"");
         return;
     }
 }

@@ -4,24 +4,9 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "base/lock.h"
 #include "base/output.h"
-
-/* Temporary files have fixed names, so one run at a time writes. */
-static int take_lock(struct lock *ret, struct pullkey_error *error)
-{
-    char directory[FILE_PATH_MAX], path[FILE_PATH_MAX];
-    int r = file_place(FILE_STATE_HOME, directory, error);
-
-    if (r == 0)
-        r = file_join(path, directory, "import.lock", error);
-    if (r == 0)
-        r = file_make_parents(path, error);
-    return r < 0 ? r : lock_take(path, clock_monotonic_ms() + RESOLVE_DEADLINE_MS, ret, error);
-}
+#include "change.h"
 
 bool import_can_move(const struct import *import, const struct import_item *item)
 {
@@ -131,7 +116,7 @@ static int check_safe(const struct import *import, struct import_item *item,
 int import_move(struct import *import, size_t *ret_left, struct pullkey_error *error)
 {
     cleanup_lock struct lock lock = LOCK_INIT;
-    int r = take_lock(&lock, error);
+    int r = change_lock(false, "import.lock", &lock, error);
 
     if (r < 0)
         return error_wrap(error, "nothing was removed where it was");

@@ -15,17 +15,25 @@
 #define SECRETSERVICE "secretservice"
 #define PASS "pass"
 
+void import_drop(struct import *import, struct import_item **at)
+{
+    struct import_item *item = *at;
+
+    *at = item->next;
+    if (import->end == &item->next)
+        import->end = at;
+    secret_release(item->server);
+    secret_release(item->username);
+    secret_release(item->registry);
+    secret_release(item->why);
+    credential_done(&item->credential);
+    secret_release(item);
+}
+
 void import_done(struct import *import)
 {
-    for (struct import_item *item = import->first, *next; item; item = next) {
-        next = item->next;
-        secret_release(item->server);
-        secret_release(item->username);
-        secret_release(item->registry);
-        secret_release(item->why);
-        credential_done(&item->credential);
-        secret_release(item);
-    }
+    while (import->first)
+        import_drop(import, &import->first);
     for (size_t i = 0; i < import->source_count; i++) {
         secret_release(import->sources[i].path);
         resolve_opened_done(&import->sources[i].opened);

@@ -61,12 +61,15 @@ static const char *plural(size_t number)
     return number == 1 ? "" : "s";
 }
 
-static int ask(const struct tally *tally, bool *ret, struct pullkey_error *error)
+static int agree(const struct import *import, const struct tally *tally, bool *ret,
+                 struct pullkey_error *error)
 {
     cleanup_buffer struct buffer question = BUFFER_INIT(PULLKEY_ERROR_SIZE);
-    cleanup_secret struct pullkey_secret answer = { 0 };
     int r;
 
+    *ret = true;
+    if (tally->to_store + tally->to_remove + tally->to_drop == 0)
+        return 0;
     if (tally->to_store > 0)
         buffer_printf(&question, "Import %zu credential%s into %s", tally->to_store,
                       plural(tally->to_store), tally->store ? tally->store : "these stores");
@@ -77,37 +80,7 @@ static int ask(const struct tally *tally, bool *ret, struct pullkey_error *error
         buffer_printf(&question, ", %zu of them not kept", tally->to_drop);
     buffer_append_text(&question, "? [y/N] ");
     r = buffer_check(&question, error);
-    if (r < 0)
-        return r;
-    output_wait_end();
-    r = prompt_line(question.data, false, &answer, error);
-    *ret = r == 0 && (strcmp(answer.bytes, "y") == 0 || strcmp(answer.bytes, "Y") == 0 ||
-                      strcmp(answer.bytes, "yes") == 0);
-    /* An empty line is a no. */
-    return r == -PULLKEY_INVALID ? 0 : r;
-}
-
-/* 0 if somebody agreed; ADMIN_PROBLEM if somebody did not, so that "&& rm" does not follow. */
-static int agree(const struct import *import, const struct tally *tally, bool *ret,
-                 struct pullkey_error *error)
-{
-    int r;
-
-    *ret = true;
-    if (import->call->values[ADMIN_YES] || tally->to_store + tally->to_remove + tally->to_drop == 0)
-        return 0;
-    *ret = false;
-    if (import->call->values[ADMIN_JSON])
-        return 0;
-    if (!isatty(STDIN_FILENO) || !output_is_terminal()) {
-        output_note("Nothing is changed yet: \"--yes\" does it");
-        return 0;
-    }
-    r = ask(tally, ret, error);
-    if (r < 0 || *ret)
-        return r;
-    output_note("Nothing was changed");
-    return ADMIN_PROBLEM;
+    return r < 0 ? r : prompt_agree(import->call, question.data, ret, error);
 }
 
 /* -- Doing it --------------------------------------------------------------------------------- */
@@ -267,4 +240,59 @@ int admin_import(const struct admin_call *call, struct pullkey_error *error)
     if (r == 0)
         r = import_plan(&import, error);
     return r < 0 ? r : run(&import, error);
+}
+
+/* True if it is for one of these registries; for none, for any. */
+static bool is_asked_for(const struct admin_call *call, const char *server)
+{
+    for (size_t i = 0; i < call->item_count; i++) {
+        struct registry_reference reference;
+        struct registry_request request;
+        struct pullkey_error ignored;
+
+        if (admin_reference(call->items[i], &reference, &ignored) < 0)
+            continue;
+        registry_request(&reference, 0, &request);
+        if (registry_is_alias(&request.request, server))
+            return true;
+    }
+    return call->item_count == 0;
+}
+
+int import_hidden(const struct admin_call *call, const char *from, struct pullkey_error *error)
+{
+    struct admin_call own = { .caller = call->caller };
+    cleanup_import struct import import = { .call = &own, .is_setup = true };
+    struct tally tally;
+    int r;
+
+    own.values[ADMIN_FROM] = from;
+    import.end = &import.first;
+    r = admin_load(call, &import.config, error);
+    if (r == 0)
+        r = import_find_sources(&import, error);
+    if (r == 0)
+        r = import_read_sources(&import, error);
+    for (struct import_item **at = &import.first; r == 0 && *at;)
+        if ((*at)->action == IMPORT_EMPTY || !is_asked_for(call, (*at)->server))
+            import_drop(&import, at);
+        else
+            at = &(*at)->next;
+    if (r == 0)
+        r = import_plan(&import, error);
+    if (r < 0 || !import.first)
+        return r;
+    output_line("What docker would not find there any more:");
+    r = import_show(&import, false, error);
+    count(&import, &tally);
+    if (r < 0 || !call->values[ADMIN_WRITE])
+        return r;
+    r = perform(&import, &tally, error);
+    if (r == 0 && tally.failed > 0)
+        output_note("Nothing was changed: of what docker has, not everything could be imported");
+    else if (r == 0 && tally.stored > 0)
+        output_note(
+            "That is still where it was, too: \"pullkey import --from %s --move\" removes it",
+            from);
+    return r == 0 && tally.failed > 0 ? ADMIN_PROBLEM : r;
 }

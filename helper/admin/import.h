@@ -64,6 +64,7 @@ struct import {
     struct config nothing; /* the sources are the caller's, and no configuration speaks of them */
     struct import_source sources[IMPORT_SOURCES_MAX];
     size_t source_count;
+    bool is_setup;                             /* for `setup`: what credHelpers name stays theirs */
     bool from_all;                             /* no --from */
     const struct config_instance *passed_over; /* a store that could not store; it was said */
     struct import_item *first, **end;
@@ -89,13 +90,25 @@ int import_docker_path(char ret[FILE_PATH_MAX], struct pullkey_error *error);
 int import_add(struct import *import, struct import_source *source, const char *server,
                const char *username, struct import_item **ret, struct pullkey_error *error);
 
+/* Takes an item out of the list. */
+void import_drop(struct import *import, struct import_item **at);
+
 /* What happens to it, and why. */
 int import_decide(struct import_item *item, enum import_action action, struct pullkey_error *error,
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/*
+ * For `setup`: shows what the source (as --from has it) holds for the registries of --for, or for
+ * all, and with --write stores it. ADMIN_PROBLEM if something could not be stored.
+ */
+int import_hidden(const struct admin_call *call, const char *from, struct pullkey_error *error);
+
 /* The document of docker's or podman's that the source is; its entries, and helpers it names. */
 int import_file_read(struct import *import, struct import_source *source,
                      struct pullkey_error *error);
+
+/* The helper that docker's file names for a key, or NULL. */
+const char *import_helper_of(const struct json *document, const char *server);
 
 /* Says what docker's file needs, if docker had what was removed and asks somebody else now. */
 void import_file_advise(const struct import *import);

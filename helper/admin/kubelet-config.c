@@ -217,9 +217,9 @@ static int find_version(struct plan *plan, struct pullkey_error *error)
     return r;
 }
 
-int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error)
+int kubelet_config_text(const struct admin_call *call, struct buffer *ret,
+                        struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT(TEXT_MAX);
     cleanup_plan struct plan plan = {
         .call = call,
         .name = call->values[ADMIN_NAME] ? call->values[ADMIN_NAME] : KUBELET_PROGRAM,
@@ -244,8 +244,16 @@ int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *er
                          "no rule of pullkey's configuration gives a pattern for the kubelet: add "
                          "one with \"when\": {\"caller\": [\"kubelet\"]}, or use --match");
     if (call->values[ADMIN_JSON])
-        write_json(&plan, &text);
+        write_json(&plan, ret);
     else
-        write_yaml(&plan, &text);
-    return output_buffer(&text, error);
+        write_yaml(&plan, ret);
+    return buffer_check(ret, error);
+}
+
+int admin_kubelet_config(const struct admin_call *call, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(TEXT_MAX);
+    int r = kubelet_config_text(call, &text, error);
+
+    return r < 0 ? r : output_buffer(&text, error);
 }

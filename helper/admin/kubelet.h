@@ -136,6 +136,10 @@ void kubelet_check_programs(struct kubelet_check *check);
 void kubelet_check_rules(struct kubelet_check *check);
 void kubelet_check_audiences(struct kubelet_check *check);
 
+/* What `kubelet config` prints for these options. */
+int kubelet_config_text(const struct admin_call *call, struct buffer *ret,
+                        struct pullkey_error *error);
+
 /* A rule's pattern in the kubelet's form. -PULLKEY_UNSUPPORTED: the kubelet has none, with why. */
 int kubelet_pattern_write(const char *rule, struct buffer *ret, struct pullkey_error *error);
 

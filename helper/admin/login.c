@@ -116,9 +116,8 @@ static int add_ca_file(const char *file, struct buffer *options, struct pullkey_
     return 0;
 }
 
-static int write_probe_options(const struct admin_call *call,
-                               const struct registry_reference *reference, struct buffer *options,
-                               struct pullkey_error *error)
+int admin_probe_options(const struct admin_call *call, const struct registry_reference *reference,
+                        struct buffer *options, struct pullkey_error *error)
 {
     const char *realm = call->values[ADMIN_REALM];
     int r = 0;
@@ -163,7 +162,7 @@ static int check_with_registry(const struct admin_call *call,
                          "the module that asks registries (probe) is not installed: install it, or "
                          "store unchecked with --no-verify");
     if (r == 0)
-        r = write_probe_options(call, reference, &options, error);
+        r = admin_probe_options(call, reference, &options, error);
     if (r < 0)
         return r;
     output_progress("Checking with %s ...", reference->text);

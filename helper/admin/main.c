@@ -97,9 +97,20 @@ static int refuse_option(const char *text, size_t length, struct pullkey_error *
 static int check_choice(const struct admin_option_text *option, const char *value,
                         struct pullkey_error *error)
 {
-    if (!option->values || strchr(option->values, '@') || admin_is_choice(option->values, value))
+    const char *special = option->values ? strchr(option->values, '@') : "@files";
+    bool is_list = special && strcmp(special, "@list") == 0;
+    size_t length;
+
+    if (special && !is_list)
         return 0;
-    return admin_usage(error, "%s takes %s and nothing else", option->name, option->values);
+    for (;; value += length + 1) {
+        length = is_list ? strcspn(value, ",") : strlen(value);
+        if (value[0] == '@' || !admin_is_choice(option->values, value, length))
+            return admin_usage(error, "%s takes %.*s and nothing else", option->name,
+                               (int)strcspn(option->values, "@") - is_list, option->values);
+        if (value[length] == '\0')
+            return 0;
+    }
 }
 
 /*

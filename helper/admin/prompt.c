@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output.h"
 #include "base/secret.h"
 
 /* n_tty(4): a line may have 4095 bytes with its line end; Linux drops the rest in silence. */
@@ -189,4 +190,28 @@ int prompt_line(const char *question, bool hidden, struct pullkey_secret *ret,
     r = ask(terminal, question, hidden, ret, error);
     (void)close(terminal);
     return r;
+}
+
+int prompt_agree(const struct admin_call *call, const char *question, bool *ret,
+                 struct pullkey_error *error)
+{
+    cleanup_secret struct pullkey_secret answer = { 0 };
+    int r;
+
+    *ret = call->values[ADMIN_YES] != NULL;
+    if (*ret || call->values[ADMIN_JSON])
+        return 0;
+    if (!isatty(STDIN_FILENO) || !output_is_terminal()) {
+        output_note("Nothing is changed yet: \"--yes\" does it");
+        return 0;
+    }
+    output_wait_end();
+    r = prompt_line(question, false, &answer, error);
+    *ret = r == 0 && (strcmp(answer.bytes, "y") == 0 || strcmp(answer.bytes, "Y") == 0 ||
+                      strcmp(answer.bytes, "yes") == 0);
+    /* An empty line is a no. */
+    if ((r < 0 && r != -PULLKEY_INVALID) || *ret)
+        return *ret ? 0 : r;
+    output_note("Nothing was changed");
+    return ADMIN_PROBLEM;
 }

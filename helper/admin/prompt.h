@@ -6,7 +6,7 @@
 #ifndef PULLKEY_ADMIN_PROMPT_H
 #define PULLKEY_ADMIN_PROMPT_H
 
-#include <pullkey/backend.h>
+#include "admin.h"
 
 /*
  * Asks on /dev/tty and reads one line, without its line end. With `hidden` the terminal does not
@@ -19,5 +19,13 @@
  */
 int prompt_line(const char *question, bool hidden, struct pullkey_secret *ret,
                 struct pullkey_error *error);
+
+/*
+ * Whether what was shown is to be done: with --yes it is; at a terminal somebody is asked, and
+ * ADMIN_PROBLEM is a no, so that "&& rm" does not follow; without one, or with --json, nothing is
+ * done.
+ */
+int prompt_agree(const struct admin_call *call, const char *question, bool *ret,
+                 struct pullkey_error *error);
 
 #endif

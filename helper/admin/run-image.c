@@ -100,15 +100,22 @@ static bool read_repository(const char *text, size_t length, struct run_image *r
 
     if (size == 0 || size > RUN_REPOSITORY_MAX)
         return false;
+    ret->tag[0] = '\0';
     if (at < length && text[at] == ':') {
         size_t tag = match_tag(text + at + 1, length - at - 1);
 
         if (tag == 0)
             return false;
+        memcpy(mempcpy(ret->tag, text + at + 1, tag), "", 1);
         at += 1 + tag;
     }
-    if (at < length && (text[at] != '@' || !is_digest(text + at + 1, length - at - 1)))
-        return false;
+    if (at < length) {
+        size_t digest = length - at - 1;
+
+        if (text[at] != '@' || digest > RUN_TAG_MAX || !is_digest(text + at + 1, digest))
+            return false;
+        memcpy(mempcpy(ret->tag, text + at + 1, digest), "", 1);
+    }
     memcpy(mempcpy(ret->repository, text, size), "", 1);
     return true;
 }
@@ -166,6 +173,11 @@ static bool read_image(const char *text, size_t length, struct run_image *ret)
     memmove(ret->repository + sizeof(official) - 1, ret->repository, size + 1);
     memcpy(ret->repository, official, sizeof(official) - 1);
     return true;
+}
+
+bool run_image_read(const char *text, struct run_image *ret)
+{
+    return read_image(text, strlen(text), ret);
 }
 
 /* --password, --creds, --authfile, TOKEN=...: the name of an option or a variable. */

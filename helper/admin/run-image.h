@@ -20,11 +20,16 @@
 
 #define RUN_AUTHORITY_MAX 261 /* a host of 255 bytes and a port */
 #define RUN_REPOSITORY_MAX 255
+#define RUN_TAG_MAX 255
 
 struct run_image {
     char authority[RUN_AUTHORITY_MAX + 1]; /* "host" or "host:port", as it stands there */
     char repository[RUN_REPOSITORY_MAX + 1];
+    char tag[RUN_TAG_MAX + 1]; /* or the digest, where there is one; "" without either */
 };
+
+/* One reference and nothing else. */
+bool run_image_read(const char *text, struct run_image *ret);
 
 /* The arguments end in NULL. Begin with `rest` NULL. */
 struct run_images {

@@ -364,7 +364,7 @@ int file_check_directory(const char *path, struct pullkey_error *error)
 }
 
 /* `owner` is that of the directory above, and then of this one. */
-static int make_directory(const char *path, uid_t *owner, struct pullkey_error *error)
+static int make_directory(const char *path, mode_t mode, uid_t *owner, struct pullkey_error *error)
 {
     struct stat status;
 
@@ -379,13 +379,22 @@ static int make_directory(const char *path, uid_t *owner, struct pullkey_error *
             "%s is not made: the directory above it belongs to user %u, and must belong "
             "to you or to root",
             path, (unsigned int)*owner);
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return error_errno(error, errno, "cannot make the directory %s", path);
+    if (mkdir(path, 0700) < 0) {
+        if (errno != EEXIST)
+            return error_errno(error, errno, "cannot make the directory %s", path);
+    } else if (mode != 0700 && chmod(path, mode) < 0) {
+        return error_errno(error, errno, "cannot set the mode of %s", path);
+    }
     *owner = file_caller();
     return 0;
 }
 
 int file_make_parents(const char *path, struct pullkey_error *error)
+{
+    return file_make_parents_with(path, 0700, error);
+}
+
+int file_make_parents_with(const char *path, mode_t mode, struct pullkey_error *error)
 {
     char directory[FILE_PATH_MAX];
     const char *name;
@@ -398,12 +407,12 @@ int file_make_parents(const char *path, struct pullkey_error *error)
         return error_errno(error, errno, "cannot examine the directory above %s", path);
     for (char *slash = strchr(directory + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        r = make_directory(directory, &status.st_uid, error);
+        r = make_directory(directory, mode, &status.st_uid, error);
         *slash = '/';
         if (r < 0)
             return r;
     }
-    return make_directory(directory, &status.st_uid, error);
+    return make_directory(directory, mode, &status.st_uid, error);
 }
 
 int file_join(char *ret, const char *directory, const char *name, struct pullkey_error *error)

@@ -100,6 +100,9 @@ void file_family(const char *path, struct file_family *ret);
  */
 int file_make_parents(const char *path, struct pullkey_error *error);
 
+/* The same with another mode. */
+int file_make_parents_with(const char *path, mode_t mode, struct pullkey_error *error);
+
 /* Checks the directory of `path` as file_directory_open does. */
 int file_check_directory(const char *path, struct pullkey_error *error);
 

@@ -160,15 +160,6 @@ int findings_print(const struct findings *findings, struct pullkey_error *error)
     return 0;
 }
 
-static void write_member(struct buffer *json, const char *key, const char *text)
-{
-    buffer_printf(json, ",\"%s\":", key);
-    if (text)
-        json_write_string(json, text, strlen(text));
-    else
-        buffer_append_text(json, "null");
-}
-
 void findings_write(const struct findings *findings, struct buffer *json)
 {
     buffer_append_text(json, "[");
@@ -177,13 +168,13 @@ void findings_write(const struct findings *findings, struct buffer *json)
 
         buffer_printf(json, "%s{\"id\":\"%s\",\"level\":\"%s\"", i > 0 ? ",\n " : "", finding->id,
                       output_level_name(finding->level));
-        write_member(json, "file", finding->file);
+        json_write_member(json, "file", finding->file);
         if (finding->line > 0)
             buffer_printf(json, ",\"line\":%zu", finding->line);
         else
             buffer_append_text(json, ",\"line\":null");
-        write_member(json, "text", finding->text);
-        write_member(json, "fix", finding->fix);
+        json_write_member(json, "text", finding->text);
+        json_write_member(json, "fix", finding->fix);
         buffer_append_text(json, "}");
     }
     buffer_append_text(json, "]");

@@ -217,6 +217,7 @@ static int scan_key(struct json_scan *scan, struct pullkey_error *error)
 
     if (peek(scan) != '"')
         return refuse(scan, error, "expected a key in double quotes");
+    scan->key = scan->at;
     r = scan_string(scan, error);
     if (r == 0)
         r = skip_blanks(scan, error);

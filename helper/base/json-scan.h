@@ -14,6 +14,7 @@ struct json_scan {
     size_t stop;  /* number of the value (from 0, in document order) to stop at; SIZE_MAX: none */
     size_t at;    /* where scanning ended */
     size_t count; /* values seen so far */
+    size_t key;   /* where the last key that it has seen begins */
 };
 
 /* 0 if the text is one well-formed value, or if it stopped at the value that was asked for. */

@@ -201,7 +201,7 @@ static bool find_item(const cJSON *tree, const cJSON *item, size_t *count, char 
     return false;
 }
 
-static size_t line_of_value(const struct json *json, size_t number)
+static size_t position_of_value(const struct json *json, size_t number, size_t *ret_key)
 {
     struct json_scan scan = {
         .name = json->name,
@@ -213,16 +213,23 @@ static size_t line_of_value(const struct json *json, size_t number)
     struct pullkey_error ignored;
 
     (void)json_scan(&scan, &ignored);
-    return json_scan_line(json->text, scan.at);
+    if (ret_key)
+        *ret_key = scan.key;
+    return scan.at;
 }
 
-size_t json_line(const struct json *json, const cJSON *item)
+size_t json_position(const struct json *json, const cJSON *item, size_t *ret_key)
 {
     char path[PATH_TEXT_MAX] = "";
     size_t number = 0;
 
     (void)find_item(json->root, item, &number, path, 0);
-    return line_of_value(json, number);
+    return position_of_value(json, number, ret_key);
+}
+
+size_t json_line(const struct json *json, const cJSON *item)
+{
+    return json_scan_line(json->text, json_position(json, item, NULL));
 }
 
 int json_error(const struct json *json, const cJSON *item, struct pullkey_error *error,
@@ -241,12 +248,27 @@ int json_error(const struct json *json, const cJSON *item, struct pullkey_error 
         return error_set(error, PULLKEY_INVALID, "%s", message);
     (void)find_item(json->root, item, &number, path, 0);
     return error_set(error, PULLKEY_INVALID, "%s:%zu: %s%s%s", json->name,
-                     line_of_value(json, number), path, path[0] != '\0' ? ": " : "", message);
+                     json_scan_line(json->text, position_of_value(json, number, NULL)), path,
+                     path[0] != '\0' ? ": " : "", message);
 }
 
 cJSON *json_member(const cJSON *object, const char *key)
 {
     return cJSON_GetObjectItemCaseSensitive(object, key);
+}
+
+const char *json_text(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+double json_number(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_member(object, key);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
 /* The next number in the text from *at on, which is moved behind it. The grammar is fine already.
@@ -379,6 +401,11 @@ void json_write_format(struct buffer *buffer, const char *format, ...)
         }
     }
     va_end(arguments);
+}
+
+void json_write_member(struct buffer *buffer, const char *key, const char *text)
+{
+    json_write_format(buffer, ",%s:%s", key, text);
 }
 
 int json_write_tree(struct buffer *buffer, const cJSON *tree, bool indented,

@@ -52,8 +52,15 @@ int json_error(const struct json *json, const cJSON *item, struct pullkey_error 
 /* The line (from 1) on which an item begins. */
 size_t json_line(const struct json *json, const cJSON *item);
 
+/* Where in the text an item begins: of a member its value. *ret_key, if not NULL, is where its key
+ * does. */
+size_t json_position(const struct json *json, const cJSON *item, size_t *ret_key);
+
 /* Case-sensitive; NULL if it is not there. */
 cJSON *json_member(const cJSON *object, const char *key);
+/* NULL, or 0, where it is not there or of another type. */
+const char *json_text(const cJSON *object, const char *key);
+double json_number(const cJSON *object, const char *key);
 
 /*
  * Makes json_write_tree print every number as the document has it: cJSON holds 53 bits of it, and
@@ -69,6 +76,8 @@ void json_write_string(struct buffer *buffer, const char *bytes, size_t length);
 /* The same for what nobody has looked at, as names of files: a byte that is not of UTF-8 becomes
  * U+FFFD. Never for a credential, which would be another one then. */
 void json_write_name(struct buffer *buffer, const char *name);
+/* A member like that behind another one: `,"KEY":"TEXT"`, or null without a text. */
+void json_write_member(struct buffer *buffer, const char *key, const char *text);
 
 /* JSON with gaps: %s is a string as json_write_name writes it, with its quotes, NULL null; %zu and
  * %jd are numbers. Nothing else is known. */

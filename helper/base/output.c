@@ -47,6 +47,19 @@ void output_line(const char *format, ...)
     va_end(arguments);
 }
 
+void output_lines(struct buffer *text)
+{
+    for (size_t i = 0; i < text->length; i++)
+        if (text->data[i] == '\t')
+            text->data[i] = ' ';
+    for (size_t at = 0; at < text->length;) {
+        const size_t length = strcspn(text->data + at, "\n");
+
+        output_line("%.*s", (int)length, text->data + at);
+        at += length + 1;
+    }
+}
+
 void output_note(const char *format, ...)
 {
     va_list arguments;

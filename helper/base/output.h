@@ -15,6 +15,9 @@ void output_start(const char *program);
 /* One line to stdout; the line end is added. */
 void output_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The lines of a text that came from files, as a diff does; its tabs become blanks. */
+void output_lines(struct buffer *text);
+
 /* Bytes as they are: help and JSON. The error of the buffer, if it has one. */
 int output_buffer(const struct buffer *buffer, struct pullkey_error *error);
 

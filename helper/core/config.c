@@ -8,7 +8,57 @@
 #include "base/secret.h"
 #include "core/config-parts.h"
 
+/* True if the draft is asked before this document. Of config.d the last name is the nearest. */
+static bool is_nearer(const struct config_source *source, const char *draft, const char *document)
+{
+    const char *slash = strrchr(draft, '/');
+    const size_t length = (size_t)(slash - draft);
+
+    if (source->user_directory && strncmp(source->user_directory, draft, length) == 0 &&
+        source->user_directory[length] == '\0')
+        return true;
+    if (strncmp(draft, document, length + 1) == 0 && !strchr(document + length + 1, '/'))
+        return strcmp(draft, document) > 0;
+    return strcmp(strrchr(document, '/'), "/config.json") == 0 &&
+           strncmp(document, source->system_directory, strlen(source->system_directory)) == 0;
+}
+
+static int put_draft(const struct config_source *source, const struct config_draft *draft,
+                     struct config *config, struct pullkey_error *error)
+{
+    cleanup_json struct json document = { 0 };
+    size_t at = 0, rest;
+    int r = json_parse(&document, draft->path, draft->text, draft->length, JSON_COMMENTS, error);
+
+    if (r == 0)
+        r = config_check(&document, error);
+    if (r < 0)
+        return r;
+    while (at < config->document_count && strcmp(config->documents[at].name, draft->path) != 0 &&
+           !is_nearer(source, draft->path, config->documents[at].name))
+        at++;
+    if (at < config->document_count && strcmp(config->documents[at].name, draft->path) == 0) {
+        json_done(&config->documents[at]);
+    } else if (config->document_count == CONFIG_DOCUMENTS_MAX) {
+        return error_set(error, PULLKEY_INVALID, "there are more than %d configuration files",
+                         CONFIG_DOCUMENTS_MAX);
+    } else {
+        rest = config->document_count++ - at;
+        memmove(&config->documents[at + 1], &config->documents[at],
+                rest * sizeof(config->documents[0]));
+    }
+    config->documents[at] = document;
+    document = (struct json){ 0 };
+    return 0;
+}
+
 int config_load(const struct config_source *source, struct config *ret, struct pullkey_error *error)
+{
+    return config_load_draft(source, NULL, ret, error);
+}
+
+int config_load_draft(const struct config_source *source, const struct config_draft *draft,
+                      struct config *ret, struct pullkey_error *error)
 {
     struct config config = { .session_bus = source->session_bus, .system = source->system };
     int r;
@@ -17,6 +67,8 @@ int config_load(const struct config_source *source, struct config *ret, struct p
     if (!config.documents)
         return error_memory(error);
     r = config_read(source, &config, error);
+    if (r == 0 && draft)
+        r = put_draft(source, draft, &config, error);
     if (r == 0)
         r = config_merge(source, &config, error);
     if (r < 0) {

@@ -42,6 +42,13 @@ struct config_source {
     char user_directory_path[4096];
 };
 
+/* A file as it would be: for who is about to write it. */
+struct config_draft {
+    const char *path; /* one that config_load would read, whether or not it is there */
+    const char *text;
+    size_t length;
+};
+
 /* One use of a backend. */
 struct config_instance {
     const char *name; /* as the configuration names it; an inline instance has its type here */
@@ -123,6 +130,9 @@ int config_source_default(bool system, struct config_source *ret, struct pullkey
  */
 int config_load(const struct config_source *source, struct config *ret,
                 struct pullkey_error *error);
+/* The same with one file more, or in place of the one that is there. */
+int config_load_draft(const struct config_source *source, const struct config_draft *draft,
+                      struct config *ret, struct pullkey_error *error);
 void config_done(struct config *config);
 
 /* Whether a rule serves an asker for a reference, or else the first reason why it does not; of

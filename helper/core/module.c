@@ -113,7 +113,10 @@ static void *open_object(const char *path)
     return object;
 }
 
-/* The file of a module. Those of ours that ask servers share one, with a symbol for each. */
+/*
+ * The file of a module. Those of ours that ask servers share one, with a symbol for each; a backend
+ * in it is there if its file of inputs is, so that packages can part them.
+ */
 static const char *file_of(const char *type)
 {
     static const char *const in_net[] = { "kubernetes", "probe", "token" };
@@ -135,21 +138,34 @@ static const struct pullkey_module *find_module(void *object, const char *type)
     return symbol ? *symbol : NULL;
 }
 
-static int load(const char *type, const struct pullkey_module **ret, struct pullkey_error *error)
+static int check_installed(char *ret, const char *type, const char *name, const char *suffix,
+                           struct pullkey_error *error)
 {
-    const struct pullkey_module *module;
-    char path[FILE_PATH_MAX];
-    void *object;
-    int r = installed_path(path, file_of(type), ".so", error);
+    int r = installed_path(ret, name, suffix, error);
 
     if (r < 0)
         return r;
-    r = file_check(path, FILE_LINKED, error);
+    r = file_check(ret, FILE_LINKED, error);
     if (r == -PULLKEY_NOT_FOUND)
         return error_set(error, PULLKEY_UNSUPPORTED,
-                         "the module \"%s\" is not installed: there is no %s", type, path);
+                         "the module \"%s\" is not installed: there is no %s", type, ret);
+    return r < 0 ? error_wrap(error, "the module \"%s\" is refused", type) : 0;
+}
+
+static int load(const char *type, const struct pullkey_module **ret, struct pullkey_error *error)
+{
+    const struct pullkey_module *module;
+    const char *file = file_of(type);
+    char path[FILE_PATH_MAX];
+    void *object;
+    int r = 0;
+
+    if (file != type && strcmp(type, "probe") != 0)
+        r = check_installed(path, type, type, ".inputs", error);
+    if (r == 0)
+        r = check_installed(path, type, file, ".so", error);
     if (r < 0)
-        return error_wrap(error, "the module \"%s\" is refused", type);
+        return r;
     object = open_object(path);
     if (!object && errno == ENOMEM)
         return error_memory(error);
@@ -271,7 +287,8 @@ int module_find_probe(const char *type, const struct pullkey_probe **ret,
 {
     const struct pullkey_module *module;
     const struct pullkey_probe *probe;
-    int r = find(type, PULLKEY_KIND_PROBE, sizeof(**ret), &module, error);
+    /* What minor 0 has. */
+    int r = find(type, PULLKEY_KIND_PROBE, offsetof(struct pullkey_probe, walk), &module, error);
 
     if (r < 0)
         return r;

@@ -146,6 +146,7 @@ struct question {
     const struct pullkey_request *request;
     bool verify;        /* the rule was chosen by what the workload claims */
     const char *inputs; /* what the cache believes that tokens depend on; NULL: no cache */
+    bool is_asked;      /* the backend, and not the cache alone */
 };
 
 /* The file beside a module is read without loading it, so it may be of another release. */
@@ -178,10 +179,13 @@ static int64_t coalesce_seconds(const struct question *question,
 static int ask_backend(void *context, struct pullkey_credential *ret, int64_t *ret_seconds,
                        struct pullkey_error *error)
 {
-    const struct question *question = context;
+    struct question *question = context;
     cleanup_credential struct pullkey_credential credential = { 0 };
     cleanup_opened struct resolve_opened opened = { 0 };
-    int r = question->verify ? resolve_verify(question->resolve, question->request, error) : 0;
+    int r;
+
+    question->is_asked = true;
+    r = question->verify ? resolve_verify(question->resolve, question->request, error) : 0;
 
     if (r == 0)
         r = resolve_open(question->resolve, question->instance, &opened, error);
@@ -383,6 +387,27 @@ static bool has_no_asker(const struct resolve *resolve, const struct config_inst
            cache_declares(as_pod, instance->options, "workload");
 }
 
+static void tell_watcher(const struct question *question, int64_t began, int result, int judged,
+                         const struct pullkey_credential *credential,
+                         const struct pullkey_error *error)
+{
+    const struct resolve *resolve = question->resolve;
+
+    if (!resolve->watch)
+        return;
+    resolve->watch(resolve->watch_context, &(struct resolve_answer){
+                                               .instance = question->instance,
+                                               .result = result,
+                                               .is_forgiven = judged == -PULLKEY_NOT_FOUND,
+                                               .error = result < 0 ? error : NULL,
+                                               .credential = result < 0 ? NULL : credential,
+                                               .took_ms = clock_monotonic_ms() - began,
+                                               .cache = !question->inputs    ? RESOLVE_UNCACHED
+                                                        : question->is_asked ? RESOLVE_CACHE_MISS
+                                                                             : RESOLVE_CACHED,
+                                           });
+}
+
 int resolve_get(const struct resolve *resolve, const struct registry_reference *reference,
                 struct pullkey_credential *ret, char ret_source[RESOLVE_SOURCE_MAX],
                 struct pullkey_error *error)
@@ -400,7 +425,8 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
             .request = &request.request,
             .verify = must_verify(&chain),
         };
-        int r;
+        int64_t began = 0;
+        int r, answer;
 
         /* The last one is asked all the same, and says what is missing. */
         if (i + 1 < chain.count && has_no_asker(resolve, chain.items[i])) {
@@ -408,10 +434,13 @@ int resolve_get(const struct resolve *resolve, const struct registry_reference *
             continue;
         }
         request.request.deadline_ms = deadline_of(resolve, &chain, i);
-        r = ask_instance(&question, reference, ret, error);
+        if (resolve->watch)
+            began = clock_monotonic_ms();
+        r = answer = ask_instance(&question, reference, ret, error);
         if (r == -PULLKEY_DENIED && resolve->refused)
             *resolve->refused = true;
         r = resolve_judge(chain.items[i], r, error);
+        tell_watcher(&question, began, answer, r, ret, error);
         if (r == 0) {
             log_line(chain.items[i]->name, "answers");
             resolve_name_source(chain.items[i], ret_source);

@@ -11,6 +11,17 @@
 
 #define RESOLVE_DEADLINE_MS 20000
 
+/* What one instance answered, for people who look for what is wrong. */
+struct resolve_answer {
+    const struct config_instance *instance;
+    int result;                                  /* 0, or the negative of an error class */
+    bool is_forgiven;                            /* the next one is asked all the same */
+    const struct pullkey_error *error;           /* where it is one */
+    const struct pullkey_credential *credential; /* where it is 0 */
+    int64_t took_ms;
+    enum { RESOLVE_UNCACHED, RESOLVE_CACHED, RESOLVE_CACHE_MISS } cache; /* where it came from */
+};
+
 struct resolve {
     const struct config *config;
     struct config_asker asker;
@@ -25,6 +36,9 @@ struct resolve {
     /* The only instance that resolve_store may write to; where it cannot store, the answer is
      * PULLKEY_UNSUPPORTED with its own reason. NULL: the first that can store. */
     const struct config_instance *store;
+    /* Told of each instance that resolve_get has asked. NULL: nobody watches. */
+    void (*watch)(void *context, const struct resolve_answer *answer);
+    void *watch_context;
 };
 
 #define RESOLVE_SOURCE_MAX 256

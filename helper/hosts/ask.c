@@ -78,27 +78,20 @@ size_t ask_names(const struct registry_reference *reference,
     return count;
 }
 
-/* The backends that serve a reference. */
-struct chain {
-    const struct config_instance *items;
-    size_t count;
-};
-
-static struct chain find_chain(const struct config *config,
-                               const struct registry_reference *reference)
+struct ask_chain ask_chain(const struct config *config, const struct registry_reference *reference)
 {
     const struct config_asker asker = { .caller = CONFIG_HOSTS };
     const struct config_rule *rule = config_find_rule(config, reference, &asker);
 
-    return rule ? (struct chain){ rule->chain, rule->chain_count }
-                : (struct chain){ config->default_chain, config->default_count };
+    return rule ? (struct ask_chain){ rule->chain, rule->chain_count }
+                : (struct ask_chain){ config->default_chain, config->default_count };
 }
 
 /* An exec backend fails in the sandbox, and "permission denied" would not tell why. */
 static int explain_exec(const struct config *config, const struct registry_reference *reference,
                         struct pullkey_error *error)
 {
-    const struct chain chain = find_chain(config, reference);
+    const struct ask_chain chain = ask_chain(config, reference);
 
     for (size_t i = 0; i < chain.count; i++) {
         const struct config_instance *item = &chain.items[i];
@@ -163,7 +156,7 @@ static void add_kept(struct places *places, const struct config_instance *instan
 static void find_places(const struct config *config, const struct registry_reference *reference,
                         struct places *ret)
 {
-    const struct chain chain = find_chain(config, reference);
+    const struct ask_chain chain = ask_chain(config, reference);
     struct cache *cache = NULL;
     struct pullkey_error ignored;
 

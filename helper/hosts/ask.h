@@ -11,6 +11,7 @@
 #ifndef PULLKEY_HOSTS_ASK_H
 #define PULLKEY_HOSTS_ASK_H
 
+#include "core/config.h"
 #include "record.h"
 
 #define ASK_PULLKEY "pullkey"
@@ -35,8 +36,14 @@ int ask_serve(int in, int out, struct pullkey_error *error);
  * less than PULLKEY_KEY_MAX bytes.
  */
 #define ASK_NAMES_MAX 3
-struct registry_reference;
 size_t ask_names(const struct registry_reference *reference,
                  char ret[ASK_NAMES_MAX][PULLKEY_KEY_MAX + 1]);
+
+/* The backends of `pullkey` that serve a host. */
+struct ask_chain {
+    const struct config_instance *items;
+    size_t count;
+};
+struct ask_chain ask_chain(const struct config *config, const struct registry_reference *reference);
 
 #endif

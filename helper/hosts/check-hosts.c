@@ -417,8 +417,8 @@ static char *directory_path(const struct check_root *root, const char *name, cha
     return ret;
 }
 
-static void check_directory(struct check *check, const struct check_root *root,
-                            const struct node_host_directory *directory)
+void check_shadows(struct check *check, const struct check_root *root,
+                   const struct node_host_directory *directory)
 {
     static const char *const hub[] = { "registry-1.docker.io", "index.docker.io",
                                        "registry.hub.docker.com", "hub.docker.com", NULL };
@@ -481,7 +481,7 @@ void check_hosts(struct check *check, const struct check_root *root)
                          "_backup is what Spegel keeps: it writes this directory itself");
             continue;
         }
-        check_directory(check, root, &root->hosts.directories[i]);
+        check_shadows(check, root, &root->hosts.directories[i]);
         check_host_files(check, root, &root->hosts.directories[i]);
     }
     check_entries(check, root);

@@ -12,6 +12,7 @@
 #include "base/output.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "ask.h"
 
 #define OUR_HELPER "pullkey"
 #define NAMES_MAX 400 /* bytes of one finding */
@@ -21,23 +22,18 @@
  * the token server that the registry names. Of programs of others nobody knows: "null". */
 static const char *is_long_lived(const struct check *check, const struct hosts_host *host)
 {
-    const struct config_asker asker = { .caller = CONFIG_HOSTS };
-    const struct config_rule *rule;
-    const struct config_instance *chain;
     const char *answer = "false";
-    size_t count;
+    struct ask_chain chain;
 
     if (host->authorization)
         return "true";
     if (!check->config || strcmp(host->helper, OUR_HELPER) != 0)
         return "null";
-    rule = config_find_rule(check->config, host->reference, &asker);
-    chain = rule ? rule->chain : check->config->default_chain;
-    count = rule ? rule->chain_count : check->config->default_count;
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(chain[i].type, "exec") == 0)
+    chain = ask_chain(check->config, host->reference);
+    for (size_t i = 0; i < chain.count; i++) {
+        if (strcmp(chain.items[i].type, "exec") == 0)
             answer = "null";
-        else if (strcmp(chain[i].type, "token") != 0)
+        else if (strcmp(chain.items[i].type, "token") != 0)
             return "true";
     }
     return answer;

@@ -13,7 +13,7 @@
 
 #define JSON_TEXT_MAX (32u * 1024 * 1024)
 
-static void check_done(struct check *check)
+void check_done(struct check *check)
 {
     for (size_t i = 0; i < check->root_count; i++)
         node_hosts_done(&check->roots[i].hosts);
@@ -21,8 +21,6 @@ static void check_done(struct check *check)
     node_done(&check->node);
     findings_done(&check->findings);
 }
-
-#define cleanup_check __attribute__((cleanup(check_done)))
 
 /* -- Roots ------------------------------------------------------------------------------------ */
 
@@ -296,14 +294,8 @@ static int report(struct check *check, bool json, struct pullkey_error *error)
 
 static int check_everything(struct check *check, struct pullkey_error *error)
 {
-    int r = add_roots(check, error);
+    int r = check_network(check, error);
 
-    if (r < 0)
-        return r;
-    find_overmount(check);
-    r = find_reader(check, error);
-    if (r == 0)
-        r = check_network(check, error);
     if (r < 0)
         return r;
     for (size_t i = 0; i < check->root_count; i++)
@@ -330,18 +322,31 @@ static int check_everything(struct check *check, struct pullkey_error *error)
     return 0;
 }
 
+int check_open(const struct hosts_call *call, struct config *config, struct settings *settings,
+               struct check *ret, struct pullkey_error *error)
+{
+    const char *root = call->values[HOSTS_ROOT] ? call->values[HOSTS_ROOT] : "/";
+    int r = node_open(root, &ret->node, error);
+
+    if (r < 0)
+        return r == -PULLKEY_INTERNAL ? r : hosts_usage(error, "--root: %s", error->message);
+    ret->target = call->values[HOSTS_TARGET];
+    r = load_settings(ret, config, settings, error);
+    if (r == 0)
+        r = add_roots(ret, error);
+    if (r < 0)
+        return r;
+    find_overmount(ret);
+    return find_reader(ret, error);
+}
+
 int hosts_check(const struct hosts_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
     cleanup_settings struct settings settings = { 0 };
-    cleanup_check struct check check = { .node = { .root_fd = -1 } };
-    const char *root = call->values[HOSTS_ROOT] ? call->values[HOSTS_ROOT] : "/";
-    int r = node_open(root, &check.node, error);
+    cleanup_check struct check check = CHECK_INIT;
+    int r = check_open(call, &config, &settings, &check, error);
 
-    if (r < 0)
-        return r == -PULLKEY_INTERNAL ? r : hosts_usage(error, "--root: %s", error->message);
-    check.target = call->values[HOSTS_TARGET];
-    r = load_settings(&check, &config, &settings, error);
     if (r == 0)
         r = check_everything(&check, error);
     return r < 0 ? r : report(&check, call->values[HOSTS_JSON] != NULL, error);

@@ -47,6 +47,20 @@ struct check {
     bool reads_target; /* the config_path of a containerd is the target */
 };
 
+#define CHECK_INIT                                                                                 \
+    {                                                                                              \
+        .node = {.root_fd = -1 }                                                                   \
+    }
+
+/* Reads the node of --root with all its hosts directories, and pullkey's configuration, which
+ * lives in the two that are handed in. To be released also after an error. */
+struct hosts_call;
+int check_open(const struct hosts_call *call, struct config *config, struct settings *settings,
+               struct check *ret, struct pullkey_error *error);
+void check_done(struct check *check);
+
+#define cleanup_check __attribute__((cleanup(check_done)))
+
 /* config_path of one containerd as a list; what is used where none is set. */
 struct check_paths {
     char *items[CHECK_ROOTS_MAX];
@@ -82,6 +96,9 @@ void check_config_path(struct check *check, const struct node_config *config,
 void check_hosts(struct check *check, const struct check_root *root);
 void check_host_files(struct check *check, const struct check_root *root,
                       const struct node_host_directory *directory);
+/* What stands in its way, or is kept from being read by it. */
+void check_shadows(struct check *check, const struct check_root *root,
+                   const struct node_host_directory *directory);
 /* Of a file that containerd reads, and of one that it refuses. */
 void check_host_tables(struct check *check, const struct check_root *root,
                        const struct node_host_directory *directory);

@@ -15,6 +15,7 @@ const struct hosts_option_text hosts_options[HOSTS_OPTION_MAX] = {
     [HOSTS_OVERMOUNT] = { "overmount", NULL, "the target is mounted over /etc/containerd/certs.d" },
     [HOSTS_ROOT] = { "root", "DIR", "work on the file system below DIR" },
     [HOSTS_WRITE] = { "write", NULL, "change files; without it changes are only shown" },
+    [HOSTS_ASK] = { "ask", NULL, "ask the helpers as the daemon would, now" },
     [HOSTS_JSON] = { "json", NULL, "print the result as JSON" },
     [HOSTS_HELP] = { "help", NULL, "print this help" },
 };
@@ -74,6 +75,20 @@ const struct hosts_command hosts_commands[] = {
         .summary = "print what containerd reads for a registry, masked",
         .details = "HOST is a registry as an image names it, with its port. Values of headers are\n"
                    "not shown.\n",
+    },
+    {
+        .name = "doctor",
+        .argument = "IMAGE",
+        .options = BIT(HOSTS_ROOT) | BIT(HOSTS_TARGET) | BIT(HOSTS_ASK) | BIT(HOSTS_JSON),
+        .run = hosts_doctor,
+        .summary = "say what happens when containerd pulls an image",
+        .details =
+            "Goes the way of a pull, step by step: which config_path, directory and\n"
+            "hosts.toml containerd reads for IMAGE, or for a registry; which hosts it asks,\n"
+            "in which order and with which credential; what the daemon says of each; proxies\n"
+            "and variables of both. The last line says what is wrong and what to do; exit\n"
+            "status 1 then. Only with --ask is anybody asked: the helpers, with the\n"
+            "environment of the daemon.\n",
     },
     {
         .name = "migrate",

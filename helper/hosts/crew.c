@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crew.h"
 
+#include <errno.h>
+
 #include "base/clock.h"
+#include "base/error.h"
 #include "base/log.h"
 
 #define END_MS (3 * FETCH_END_MS)
@@ -88,6 +91,34 @@ bool crew_collect(struct crew *crew, struct needs *needs)
         answered = true;
     }
     return answered;
+}
+
+static bool is_finished(const struct needs *needs)
+{
+    for (const struct need *need = needs->first; need; need = need->next)
+        if (need->is_running || need->asked == 0)
+            return false;
+    return true;
+}
+
+int crew_ask_all(struct crew *crew, struct needs *needs, struct pullkey_error *error)
+{
+    struct moment now = crew_now();
+
+    needs_ask_again(needs, NULL, &now);
+    while (!is_finished(needs)) {
+        struct pollfd fds[NEEDS_RUNNING_MAX];
+        nfds_t count;
+
+        crew_start(crew, needs);
+        count = crew_poll(crew, fds);
+        if (count > 0 && clock_poll(fds, count, crew_deadline(crew)) < 0)
+            return error_errno(error, errno, "cannot wait for the helpers");
+        (void)crew_collect(crew, needs);
+    }
+    now = crew_now();
+    (void)needs_expire(needs, &now);
+    return 0;
 }
 
 void crew_end(struct crew *crew)

@@ -31,6 +31,9 @@ int64_t crew_deadline(const struct crew *crew);
 /* Takes the answers that are there, and ends what took too long. True if a need was answered. */
 bool crew_collect(struct crew *crew, struct needs *needs);
 
+/* Asks each need once, and waits for all answers. */
+int crew_ask_all(struct crew *crew, struct needs *needs, struct pullkey_error *error);
+
 /* Ends all of them, within three seconds; their needs stay unanswered. */
 void crew_end(struct crew *crew);
 

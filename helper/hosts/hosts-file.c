@@ -2,6 +2,7 @@
 #include "hosts-file.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -350,6 +351,19 @@ void hosts_directory_registry(const char *directory, char ret[REGISTRY_HOST_MAX 
         *colon = ':';
     else
         ret[length - 1] = '_';
+}
+
+size_t hosts_registry_names(const char *registry, char ret[HOSTS_NAMES_MAX][HOSTS_NAME_SIZE])
+{
+    const char *colon = strrchr(registry, ':'), *bracket = strchr(registry, ']');
+    size_t count = 0;
+
+    if (colon && (!bracket || colon > bracket))
+        (void)snprintf(ret[count++], HOSTS_NAME_SIZE, "%.*s_%s_", (int)(colon - registry), registry,
+                       colon + 1);
+    (void)snprintf(ret[count++], HOSTS_NAME_SIZE, "%s", registry);
+    (void)snprintf(ret[count++], HOSTS_NAME_SIZE, "_default");
+    return count;
 }
 
 /* A text that is not allocated: a problem must not get lost for want of memory. */

@@ -83,6 +83,12 @@ size_t hosts_first_header(const struct toml_document *toml, const struct toml_it
  * REGISTRY_HOST_MAX + 8 bytes. */
 void hosts_directory_registry(const char *directory, char ret[REGISTRY_HOST_MAX + 8]);
 
+/* The directories that containerd looks for, in this order: "host_5000_" and "host:5000", or
+ * "host", and "_default". How many there are. */
+#define HOSTS_NAMES_MAX 3
+#define HOSTS_NAME_SIZE (REGISTRY_HOST_MAX + 16)
+size_t hosts_registry_names(const char *registry, char ret[HOSTS_NAMES_MAX][HOSTS_NAME_SIZE]);
+
 #define cleanup_hosts_file __attribute__((cleanup(hosts_file_done)))
 
 #endif

@@ -23,6 +23,7 @@ enum hosts_option {
     HOSTS_OVERMOUNT,
     HOSTS_ROOT,
     HOSTS_WRITE,
+    HOSTS_ASK,
     HOSTS_JSON,
     HOSTS_HELP,
     HOSTS_OPTION_MAX,
@@ -98,6 +99,7 @@ int hosts_show(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_status(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_watch(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_check(const struct hosts_call *call, struct pullkey_error *error);
+int hosts_doctor(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_migrate(const struct hosts_call *call, struct pullkey_error *error);
 int hosts_render(const struct hosts_call *call, struct pullkey_error *error);
 

@@ -2,6 +2,7 @@
 #include "lifetime.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/jwt.h"
 #include "base/text.h"
@@ -29,4 +30,14 @@ static int64_t read_ecr(const struct pullkey_secret *secret)
 int64_t lifetime_read(const struct pullkey_secret *secret)
 {
     return memchr(secret->bytes, '.', secret->length) ? jwt_expiry(secret) : read_ecr(secret);
+}
+
+void lifetime_write(int64_t seconds, char ret[LIFETIME_SIZE])
+{
+    time_t time = (time_t)seconds;
+    struct tm parts;
+
+    if (seconds <= 0 || !gmtime_r(&time, &parts) ||
+        strftime(ret, LIFETIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
+        memcpy(ret, "-", 2);
 }

@@ -13,6 +13,7 @@
 #include "hosts.h"
 #include "mounts.h"
 #include "publish.h"
+#include "running.h"
 
 /* A mount of its own: the place of one that is gone stays behind as an empty directory. */
 const char *migrate_source(const struct migrate *migrate)
@@ -143,7 +144,7 @@ struct migrate_wait migrate_wait_for_reader(const struct migrate *migrate)
             "with config_path = \"" HOSTS_CONFIG_PATH
             "\" in its configuration restart containerd, then run this again",
         };
-    if (migrate_is_restart_due(migrate->node, config))
+    if (running_is_restart_due(migrate->node, config))
         return (struct migrate_wait){
             "containerd runs since before its configuration was changed",
             "restart containerd, then run this again",

@@ -8,11 +8,11 @@
 
 #include <string.h>
 
+#include "base/diff.h"
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "core/module.h"
-#include "diff.h"
 #include "mask-text.h"
 
 #define DIFF_MAX (8 * TOML_SIZE_MAX)
@@ -187,7 +187,7 @@ int migrate_show_diff(const struct migrate *migrate, const struct migrate_file *
         return r;
     before = (struct diff_text){ old.data, old.length, file->is_new ? "/dev/null" : file->inner };
     after = (struct diff_text){ new.data, new.length, file->inner };
-    r = diff_unified(&before, &after, ret, error);
+    r = diff_unified(&before, &after, DIFF_CONTEXT, ret, error);
     if (r == 0 && shows_secret(migrate, ret))
         return error_set(error, PULLKEY_INTERNAL,
                          "%s: the difference would show a secret, so it is not shown, and nothing "

@@ -149,16 +149,6 @@ static int prepare(const struct migrate *migrate, struct shown *shown, struct pu
     return r;
 }
 
-static void print_diff(const struct buffer *diff)
-{
-    for (size_t at = 0; at < diff->length;) {
-        size_t end = edit_line_end(diff->data, diff->length, at);
-
-        output_line("%.*s", (int)(end - at - (diff->data[end - 1] == '\n')), diff->data + at);
-        at = end;
-    }
-}
-
 /* What moves as a table, and the rest as lines, which may be long. */
 static int print_rows(const struct migrate *migrate, const struct shown *shown,
                       struct pullkey_error *error)
@@ -217,7 +207,7 @@ static int print_text(const struct migrate *migrate, const struct shown *shown, 
     int r;
 
     for (size_t i = 0; i < migrate->file_count; i++)
-        print_diff(&shown->diffs[i]);
+        output_lines(&shown->diffs[i]);
     if (migrate->file_count > 0)
         output_line("%s", "");
     r = print_rows(migrate, shown, error);

@@ -204,9 +204,6 @@ struct migrate_wait migrate_wait_for_daemon(const struct migrate *migrate, const
 /* The same, or until containerd no longer reads the source itself. */
 struct migrate_wait migrate_wait_for_reader(const struct migrate *migrate);
 
-/* The containerd that runs with this configuration may not have read what it says now. */
-bool migrate_is_restart_due(const struct node *node, const struct node_config *config);
-
 /* `ret_moves`: a header goes, so containerd must read what pullkey makes of the directory. With
  * `wait` it goes with the next run. */
 int migrate_hosts(struct migrate *migrate, const struct node_hosts *hosts,

@@ -6,40 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/output.h"
 #include "crew.h"
 #include "tree.h"
-
-static bool is_finished(const struct needs *needs)
-{
-    for (const struct need *need = needs->first; need; need = need->next)
-        if (need->is_running || need->asked == 0)
-            return false;
-    return true;
-}
-
-/* Each helper is asked once. */
-static int ask_all(struct crew *crew, struct needs *needs, struct pullkey_error *error)
-{
-    struct moment now = crew_now();
-
-    needs_ask_again(needs, NULL, &now);
-    while (!is_finished(needs)) {
-        struct pollfd fds[NEEDS_RUNNING_MAX];
-        nfds_t count;
-
-        crew_start(crew, needs);
-        count = crew_poll(crew, fds);
-        if (count > 0 && clock_poll(fds, count, crew_deadline(crew)) < 0)
-            return error_errno(error, errno, "cannot wait for the helpers");
-        (void)crew_collect(crew, needs);
-    }
-    now = crew_now();
-    (void)needs_expire(needs, &now);
-    return 0;
-}
 
 static void append_member(struct buffer *text, const char *key, const char *value)
 {
@@ -97,7 +67,7 @@ static int render(const struct hosts_call *call, struct tree *tree, struct crew 
     int r = tree_scan(tree, true, &now, error);
 
     if (r == 0)
-        r = ask_all(crew, tree->needs, error);
+        r = crew_ask_all(crew, tree->needs, error);
     if (r < 0)
         return r;
     tree_mark_changed(tree);

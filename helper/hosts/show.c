@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -15,31 +14,27 @@
 #include "check.h"
 #include "edit.h"
 #include "hosts-file.h"
+#include "lifetime.h"
 #include "mask-text.h"
 #include "mask.h"
 #include "publish.h"
 #include "status.h"
 
 #define COLUMNS 6
-#define TIME_SIZE 32
 
-/* As containerd looks for a registry: "host_5000_", "host:5000", "_default". */
 static int find_registry(const char *target, const char *registry, char *ret_name,
                          struct pullkey_error *error)
 {
-    const char *colon = strrchr(registry, ':');
-    char names[3][FILE_PATH_MAX], path[FILE_PATH_MAX];
+    char names[HOSTS_NAMES_MAX][HOSTS_NAME_SIZE], path[FILE_PATH_MAX];
+    size_t count;
     int r;
 
     if (strchr(registry, '/') || registry[0] == '.' || registry[0] == '\0')
         return hosts_usage(error, "HOST is the name of a registry, like registry.example.com:5000");
-    if (snprintf(names[0], FILE_PATH_MAX, "%.*s%s%s%s",
-                 colon ? (int)(colon - registry) : (int)strlen(registry), registry,
-                 colon ? "_" : "", colon ? colon + 1 : "", colon ? "_" : "") >= FILE_PATH_MAX ||
-        snprintf(names[1], FILE_PATH_MAX, "%s", registry) >= FILE_PATH_MAX)
+    if (strlen(registry) > REGISTRY_HOST_MAX + 6)
         return hosts_usage(error, "the name of the registry is too long");
-    memcpy(names[2], "_default", sizeof("_default"));
-    for (int i = 0; i < 3; i++) {
+    count = hosts_registry_names(registry, names);
+    for (size_t i = 0; i < count; i++) {
         r = file_join(path, target, names[i], error);
         if (r < 0)
             return r;
@@ -199,33 +194,9 @@ int hosts_show(const struct hosts_call *call, struct pullkey_error *error)
     return output_buffer(&masked, error);
 }
 
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_member(object, key);
-
-    return cJSON_IsNumber(item) ? item->valuedouble : 0;
-}
-
-static const char *text_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_member(object, key);
-
-    return cJSON_IsString(item) ? item->valuestring : NULL;
-}
-
-static void write_time(int64_t seconds, char ret[TIME_SIZE])
-{
-    time_t time = (time_t)seconds;
-    struct tm parts;
-
-    if (seconds <= 0 || !gmtime_r(&time, &parts) ||
-        strftime(ret, TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0)
-        memcpy(ret, "-", 2);
-}
-
 struct table {
     const char **cells;
-    char (*times)[2][TIME_SIZE];
+    char (*times)[2][LIFETIME_SIZE];
     size_t rows;
 };
 
@@ -233,13 +204,13 @@ static void add_row(struct table *table, const cJSON *entry, const cJSON *host)
 {
     const char **row = table->cells + COLUMNS * table->rows;
     bool has_header = cJSON_IsTrue(json_member(host, "header"));
-    const char *message = text_of(host, "message");
+    const char *message = json_text(host, "message");
 
-    write_time((int64_t)number(host, "expires"), table->times[table->rows][0]);
-    write_time((int64_t)number(host, "last_success"), table->times[table->rows][1]);
-    row[0] = text_of(entry, "registry");
-    row[1] = text_of(host, "host");
-    row[2] = text_of(host, "helper");
+    lifetime_write((int64_t)json_number(host, "expires"), table->times[table->rows][0]);
+    lifetime_write((int64_t)json_number(host, "last_success"), table->times[table->rows][1]);
+    row[0] = json_text(entry, "registry");
+    row[1] = json_text(host, "host");
+    row[2] = json_text(host, "helper");
     row[3] = !has_header ? "no header" : message ? "old header" : "header";
     row[4] = table->times[table->rows][0];
     row[5] = table->times[table->rows][1];
@@ -300,24 +271,24 @@ static size_t count_problems(const cJSON *root, const cJSON *entries, bool print
     size_t count = 0;
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (!text_of(root, keys[i]))
+        if (!json_text(root, keys[i]))
             continue;
         if (print)
-            output_finding(OUTPUT_ERROR, text_of(root, keys[i]));
+            output_finding(OUTPUT_ERROR, json_text(root, keys[i]));
         count++;
     }
     for (const cJSON *entry = entries ? entries->child : NULL; entry; entry = entry->next) {
         const cJSON *hosts = json_member(entry, "hosts");
 
-        if (text_of(entry, "problem")) {
-            print_problem(print, text_of(entry, "registry"), NULL, text_of(entry, "problem"));
+        if (json_text(entry, "problem")) {
+            print_problem(print, json_text(entry, "registry"), NULL, json_text(entry, "problem"));
             count++;
         }
         for (const cJSON *host = hosts ? hosts->child : NULL; host; host = host->next) {
-            if (!text_of(host, "message"))
+            if (!json_text(host, "message"))
                 continue;
-            print_problem(print, text_of(entry, "registry"), text_of(host, "host"),
-                          text_of(host, "message"));
+            print_problem(print, json_text(entry, "registry"), json_text(host, "host"),
+                          json_text(host, "message"));
             count++;
         }
     }

@@ -23,11 +23,11 @@
 #define USAGE                                                                                      \
     "Usage: " SERVE_NAME " < REQUEST\n"                                                            \
     "\n"                                                                                           \
-    "A credential provider plugin of the kubelet: reads one CredentialProviderRequest from\n"      \
-    "standard input and writes one CredentialProviderResponse. \"pullkey kubelet config\" "        \
-    "prints\n"                                                                                     \
-    "the kubelet's configuration for it. It takes no arguments, as rules and backends stand in\n"  \
-    "/etc/pullkey (PULLKEY_CONFIG names another file); see pullkey.conf(5).\n"
+    "A credential provider plugin of the kubelet: reads a CredentialProviderRequest\n"             \
+    "from standard input and writes a CredentialProviderResponse. It takes no\n"                   \
+    "arguments: rules and backends stand in /etc/pullkey (PULLKEY_CONFIG names\n"                  \
+    "another file), see pullkey.conf(5), and \"pullkey kubelet config\" prints what\n"             \
+    "the kubelet is told of it.\n"
 
 static int print(int fd, const char *bytes, size_t length)
 {

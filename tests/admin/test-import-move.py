@@ -95,7 +95,7 @@ def expect_kept(home, name, word):
     check(word in done.stderr, f"{word!r} is not in {done.stderr!r}")
     equal(home.read(name), before)
     equal(home.get("a.example.com")["Secret"], MARKER, "it is stored")
-    equal([n for n in os.listdir(os.path.dirname(path)) if n.endswith("-import")], [])
+    equal([n for n in os.listdir(os.path.dirname(path)) if n.endswith("-new")], [])
 
 
 @case("move: a source that cannot be emptied is an error that names what is still there")
@@ -111,14 +111,14 @@ def cannot_empty():
         os.chmod(path, 0o622)
         expect_kept(home, "there/auth.json", "others may write to it")
         os.chmod(path, 0o600)
-        os.mkdir(path + ".pullkey-import")
+        os.mkdir(path + ".pullkey-new")
         try:
             before = home.read("there/auth.json")
             done = take(home, "--from", path, "--move")
             equal((done.returncode, home.read("there/auth.json")), (1, before))
-            check("auth.json.pullkey-import" in done.stderr, done.stderr)
+            check("auth.json.pullkey-new" in done.stderr, done.stderr)
         finally:
-            os.rmdir(path + ".pullkey-import")
+            os.rmdir(path + ".pullkey-new")
         if ROOT:
             os.chown(path, 12345, -1)
             expect_kept(home, "there/auth.json", "user 12345")
@@ -191,7 +191,7 @@ def lying_store():
 def leftover():
     with Home() as home:
         home.write(DOCKER, auths(a_example_com={}))
-        home.write(DOCKER + ".pullkey-import", auths(b_example_com=auth("alice", MARKER)))
+        home.write(DOCKER + ".pullkey-new", auths(b_example_com=auth("alice", MARKER)))
         home.write(DOCKER + ".tmp", "somebody's")
         take(home)
         equal(len(os.listdir(os.path.join(home.path, ".docker"))), 3, "a copy changes nothing there")

@@ -239,15 +239,15 @@ def hidden_file():
         check("not kept" not in done.stdout and "log out" in done.stderr, done.stdout)
 
 
-@case("move: docker's file is said to need a line until it names pullkey")
+@case("move: docker is said to need its set-up until its file names pullkey")
 def names_pullkey():
     with Home() as home:
         for more, expected in (({}, True), ({"credsStore": "secretservice"}, True), ({"credsStore": "pullkey"}, False)):
             home.write(DOCKER, json.dumps({"auths": {"a.example.com": auth("alice", MARKER)}, **more}))
-            equal(take(home).stderr.count("credsStore"), 0, "a copy is no move")
+            equal(take(home).stderr.count("setup docker"), 0, "a copy is no move")
             done = take(home, "--move")
             equal(done.returncode, 0, done.stderr)
-            line = f'{home.path}/{DOCKER} needs the line "credsStore": "pullkey",\n'
+            line = 'docker does not ask pullkey yet: run "pullkey setup docker --write"\n'
             equal(line in done.stderr, expected, done.stderr)
         home.write(PODMAN, auths(b_example_com=auth("bob", MARKER)))
         home.write(DOCKER, "{}")

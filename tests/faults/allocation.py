@@ -390,6 +390,20 @@ for kind_of_store in WRITTEN:
         admin(kind, ["import", "--yes", "--from", "-"], text, {**OLD, NEW: "carol"})
 
 
+@tap.case("pullkey doctor, of a registry that is not there")
+def doctor():
+    # Not a name: the C library itself does not bear to be out of memory where it looks one up.
+    with prepared("plain", {"127.0.0.1:1": "alice"}) as base:
+
+        def check(_, done, __):
+            """Its last line, or one line of an error."""
+            tap.equal(done.returncode, 1, sandbox.show(done))
+            tap.check(done.stdout or done.stderr.count(b"\n") == 1, sandbox.show(done))
+            tap.check(b"will work" not in done.stdout, sandbox.show(done))
+
+        fail_everywhere(base, [sandbox.program("pullkey"), "doctor", "127.0.0.1:1"], b"", check)
+
+
 @tap.case("pullkey logout")
 def logout():
     after = {k: v for k, v in OLD.items() if k != sandbox.SERVER}

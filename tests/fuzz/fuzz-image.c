@@ -3,6 +3,7 @@
  * admin/run-image: each line of the input is an argument of a command. What is found must be a registry that core/registry takes,
  * and be found again in its own text.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,24 @@ static void check_image(const struct run_image *image)
     require(!run_images_next(&images, &again));
 }
 
+/* Alone in the line, with its tag or digest, by which it is found again. */
+static void check_whole(const char *line)
+{
+    struct run_image image, again;
+    char text[sizeof(image) + 2];
+
+    if (!run_image_read(line, &image))
+        return;
+    check_image(&image);
+    require(strlen(image.tag) <= RUN_TAG_MAX && strlen(image.repository) <= RUN_REPOSITORY_MAX);
+    (void)snprintf(text, sizeof(text), "%s/%s%s%s", image.authority, image.repository,
+                   image.tag[0] == '\0'        ? ""
+                   : strchr(image.tag, ':') ? "@"
+                                            : ":",
+                   image.tag);
+    require(run_image_read(text, &again) && strcmp(again.tag, image.tag) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char text[SIZE_MAX_BYTES + 1];
@@ -60,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         end = strchr(line, '\n');
         if (end)
             *end++ = '\0';
+        check_whole(line);
         arguments[count++] = line;
     }
     while (run_images_next(&images, &image))

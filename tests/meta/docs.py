@@ -12,9 +12,10 @@ import tap
 BINDIR, MANDIR = os.environ["PULLKEY_BINDIR"], os.environ["PULLKEY_MANDIR"]
 
 HAS_HOSTS = "hosts" in os.environ["PULLKEY_FEATURES"].split()
-PROGRAMS = {"docker-credential-pullkey": 1, "pullkey": 1}
+PROGRAMS = {"docker-credential-pullkey": 1, "pullkey": 1, "pullkey-kubelet": 8}
 if HAS_HOSTS:
     PROGRAMS["pullkey-hosts"] = 8
+KUBELET = os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-kubelet")
 WIDTH, HEIGHT = 80, 24
 
 # A word of a text that is an option: -x, --long. Not the rest of a hyphenated word or of a path.
@@ -113,6 +114,7 @@ def help_output():
         ["pullkey", "-h"],
         ["pullkey", "help"],
         ["docker-credential-pullkey", "--help"],
+        [KUBELET, "--help"],
         *[["pullkey", *command.split(), "--help"] for command in help_commands()],
         *[["pullkey", "hosts", "help"]] * HAS_HOSTS,
         *[["pullkey", "hosts", use.split()[0], "--help"] for use in hosts_usages() if HAS_HOSTS],

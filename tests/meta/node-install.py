@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""packaging/kubernetes: what its Containerfile builds runs without anything else, and its installer,
+"""packaging/kubernetes: what is in its image runs without anything else, and its installer,
 with the capabilities that daemonset.yaml gives it, on a directory that stands for a node.
 
 usage: node-install.py SOURCE-ROOT
@@ -73,7 +73,7 @@ def succeed(*words, **more):
 
 
 def build(scratch):
-    """As the Containerfile does it, in a /opt that is there for this test alone."""
+    """As packaging/ci/Containerfile does it, in a /opt that is there for this test alone."""
     namespace.mount("-t", "tmpfs", "none", "/opt")
     meson = os.path.dirname(os.environ["MESON"])
     words = [os.path.join(PACKAGING, "build"), os.path.join(scratch, "build"), "-Dman=disabled"]
@@ -295,9 +295,9 @@ def packages(name, start, end):
     return set(text.replace("\\", " ").split())
 
 
-@tap.case("the image is built with the packages of packaging/quickstart, less what it does not need")
+@tap.case("the image for jobs is built with the packages of packaging/quickstart, less what it does not need")
 def containerfile():
-    ours = packages("kubernetes/Containerfile", "--no-install-recommends", "\nCOPY")
+    ours = packages("ci/Containerfile", "--no-install-recommends", "\nCOPY")
     usual = packages("quickstart", "packages=\\(", "\\)")
     tap.equal(sorted(ours ^ usual), ["binutils", "ca-certificates", "libsecret-1-dev", "scdoc"])
 

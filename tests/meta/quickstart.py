@@ -41,7 +41,7 @@ class Place:
     def quickstart(self, *arguments, user=None):
         return subprocess.run(
             [self.path("tree", "packaging", "quickstart"), *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": self.path("home"), "LANG": "C.UTF-8"},
+            env={"PATH": os.environ["PATH"], "HOME": self.path("home"), "LANG": "C.UTF-8", "CCACHE_DISABLE": "1"},
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,

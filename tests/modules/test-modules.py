@@ -172,6 +172,18 @@ def inputs_of_another_release():
             refused(home, "fake-token.inputs do not belong together", "install both again")
 
 
+@tap.case("a backend that shares its file is not installed without its file of inputs")
+def parted():
+    with Home() as home:
+        use(home, {"type": "kubernetes", "server": "https://127.0.0.1:1"})
+        with moved_away(os.path.join(MODULES, "kubernetes.inputs")):
+            refused(home, '"kubernetes" is not installed', "kubernetes.inputs")
+            parts = json.loads(home.succeed([home.pullkey, "version", "--json"]))["parts"]
+            tap.equal((parts["kubernetes"], parts["probe"]), ("absent", "present"))
+        parts = json.loads(home.succeed([home.pullkey, "version", "--json"]))["parts"]
+        tap.equal(parts["kubernetes"], "present")
+
+
 def calls_of_get(home):
     """How many system calls a get makes where the machine has no configuration."""
     report = os.path.join(home.path, "report")

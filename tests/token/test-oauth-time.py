@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens of OAuth servers over time: when they are asked for again, many at once, and refresh tokens that rotate."""
 
+import json
 import os
+import re
 import signal
 import stat
 import struct
@@ -60,6 +62,20 @@ def hundred():
         answers = gets_while_the_server_thinks(it, [R] * 100)
         equal(len(set(answers)), 1)
         equal((len(it.oauth.forms), len(it.oauth.issued)), (1, 1))
+
+
+@case("doctor says whether a token came from the cache, and how long it is good")
+def doctor():
+    with setting() as it:
+        it.oauth.members = {"expires_in": LIFE}
+        it.exchange("basic")
+        for said in ("and not from the cache", "from the cache"):
+            done = it.home.run([it.home.pullkey, "doctor", R, "--json"])
+            (caller,) = json.loads(done.stdout)["callers"]
+            (step,) = [step for step in caller["steps"] if "has a secret of" in step["text"]]
+            check(re.search(f"token, {said}, good until 20[0-9: -]+ UTC$", step["text"]), step)
+            check(MARKER not in done.stdout + done.stderr, done.stdout)
+        equal(len(it.oauth.issued), 1)
 
 
 @case("erase drops what came of an identity, for that registry")

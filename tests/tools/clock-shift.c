@@ -7,6 +7,7 @@
  *   CLOCK_SHIFT   a file of 16 bytes that is mapped and shared: seconds, as two numbers of 64 bits
  *                 in the machine's order, that are added to CLOCK_REALTIME and CLOCK_MONOTONIC.
  *                 Other clocks stay right, and so does the kernel when the program waits.
+ *   CLOCK_TIME    anything: time(2) is shifted too, by which OpenSSL looks at certificates.
  *   CLOCK_ALARM   a file: the seconds of each alarm are added to it, one a line.
  */
 
@@ -27,7 +28,7 @@ struct shift {
 
 static struct shift none;
 static struct shift *shift = &none;
-static const char *alarms;
+static const char *alarms, *times;
 
 __attribute__((constructor)) static void map_shift(void)
 {
@@ -40,6 +41,7 @@ __attribute__((constructor)) static void map_shift(void)
     if (fd >= 0)
         close(fd);
     alarms = getenv("CLOCK_ALARM");
+    times = getenv("CLOCK_TIME");
 }
 
 __attribute__((visibility("default"))) unsigned alarm(unsigned seconds)
@@ -65,4 +67,16 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct
     if (r == 0 && clock == CLOCK_MONOTONIC)
         ret->tv_sec += shift->monotonic;
     return r;
+}
+
+__attribute__((visibility("default"))) time_t time(time_t *ret)
+{
+    struct timespec now;
+    time_t seconds;
+
+    syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+    seconds = now.tv_sec + (times ? (time_t)shift->wall : 0);
+    if (ret)
+        *ret = seconds;
+    return seconds;
 }

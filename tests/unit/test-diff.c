@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/buffer.h"
-#include "hosts/diff.h"
+#include "base/diff.h"
 
 static void assert_diff(const char *old, const char *new, const char *expected)
 {
@@ -10,7 +10,7 @@ static void assert_diff(const char *old, const char *new, const char *expected)
     cleanup_buffer struct buffer text = BUFFER_INIT(65536);
     struct pullkey_error error;
 
-    assert_fine(diff_unified(&a, &b, &text, &error), error);
+    assert_fine(diff_unified(&a, &b, DIFF_CONTEXT, &text, &error), error);
     assert_string_equal(text.data ? text.data : "", expected);
 }
 
@@ -77,7 +77,7 @@ static void patch_agrees(void **state)
         }
         a.length = 30 - 2 * (seed % 5);
         b.length = 30 - 2 * (seed % 7);
-        assert_fine(diff_unified(&a, &b, &text, &error), error);
+        assert_fine(diff_unified(&a, &b, DIFF_CONTEXT, &text, &error), error);
         if (text.length == 0)
             continue;
         (void)snprintf(path, sizeof(path), "%s/a", directory);

@@ -126,12 +126,19 @@ static const struct pullkey_probe probe = {
     .module = HEAD(probe, PULLKEY_KIND_PROBE, "probe", 0, NULL),
     .check = fake_check,
 };
+/* Of minor 5. */
+static const struct pullkey_probe old_probe = {
+    .module = { PULLKEY_ABI_MAJOR, 5, offsetof(struct pullkey_probe, walk), PULLKEY_KIND_PROBE,
+                "old-probe", 0, NULL, NULL },
+    .check = fake_check,
+};
 static struct pullkey_backend changing = BACKEND("changing", ALL, NULL); /* as each case wants it */
 
 extern const struct pullkey_module *const module_builtin_table[];
 const struct pullkey_module *const module_builtin_table[] = {
     &whole.module,    &longest.module, &expiring.module, &lasting.module,  &undeclared.module,
     &misnamed.module, &codec.module,   &probe.module,    &reader.module,   &changing.module,
+    &old_probe.module,
     NULL,
 };
 
@@ -174,6 +181,8 @@ static void what_is_there_is_found(void **state)
     assert_ptr_equal(found_codec, &codec);
     assert_fine(module_find_probe("probe", &found_probe, &error), error);
     assert_ptr_equal(found_probe, &probe);
+    assert_fine(module_find_probe("old-probe", &found_probe, &error), error);
+    assert_ptr_equal(found_probe, &old_probe);
     assert_fine(module_find_reader("reader", &found_reader, &error), error);
     assert_ptr_equal(found_reader, &reader);
     assert_refused(module_find_reader("codec", &found_reader, &error), PULLKEY_INVALID,

@@ -403,9 +403,55 @@ static void a_token_that_may_stay_is_an_error(void **state)
 
 #define RESOLVE_TEST(function) cmocka_unit_test_setup_teardown(function, begin, end)
 
+static char seen[256];
+
+static void see(void *context, const struct resolve_answer *answer)
+{
+    static const char *const caches[] = { "uncached", "cached", "miss" };
+    const size_t used = strlen(seen);
+
+    assert_ptr_equal(context, seen);
+    assert_true((answer->result == 0) == (answer->credential != NULL));
+    assert_true((answer->result < 0) == (answer->error != NULL));
+    assert_true(answer->took_ms >= 0);
+    (void)snprintf(seen + used, sizeof(seen) - used, "%s %s %s%s;", answer->instance->name,
+                   caches[answer->cache], error_class_name((enum pullkey_error_class)-answer->result),
+                   answer->is_forgiven ? " forgiven" : "");
+}
+
+static void expect_seen(const char *text)
+{
+    cleanup_credential struct pullkey_credential credential = { 0 };
+    struct pullkey_error ignored;
+
+    seen[0] = '\0';
+    resolve.watch = see;
+    resolve.watch_context = seen;
+    (void)resolve_get(&resolve, &reference, &credential, NULL, &ignored);
+    assert_string_equal(seen, text);
+}
+
+static void who_watches_is_told(void **state)
+{
+    (void)state;
+    use(CHAIN("{\"type\":\"fake-uncached\"}"));
+    expect_seen("fake-uncached uncached ok;");
+    use(CHAIN(KEEPER "," TOKEN));
+    expect_seen("fake-keeper uncached not found forgiven;fake-token miss ok;");
+    expect_seen("fake-keeper uncached not found forgiven;fake-token cached ok;");
+    use(CHAIN("{\"type\":\"fake-token\",\"on_error\":\"next\"}," KEEPER));
+    refer("denied.example");
+    token.get = PULLKEY_DENIED;
+    expect_seen("fake-token miss denied forgiven;fake-keeper uncached not found forgiven;");
+    use(CHAIN(TOKEN "," KEEPER));
+    refer("denied.example");
+    expect_seen("fake-token miss denied;");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        RESOLVE_TEST(who_watches_is_told),
         RESOLVE_TEST(a_hit_does_not_call_the_backend),
         RESOLVE_TEST(what_the_key_is_made_of),
         RESOLVE_TEST(what_is_not_kept),

@@ -68,6 +68,29 @@ static void images_with_their_registry(void **state)
         expect(vectors[i][0], vectors[i][1]);
 }
 
+static void what_is_read_whole(void **state)
+{
+    static const char *const vectors[][2] = {
+        { "r.example.com/a", "" },
+        { "r.example.com:5000/a:V_1.0-x", "V_1.0-x" },
+        { "docker://nginx:1", "1" },
+        { "r.example.com/app@sha256:" HEX64, "sha256:" HEX64 },
+        { "r.example.com/app:1@sha256:" HEX64, "sha256:" HEX64 },
+    };
+    static const char *const words[] = { "", "nginx", "a=r.example.com/a", "r.example.com/a,b.c/d",
+                                         "--image=r.example.com/a", "r.example.com/a " };
+    struct run_image image;
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(vectors); i++) {
+        memset(&image, 'x', sizeof(image));
+        assert_true(run_image_read(vectors[i][0], &image));
+        assert_string_equal(image.tag, vectors[i][1]);
+    }
+    for (size_t i = 0; i < UNIT_COUNT(words); i++)
+        assert_false(run_image_read(words[i], &image));
+}
+
 static void other_words(void **state)
 {
     static const char *const words[] = {
@@ -189,7 +212,8 @@ static void limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(images_with_their_registry), cmocka_unit_test(other_words),
+        cmocka_unit_test(images_with_their_registry), cmocka_unit_test(what_is_read_whole),
+        cmocka_unit_test(other_words),
         cmocka_unit_test(pieces_of_an_argument),      cmocka_unit_test(all_arguments),
         cmocka_unit_test(values_of_secret_options),   cmocka_unit_test(limits),
     };

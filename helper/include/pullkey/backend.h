@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define PULLKEY_ABI_MAJOR 1
-#define PULLKEY_ABI_MINOR 5
+#define PULLKEY_ABI_MINOR 6
 
 /* Limits, in bytes without the terminating NUL. */
 #define PULLKEY_SECRET_MAX 65536
@@ -326,6 +326,34 @@ struct pullkey_probe_result {
                              else "" */
 };
 
+enum pullkey_step_state {
+    PULLKEY_STEP_FINE = 1,
+    PULLKEY_STEP_NOTE = 2,   /* it may matter */
+    PULLKEY_STEP_FAILED = 3, /* a pull fails for this */
+};
+
+/* Since minor 6. One step towards an image, for a person: a line of text that holds no secret. */
+struct pullkey_step {
+    size_t size;
+    const char *name; /* "dns", "tls", "token", ... */
+    enum pullkey_step_state state;
+    int64_t took_ms;   /* -1 where that means nothing */
+    const char *text;  /* without a final full stop */
+    const char *cause; /* a stable word such as "wrong-password", "" where nothing is wrong */
+};
+
+/* Since minor 6. What a walk is for; all but `credential` is there, perhaps as "". */
+struct pullkey_walk {
+    size_t size;
+    const struct pullkey_request *request;
+    const struct pullkey_credential *credential; /* NULL: none */
+    const char *options;                         /* as for check */
+    const char *repository;                      /* "library/alpine"; "": the registry alone */
+    const char *tag; /* or the digest, with its algorithm; "": no manifest is asked for */
+    void (*step)(void *context, const struct pullkey_step *step);
+    void *context;
+};
+
 struct pullkey_probe {
     struct pullkey_module module;
     /*
@@ -336,6 +364,13 @@ struct pullkey_probe {
     int (*check)(const struct pullkey_host *host, const struct pullkey_request *request,
                  const struct pullkey_credential *credential, const char *options,
                  struct pullkey_probe_result *ret, struct pullkey_error *error);
+    /*
+     * Since minor 6. Does what a client does before it pulls, and hands over each step as it is
+     * done, up to the first that fails. 0 also where one did: an error says that the walk itself
+     * was not possible. NULL: this probe cannot.
+     */
+    int (*walk)(const struct pullkey_host *host, const struct pullkey_walk *walk,
+                struct pullkey_error *error);
 };
 
 /* Where a value stands in the text that a reader was given: byte offsets, and the line from 1. */

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether the containerd that runs was started before its configuration became what it is: proc(5),
- * namespaces(7). One in another mount namespace is that of a container. */
-#include "migrate.h"
+#include "running.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,12 +14,11 @@
 #include "base/error.h"
 #include "base/file.h"
 
-#define PROC_MAX 65536
 #define START_FIELD 22 /* of stat, in ticks since the machine was started */
 #define INEXACT_MS 50  /* of ticks, and of the times of files */
 #define DELETED " (deleted)"
 
-static const char *read_process(const char *process, const char *name, struct buffer *text)
+const char *running_read(const char *process, const char *name, struct buffer *text)
 {
     struct pullkey_error ignored;
     char path[FILE_PATH_MAX];
@@ -62,8 +58,8 @@ static bool is_containerd(const char *process)
 /* Those of k3s and Docker are told another one. */
 static bool reads_file(const char *process, const char *file)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT(PROC_MAX);
-    const char *words = read_process(process, "cmdline", &text);
+    cleanup_buffer struct buffer text = BUFFER_INIT(RUNNING_TEXT_MAX);
+    const char *words = running_read(process, "cmdline", &text);
     bool is_next = false;
 
     for (const char *word = words; word && word < words + text.length; word += strlen(word) + 1) {
@@ -91,8 +87,8 @@ static int64_t clock_ms(clockid_t clock)
  * and brackets in it. */
 static int64_t started_ms(const char *process)
 {
-    cleanup_buffer struct buffer text = BUFFER_INIT(PROC_MAX);
-    const char *stat = read_process(process, "stat", &text);
+    cleanup_buffer struct buffer text = BUFFER_INIT(RUNNING_TEXT_MAX);
+    const char *stat = running_read(process, "stat", &text);
     const char *at = stat ? strrchr(stat, ')') : NULL;
 
     for (int field = 2; at && field < START_FIELD; field++)
@@ -120,17 +116,28 @@ static int64_t changed_ms(const struct node *node, const struct node_config *con
     return last;
 }
 
-bool migrate_is_restart_due(const struct node *node, const struct node_config *config)
+bool running_next(DIR *processes, const char *file, char ret[NAME_MAX + 1])
+{
+    const struct dirent *entry;
+
+    while (processes && (entry = readdir(processes)))
+        if (isdigit((unsigned char)entry->d_name[0]) && is_containerd(entry->d_name) &&
+            reads_file(entry->d_name, file)) {
+            memcpy(ret, entry->d_name, strlen(entry->d_name) + 1);
+            return true;
+        }
+    return false;
+}
+
+bool running_is_restart_due(const struct node *node, const struct node_config *config)
 {
     int64_t changed = changed_ms(node, config);
     DIR *processes = opendir("/proc");
-    const struct dirent *entry;
+    char process[NAME_MAX + 1];
     bool is_due = false;
 
-    while (processes && !is_due && (entry = readdir(processes)))
-        is_due = isdigit((unsigned char)entry->d_name[0]) && is_containerd(entry->d_name) &&
-                 reads_file(entry->d_name, config->inner) &&
-                 started_ms(entry->d_name) - INEXACT_MS <= changed;
+    while (!is_due && running_next(processes, config->inner, process))
+        is_due = started_ms(process) - INEXACT_MS <= changed;
     if (processes)
         (void)closedir(processes);
     return is_due;

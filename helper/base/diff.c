@@ -3,10 +3,9 @@
 
 #include <string.h>
 
-#include "base/error.h"
-#include "base/secret.h"
+#include "error.h"
+#include "secret.h"
 
-#define CONTEXT 3
 #define CELLS_MAX ((size_t)4 * 1024 * 1024) /* of the table below, 4 bytes each */
 
 struct line {
@@ -135,17 +134,17 @@ static void write_range(struct buffer *ret, char sign, size_t first, size_t coun
 }
 
 /* Where the hunk that begins with the change at `at` ends. */
-static size_t find_end(const struct script *script, size_t at)
+static size_t find_end(const struct script *script, size_t context, size_t at)
 {
     size_t end = at;
 
-    for (size_t i = at; i < script->count && i <= end + 2 * CONTEXT; i++)
+    for (size_t i = at; i < script->count && i <= end + 2 * context; i++)
         if (script->items[i].sign != ' ')
             end = i;
     return end + 1;
 }
 
-static void write_hunks(const struct script *script, struct buffer *ret)
+static void write_hunks(const struct script *script, size_t context, struct buffer *ret)
 {
     size_t old_line = 0, new_line = 0, done = 0;
 
@@ -154,9 +153,9 @@ static void write_hunks(const struct script *script, struct buffer *ret)
 
         if (script->items[at].sign == ' ')
             continue;
-        begin = at > done + CONTEXT ? at - CONTEXT : done;
-        stop = find_end(script, at);
-        end = script->count - stop > CONTEXT ? stop + CONTEXT : script->count;
+        begin = at > done + context ? at - context : done;
+        stop = find_end(script, context, at);
+        end = script->count - stop > context ? stop + context : script->count;
         for (size_t i = done; i < begin; i++, old_line++, new_line++)
             ;
         for (size_t i = begin; i < end; i++) {
@@ -176,8 +175,8 @@ static void write_hunks(const struct script *script, struct buffer *ret)
     }
 }
 
-int diff_unified(const struct diff_text *old, const struct diff_text *new, struct buffer *ret,
-                 struct pullkey_error *error)
+int diff_unified(const struct diff_text *old, const struct diff_text *new, size_t context,
+                 struct buffer *ret, struct pullkey_error *error)
 {
     struct lines old_lines = { 0 }, new_lines = { 0 };
     struct script script = { 0 };
@@ -193,7 +192,7 @@ int diff_unified(const struct diff_text *old, const struct diff_text *new, struc
         r = compare(&old_lines, &new_lines, &script, error);
     if (r == 0) {
         buffer_printf(ret, "--- %s\n+++ %s\n", old->name, new->name);
-        write_hunks(&script, ret);
+        write_hunks(&script, context, ret);
         r = buffer_check(ret, error);
     }
     secret_release(script.items);

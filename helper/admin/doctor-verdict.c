@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "doctor.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What explains what, though it is no failure itself. "": no step failed, with a credential. */
+static const struct {
+    const char *note, *failure;
+} explanations[] = {
+    { "wrong-rule", "no-credential" },
+    { "rule-with-path", "no-credential" },
+    { "backend-forgiven", "no-credential" },
+    { "expired-token", "identity-token-refused" },
+    { "expired-token", "refused-by-token-server" },
+    { "expired-token", "wrong-password" },
+    { "clock", "identity-token-refused" },
+    { "clock", "refused-by-token-server" },
+    { "docker-plain-entry", "no-credential" },
+    { "docker-asks-another", "no-credential" },
+    { "docker-asks-nobody", "" },
+    { "docker-asks-another", "" },
+    { "docker-plain-entry", "" },
+    { "docker-finds-no-helper", "" },
+};
+
+/* What to do where the step itself does not say it; "%s" is the registry. */
+static const struct {
+    const char *cause, *advice;
+} advices[] = {
+    { "no-credential", "log in with \"pullkey login %s\"" },
+    { "wrong-password", "log in again with \"pullkey login %s\"" },
+    { "refused-by-token-server", "log in again with \"pullkey login %s\"" },
+    { "identity-token-refused", "it has expired or was revoked: \"pullkey login %s\"" },
+    { "expired-token", "log in again with \"pullkey login %s\"" },
+    { "connection-refused", "does the registry run there, and on this port?" },
+    { "name-server", "does the name server of this machine answer?" },
+    { "timeout", "is a firewall in between, or is a proxy needed?" },
+    { "no-tag", "is the tag right?" },
+    { "too-many-requests", "who is logged in may ask more often" },
+};
+
+static const struct doctor_step *find_step(const struct doctor_caller *caller, const char *cause)
+{
+    for (size_t i = 0; i < caller->count; i++)
+        if (strcmp(caller->steps[i].cause, cause) == 0)
+            return &caller->steps[i];
+    return NULL;
+}
+
+static const struct doctor_step *find_reason(const struct doctor_caller *caller)
+{
+    const struct doctor_step *failed = NULL, *note;
+
+    for (size_t i = 0; !failed && i < caller->count; i++)
+        if (caller->steps[i].state == PULLKEY_STEP_FAILED)
+            failed = &caller->steps[i];
+    for (size_t i = 0; i < sizeof(explanations) / sizeof(explanations[0]); i++) {
+        note = find_step(caller, explanations[i].note);
+        if (note && (failed || caller->has_credential) &&
+            strcmp(explanations[i].failure, failed ? failed->cause : "") == 0)
+            return note;
+    }
+    return failed;
+}
+
+__attribute__((format(printf, 2, 0))) static void add(struct doctor_verdict *verdict,
+                                                      const char *format, va_list arguments)
+{
+    const size_t used = strlen(verdict->sentence);
+
+    (void)vsnprintf(verdict->sentence + used, sizeof(verdict->sentence) - used, format, arguments);
+}
+
+__attribute__((format(printf, 2, 3))) static void say(struct doctor_verdict *verdict,
+                                                      const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add(verdict, format, arguments);
+    va_end(arguments);
+}
+
+/* A credential that no login replaces is to be put right where it comes from. */
+static void advise(const struct doctor_caller *caller, const char *registry,
+                   struct doctor_verdict *verdict)
+{
+    for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
+        const char *advice = advices[i].advice;
+        const char *gap = strstr(advice, "%s");
+
+        if (strcmp(advices[i].cause, verdict->cause) != 0 ||
+            (caller->has_credential && strcmp(verdict->cause, "too-many-requests") == 0))
+            continue;
+        if (!gap)
+            say(verdict, "; %s", advice);
+        else if (caller->can_log_in)
+            say(verdict, "; %.*s%s%s", (int)(gap - advice), advice, registry, gap + 2);
+        else
+            say(verdict, "; set it right where it comes from");
+    }
+}
+
+void doctor_judge(const struct doctor_caller *caller, const struct doctor_image *image,
+                  struct doctor_verdict *ret)
+{
+    const struct doctor_step *reason = find_reason(caller);
+
+    *ret = (struct doctor_verdict){ .cause = "works", .works = !reason };
+    if (reason) {
+        ret->cause = reason->cause;
+        say(ret, "%s", reason->text);
+        advise(caller, image->registry.text, ret);
+    } else if (image->image.repository[0] != '\0') {
+        say(ret, "a pull of %s will work%s", image->name,
+            caller->has_credential ? "" : ", without a credential");
+    } else {
+        say(ret, "%s answers as it should%s; name an image to see whether it can be pulled",
+            image->name,
+            caller->has_credential ? " and takes the credential" : ", without a credential");
+    }
+}

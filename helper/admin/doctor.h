@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of `pullkey doctor` share: the steps towards an image, as one of its callers takes
+ * them, and the verdict that is made of them. doctor.c takes the steps, doctor-around.c looks at
+ * what is not on the way and may be the reason, doctor-verdict.c judges, doctor-show.c prints.
+ */
+#ifndef PULLKEY_ADMIN_DOCTOR_H
+#define PULLKEY_ADMIN_DOCTOR_H
+
+#include "core/resolve-chain.h"
+#include "run-image.h"
+
+#define DOCTOR_STEPS_MAX 48
+#define DOCTOR_WORD_SIZE 64
+
+struct doctor_step {
+    char name[DOCTOR_WORD_SIZE]; /* "rule", "tls", ..., or that of an instance */
+    char cause[DOCTOR_WORD_SIZE];
+    enum pullkey_step_state state;
+    int64_t took_ms; /* -1: it means nothing */
+    char text[PULLKEY_ERROR_SIZE];
+};
+
+/* Who pulls. */
+struct doctor_caller {
+    const char *name; /* "docker" */
+    struct doctor_step steps[DOCTOR_STEPS_MAX];
+    size_t count;
+    bool has_credential; /* there is one, and it was used */
+    bool can_log_in;     /* `pullkey login` would replace it */
+};
+
+/* What is pulled. */
+struct doctor_image {
+    struct registry_reference registry; /* without a path */
+    struct run_image image; /* repository and tag; "" where the registry alone was named */
+    char name[REGISTRY_CANONICAL_MAX]; /* for people */
+};
+
+struct doctor_verdict {
+    const char *cause; /* a stable word; "works" where a pull works */
+    bool works;
+    char sentence[2 * PULLKEY_ERROR_SIZE];
+};
+
+/* Past DOCTOR_STEPS_MAX nothing is kept. */
+__attribute__((format(printf, 6, 7))) void
+doctor_tell(struct doctor_caller *caller, const char *name, enum pullkey_step_state state,
+            int64_t took_ms, const char *cause, const char *format, ...);
+
+/*
+ * What docker would take the word for: a registry ("registry.example.com", "localhost:5000"), or an
+ * image, of Docker Hub where it names no registry. ADMIN_USAGE for what is neither.
+ */
+int doctor_read_image(const char *text, struct doctor_image *ret, struct pullkey_error *error);
+
+/* Without a credential: whether another backend has one, or a rule would for the image's path. */
+void doctor_look_around(struct doctor_caller *caller, const struct resolve *resolve,
+                        const struct doctor_image *image);
+
+/* Whether docker asks pullkey. */
+void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_image *image);
+
+/* The first step that failed is the cause, unless another one explains it. Pure. */
+void doctor_judge(const struct doctor_caller *caller, const struct doctor_image *image,
+                  struct doctor_verdict *ret);
+
+int doctor_show(const struct doctor_image *image, const struct doctor_caller *callers, size_t count,
+                bool as_json, struct pullkey_error *error);
+
+#endif

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pullkey setup docker: docker asks pullkey afterwards, nothing that it had is lost, and it can be undone."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from home import Home
+from imports import DOCKER, HUB, MARKER, ROOT, auth, coded, contents, run
+from registry import find_program
+from tap import case, check, equal
+
+RECORD = ".local/state/pullkey/setup-docker.json"
+FILE = """{
+\t"auths": {
+\t\t"https://index.docker.io/v1/": {
+\t\t\t"auth": "%s"
+\t\t},
+\t\t"r.example.com": {
+\t\t\t"auth": "%s"
+\t\t}
+\t},
+\t"HttpHeaders": { "Meta": "<&>" },
+\t"credHelpers": {
+\t\t"x.example.com": "other"
+\t},
+\t"number": 12345678901234567890
+}
+""" % (coded("hub", MARKER), coded("alice", MARKER + "r"))
+
+
+def setup(home, *words, **more):
+    return home.run([home.pullkey, "setup", "docker", *words], **more)
+
+
+def write(home, text=FILE, mode=0o600):
+    path = home.write(DOCKER, text)
+    os.chmod(path, mode)
+    return path
+
+
+def succeed(home, *words):
+    done = setup(home, *words)
+    equal(done.returncode, 0, done.stderr)
+    check(MARKER not in done.stdout + done.stderr and coded("hub", MARKER) not in done.stdout, done.stdout)
+    return done
+
+
+@case("what is shown is one line, with secrets masked, and nothing is changed")
+def shown():
+    with Home() as home:
+        write(home)
+        before = contents(home)
+        done = succeed(home)
+        equal(contents(home), before)
+        lines = done.stdout.splitlines()
+        equal([line for line in lines if line[0] == "+"][1:], ['+ "credsStore": "pullkey",'])
+        check('"auth": "********"' in done.stdout, done.stdout)
+        for name in (HUB, "r.example.com"):
+            check(any(name in line and line.endswith("stored in file") for line in lines), done.stdout)
+        check("x.example.com" not in done.stdout, "credHelpers stay")
+        check("For x.example.com docker goes on asking docker-credential-other" in done.stderr, done.stderr)
+        check("--write" in done.stderr, done.stderr)
+
+
+@case("written: the rest of the file stays, to the byte; what it had is imported; undone, it is the first again")
+def written():
+    with Home() as home:
+        path = write(home, mode=0o640)
+        succeed(home, "--write")
+        equal(home.read(DOCKER), FILE.replace("{\n", '{\n\t"credsStore": "pullkey",\n', 1))
+        equal(stat.S_IMODE(os.stat(path).st_mode), 0o640)
+        equal(home.get("r.example.com")["Secret"], MARKER + "r")
+        equal(home.get("docker.io")["Username"], "hub")
+        equal(home.find_text(MARKER), [], "the store is encrypted, and the record has none")
+        before = contents(home)
+        for words in ((), ("--write",)):
+            check("docker asks pullkey already" in succeed(home, *words).stdout, "twice")
+        equal(contents(home), before)
+        succeed(home, "--undo")
+        equal(home.read(DOCKER), FILE)
+        equal(stat.S_IMODE(os.stat(path).st_mode), 0o640)
+        done = setup(home, "--undo")
+        check(done.returncode == 1 and "nothing to undo" in done.stderr, done.stderr)
+
+
+@case("files of every form: the same way there and back")
+def forms():
+    for text in ("{}", "{ }\n", '{"auths":{}}', '{\n  "auths": {}\n}', '{\r\n  "a": 1\r\n}\r\n',
+                 '{"credsStore": "secret\\u0073ervice", "a": 1}', '{"a": 1, "CredsStore": "other"}', None, ""):
+        for words in ((), ("--for", "r.example.com:5000", "--for", "docker.io")):
+            with Home() as home:
+                home.env["DBUS_SESSION_BUS_ADDRESS"] = ""
+                if text is not None:
+                    write(home, text)
+                succeed(home, "--write", *words)
+                document = json.loads(home.read(DOCKER))
+                found = {key.lower(): value for key, value in document.items()}
+                if words:
+                    equal(found["credhelpers"], {HUB: "pullkey", "r.example.com:5000": "pullkey"})
+                else:
+                    equal(found["credsstore"], "pullkey")
+                succeed(home, "--undo")
+                equal(contents(home).get(DOCKER, b"").decode(), text or "", repr(text))
+                equal(os.path.exists(os.path.join(home.path, DOCKER)), text is not None)
+
+
+@case("what it does not understand is refused with its line, and nothing is written")
+def refused():
+    for text, said in (
+        ("{", ":1: "),
+        ('{\n// mine\n"a": 1}', ":2: "),
+        ('{\n"a": 1,\n"a": 2}', ":3: "),
+        ('{\n"credsStore": "a",\n"CREDSSTORE": "b"}', ":3: "),
+        ('{"a": 1,}', ":1: "),
+        ("[]", ":1: expected an object"),
+        ('{\n\n"credsStore": 1}', ":3: credsStore: expected a string"),
+        ('{"auths": []}', ":1: auths"),
+        ("not JSON", ":1: "),
+    ):
+        for words in ((), ("--write",)):
+            with Home() as home:
+                write(home, text)
+                before = contents(home)
+                done = setup(home, *words)
+                equal((done.returncode, contents(home)), (1, before), f"{text}: {done.stderr}")
+                check(said in done.stderr and "config.json" in done.stderr, f"{text}: {done.stderr}")
+    with Home() as home:
+        write(home, '{"credHelpers": []}')
+        equal(setup(home, "--write", "--for", "a.example").returncode, 1)
+        for words in (("--system",), ("--write", "--undo")):
+            equal(setup(home, *words).returncode, 2, str(words))
+
+
+@case("what cannot be imported stops it")
+def not_imported():
+    with Home() as home:
+        text = json.dumps({"auths": {"r.example.com": {"registrytoken": MARKER}}})
+        write(home, text)
+        done = setup(home, "--write")
+        equal((done.returncode, home.read(DOCKER)), (1, text), done.stderr)
+        check("registrytoken" in done.stdout and "Nothing was changed" in done.stderr, done.stderr)
+
+
+@case("with --for only that registry is imported")
+def one():
+    with Home() as home:
+        write(home)
+        succeed(home, "--write", "--for", "r.example.com")
+        equal(home.list(), {"r.example.com": "alice"})
+
+
+@case("a link stays one, and files of others are left alone")
+def hostile():
+    with Home() as home:
+        target = home.write("dotfiles/config.json", FILE)
+        os.chmod(target, 0o600)
+        home.directory(".docker")
+        os.symlink(target, os.path.join(home.path, DOCKER))
+        succeed(home, "--write")
+        check(os.path.islink(os.path.join(home.path, DOCKER)), "a link")
+        check('"pullkey"' in home.read("dotfiles/config.json"), "what it leads to")
+        succeed(home, "--undo")
+        equal(home.read("dotfiles/config.json"), FILE)
+        os.unlink(os.path.join(home.path, DOCKER))
+        path = write(home, mode=0o666)
+        done = setup(home, "--write")
+        check(done.returncode == 1 and "others may write" in done.stderr, done.stderr)
+        os.chmod(path, 0o600)
+        if ROOT:
+            os.chown(path, 12345, -1)
+            done = setup(home, "--write")
+            check(done.returncode == 1 and "user 12345" in done.stderr, done.stderr)
+        else:
+            os.chmod(os.path.dirname(path), 0o500)
+            equal(setup(home, "--write").returncode, 1)
+            os.chmod(os.path.dirname(path), 0o700)
+        equal(home.read(DOCKER), FILE)
+
+
+@case("what somebody changed since is not undone; what docker itself wrote since stays")
+def changed():
+    with Home() as home:
+        write(home)
+        succeed(home, "--write")
+        write(home, home.read(DOCKER).replace('"pullkey"', '"another"'))
+        before = home.read(DOCKER)
+        done = setup(home, "--undo")
+        equal((done.returncode, home.read(DOCKER)), (1, before))
+        check("was changed since" in done.stderr, done.stderr)
+        # As docker does: everything in an order of its own.
+        document = {"auths": {"new.example.com": {}}, "credsStore": "pullkey", "x": 1}
+        write(home, json.dumps(document, indent="\t"))
+        succeed(home, "--undo")
+        del document["credsStore"]
+        equal(json.loads(home.read(DOCKER)), document)
+        # Of a file that was made here, what others put in stays.
+        os.unlink(os.path.join(home.path, DOCKER))
+        succeed(home, "--write")
+        write(home, '{"auths": {"new.example.com": {}}, "credsStore": "pullkey"}')
+        succeed(home, "--undo")
+        equal(json.loads(home.read(DOCKER)), {"auths": {"new.example.com": {}}})
+        succeed(home, "--write")
+        os.unlink(os.path.join(home.path, DOCKER))
+        succeed(home, "--undo")
+
+
+@case("several at once: one edit, one record, and one undo")
+def at_once():
+    with Home() as home:
+        write(home)
+        command = [home.pullkey, "setup", "docker", "--write"]
+        running = [home.start(command, subprocess.DEVNULL) for _ in range(6)]
+        equal([process.wait() for process in running], [0] * 6)
+        equal(len(json.loads(home.read(RECORD))), 1)
+        succeed(home, "--undo")
+        equal(home.read(DOCKER), FILE)
+
+
+@case("docker itself finds what was imported, and stores here")
+def real():
+    with Home() as home:
+        write(home)
+        succeed(home, "--write")
+        docker = find_program("docker", "docker.io")
+        done = home.run([docker, "logout", "r.example.com"])
+        equal(done.returncode, 0, done.stderr)
+        equal(home.get("r.example.com"), None)
+        equal(home.get("docker.io")["Username"], "hub")
+
+
+run()

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pullkey setup containerd and kubelet: a node's own files, in a mount namespace."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from registry import find_program
+from system_home import System
+from tap import case, check, equal, run
+
+CONTAINERD = "etc/containerd/config.toml"
+VALUE = "/run/pullkey/certs.d"
+NAMES = {1: "cri", 2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.images"}
+PROVIDERS = "etc/kubernetes/credential-provider.yaml"
+UNIT = "etc/systemd/system/kubelet.service.d/pullkey.conf"
+RULES = {"version": 1, "rules": [{"match": "a.example", "use": ["file"], "when": {"caller": ["kubelet"]}}]}
+HAS_HOSTS = "hosts" in os.environ.get("PULLKEY_FEATURES", "hosts").split()
+OTHERS = """apiVersion: kubelet.config.k8s.io/v1
+kind: CredentialProviderConfig
+providers:
+  - name: "ecr-credential-provider"
+    apiVersion: credentialprovider.kubelet.k8s.io/v1
+    defaultCacheDuration: "12h"
+    matchImages: ["*.dkr.ecr.*.amazonaws.com"]
+"""
+
+
+def setup(home, tool, *words):
+    return home.system("setup", tool, *words)
+
+
+def succeed(home, tool, *words):
+    done = setup(home, tool, *words)
+    equal(done.returncode, 0, done.stderr)
+    return done
+
+
+def put(home, name, text):
+    path = home.write(name, text)
+    os.chmod(path, 0o644)
+    return path
+
+
+def config_path(text):
+    document = tomllib.loads(text)
+    plugin = NAMES[min(document.get("version", 1), 3)]
+    return document["plugins"][plugin]["registry"]["config_path"]
+
+
+def forms():
+    """Texts, and how many lines of them change: 0, one is put in; 1, one is another."""
+    for version in (1, 2, 3, 4):
+        name = f'"{NAMES[min(version, 3)]}"' if version > 1 else "cri"
+        head = f"version = {version}\n" if version > 1 else "# the first\n"
+        table = f"[plugins.{name}.registry]"
+        yield head + f"root = '/x'\n[plugins.{name}]\n  a = [\n    'x', # ]\n  ]\n"
+        yield head + f"  {table} # here\n    [plugins.{name}.registry.configs.'a.example'.auth]\n      password = 'x'\n"
+        yield head + f"{table}\n  config_path = '' # none\n"
+        yield head + f'{table}\n  config_path = "/etc/containerd/certs.d"\n[x]\n  config_path = ""'
+        yield head + f"[plugins.{name}]\n  registry.config_path = ''\n"
+
+
+if HAS_HOSTS:
+
+    @case("containerd: one key is put in or changed, whatever the version; and back again")
+    def containerd():
+        with System() as home:
+            for text in forms():
+                put(home, CONTAINERD, text)
+                done = succeed(home, "containerd")
+                check("password" not in done.stdout, "what is near is not shown")
+                equal(home.read(CONTAINERD), text)
+                succeed(home, "containerd", "--write")
+                new = home.read(CONTAINERD)
+                equal(config_path(new), VALUE, new)
+                left, right = tomllib.loads(text), tomllib.loads(new)
+                registry = right["plugins"][NAMES[min(right.get("version", 1), 3)]]["registry"]
+                del registry["config_path"]
+                was = left["plugins"].get(NAMES[min(right.get("version", 1), 3)], {}).get("registry", {})
+                was.pop("config_path", None)
+                equal(registry, was)
+                check("asks pullkey already" in succeed(home, "containerd", "--write").stdout, "twice")
+                succeed(home, "containerd", "--undo")
+                equal(home.read(CONTAINERD), text)
+
+    @case("containerd itself reads it: of what it prints for a start, and of no file at all")
+    def real():
+        program = find_program("containerd", "containerd")
+        default = subprocess.run([program, "config", "default"], capture_output=True, text=True, check=True).stdout
+        for text in (default, None):
+            with System() as home:
+                if text is not None:
+                    put(home, CONTAINERD, text)
+                done = succeed(home, "containerd", "--write")
+                check("pullkey-hosts" in done.stderr and "restart containerd" in done.stderr, done.stderr)
+                path = os.path.join(home.path, CONTAINERD)
+                dump = home.succeed([program, "--config", path, "config", "dump"])
+                equal(config_path(dump), VALUE)
+                succeed(home, "containerd", "--undo")
+                equal(home.read(CONTAINERD), text or "")
+                equal(os.path.exists(path), text is not None)
+
+    @case("containerd: what is not understood, or meant otherwise, is refused with its line")
+    def refused():
+        table = '[plugins."io.containerd.grpc.v1.cri".registry]\n'
+        for text, said in (
+            ("version = 2\n" + table + 'config_path = "/mine"\n', ":3: config_path is"),
+            ("version = 2\n" + table.replace("]", '.mirrors."a"]'), ":2: mirrors"),
+            ('version = 2\nx = """\n"""\n', ":2: a text of several lines"),
+            ("version = 9\n", ":1: a version"),
+            ("version = 2\nplugins = {}\n", ":2: a table in braces"),
+            ("version = 2\nnot TOML\n", ":2: "),
+            ("version = 2\nx = [\n", ": a bracket"),
+        ):
+            with System() as home:
+                put(home, CONTAINERD, text)
+                done = setup(home, "containerd", "--write")
+                equal((done.returncode, home.read(CONTAINERD)), (1, text), done.stderr)
+                check(said in done.stderr and "config.toml" in done.stderr, done.stderr)
+
+    @case("k3s: a drop-in of a directory that its config.toml imports")
+    def k3s():
+        for name in ("k3s", "rke2"):
+            with System() as home:
+                below = f"lib/rancher/{name}/agent/etc/containerd"
+                put(home, f"{below}/config.toml", "version = 3\n")
+                done = setup(home, "containerd", "--write")
+                check(done.returncode == 1 and "config.toml.tmpl" in done.stderr, done.stderr)
+                put(home, f"{below}/config.toml", 'version = 3\nimports = ["config-v3.toml.d/*.toml"]\n')
+                done = succeed(home, "containerd", "--write")
+                check(f"link its {name}.conf" in done.stderr, done.stderr)
+                equal(config_path(home.read(f"{below}/config-v3.toml.d/pullkey.toml")), VALUE)
+                succeed(home, "containerd", "--undo")
+                equal(home.entries(f"{below}/config-v3.toml.d"), [])
+
+
+def node():
+    home = System()
+    home.configure(RULES)
+    os.chmod(os.path.join(home.etc, "pullkey/config.json"), 0o644)
+    return home
+
+
+@case("kubelet: its file is what `kubelet config` prints, and the unit gets the flags; and back again")
+def kubelet():
+    with node() as home:
+        printed = home.system("kubelet", "config").stdout
+        done = succeed(home, "kubelet")
+        check("+kind: CredentialProviderConfig" in done.stdout, done.stdout)
+        check(not os.path.exists(os.path.join(home.path, PROVIDERS)), "shown only")
+        done = succeed(home, "kubelet", "--write")
+        check("systemctl restart kubelet" in done.stderr, done.stderr)
+        equal(home.read(PROVIDERS), printed)
+        flags = re.search(r'"KUBELET_EXTRA_ARGS=(.*)"', home.read(UNIT))[1].split()
+        equal([flag.partition("=")[0] for flag in flags],
+              ["--image-credential-provider-config", "--image-credential-provider-bin-dir"])
+        equal([home.mode(PROVIDERS), home.mode(UNIT), home.mode("etc/kubernetes")], [0o644, 0o644, 0o755])
+        words = ["kubelet", "check", "--config", flags[0].partition("=")[2], "--bin-dir", flags[1].partition("=")[2]]
+        found = json.loads(home.system(*words, "--json").stdout)
+        equal([item for item in found["findings"] if item["level"] == "error"], [])
+        check("asks pullkey already" in succeed(home, "kubelet").stdout, "twice")
+        # A changed rule: the file is ours, and written anew.
+        home.configure({**RULES, "rules": [{**RULES["rules"][0], "match": "b.example"}]})
+        succeed(home, "kubelet", "--write")
+        check('"b.example"' in home.read(PROVIDERS), home.read(PROVIDERS))
+        succeed(home, "kubelet", "--undo")
+        equal([os.path.exists(os.path.join(home.path, name)) for name in (PROVIDERS, UNIT)], [False, False])
+
+
+@case("kubelet: providers of others, and flags that are set elsewhere, are somebody's")
+def others():
+    with node() as home:
+        put(home, PROVIDERS, OTHERS)
+        done = setup(home, "kubelet", "--write")
+        equal((done.returncode, home.read(PROVIDERS)), (1, OTHERS), done.stderr)
+        check("credential-provider.yaml is there, and somebody's" in done.stderr, done.stderr)
+        check(not os.path.exists(os.path.join(home.path, UNIT)), "nothing is written")
+        os.unlink(os.path.join(home.path, PROVIDERS))
+        put(home, "etc/default/kubelet", "KUBELET_EXTRA_ARGS=--v=2\n")
+        done = setup(home, "kubelet", "--write")
+        check(done.returncode == 1 and "/etc/default/kubelet sets KUBELET_EXTRA_ARGS" in done.stderr, done.stderr)
+        put(home, "etc/default/kubelet", 'KUBELET_EXTRA_ARGS=\n')
+        put(home, UNIT, "[Service]\n")
+        done = setup(home, "kubelet", "--write")
+        equal((done.returncode, home.read(UNIT)), (1, "[Service]\n"), done.stderr)
+        shutil.rmtree(os.path.join(home.etc, "pullkey"))
+        check("no rule of pullkey's" in setup(home, "kubelet").stderr, "no rule")
+
+
+run()

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pullkey setup podman: a file of registries.conf.d, and what goes before it."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from home import Home
+from imports import contents
+from registry import find_program
+from system_home import System
+from tap import case, check, equal, run
+
+DIRECTORY = ".config/containers/registries.conf.d"
+FILE = f"{DIRECTORY}/pullkey.conf"
+LINE = 'credential-helpers = ["pullkey", "containers-auth.json"]\n'
+
+
+def setup(home, *words, env=None):
+    return home.run([home.pullkey, "setup", "podman", *words], env=env)
+
+
+def succeed(home, *words, env=None):
+    done = setup(home, *words, env=env)
+    equal(done.returncode, 0, done.stderr)
+    return done
+
+
+@case("shown, written, and undone")
+def written():
+    with Home() as home:
+        before = contents(home)
+        done = succeed(home)
+        check("\n+" + LINE in done.stdout and "--write" in done.stderr, done.stdout)
+        equal(contents(home), before)
+        succeed(home, "--write")
+        equal(home.read(FILE), LINE)
+        check("podman asks pullkey already" in succeed(home, "--write").stdout, "twice")
+        succeed(home, "--undo")
+        equal(os.listdir(os.path.join(home.path, DIRECTORY)), [])
+        equal(setup(home, "--undo").returncode, 1)
+        equal(setup(home, "--for", "a.example").returncode, 2)
+
+
+@case("skopeo finds what pullkey has, and stores here")
+def real():
+    with Home() as home:
+        succeed(home, "--write")
+        home.login("r.example.com", "alice", "secret", "--no-verify").check_returncode()
+        skopeo = find_program("skopeo", "skopeo")
+        equal(home.succeed([skopeo, "login", "--get-login", "r.example.com"]), "alice\n")
+        home.succeed([skopeo, "logout", "r.example.com"])
+        equal(home.get("r.example.com"), None)
+
+
+@case("what goes before it is told")
+def nearer():
+    with Home() as home:
+        home.write(f"{DIRECTORY}/zz.conf", 'unqualified-search-registries = []\ncredential-helpers = ["x"]\n')
+        home.write(f"{DIRECTORY}/zy.conf", "unqualified-search-registries = []\n")
+        home.write(f"{DIRECTORY}/aa.conf", 'credential-helpers = ["x"]\n')
+        env = {"REGISTRY_AUTH_FILE": "/x", "CONTAINERS_REGISTRIES_CONF": "/y"}
+        done = succeed(home, env=env)
+        lines = done.stderr.splitlines()
+        check(any("zz.conf is read after it" in line for line in lines), done.stderr)
+        check("zy.conf" not in done.stderr and "aa.conf" not in done.stderr, done.stderr)
+        for name in env:
+            check(any(line.startswith(name) for line in lines), done.stderr)
+
+
+@case("a file of that name that says something else is left alone, before and after")
+def other():
+    with Home() as home:
+        home.write(FILE, 'credential-helpers = ["x"]\n')
+        done = setup(home, "--write")
+        equal((done.returncode, home.read(FILE)), (1, 'credential-helpers = ["x"]\n'))
+        check("pullkey.conf is there" in done.stderr, done.stderr)
+        os.unlink(os.path.join(home.path, FILE))
+        succeed(home, "--write")
+        home.write(FILE, "# mine\n" + LINE)
+        done = setup(home, "--undo")
+        equal((done.returncode, home.read(FILE)), (1, "# mine\n" + LINE))
+        check("was changed since" in done.stderr, done.stderr)
+
+
+@case("--system: a file that all can read, in directories that all can enter")
+def system():
+    with System() as home:
+        done = home.system("setup", "podman", "--write")
+        equal((done.returncode, done.stderr), (0, ""))
+        equal(home.read("etc/containers/registries.conf.d/pullkey.conf"), LINE)
+        equal(home.mode("etc/containers/registries.conf.d/pullkey.conf"), 0o644)
+        equal((home.mode("etc/containers"), home.mode("etc/containers/registries.conf.d")), (0o755, 0o755))
+        equal(home.system("setup", "podman", "--undo").returncode, 0)
+        equal(home.entries("etc/containers/registries.conf.d"), [])
+
+
+run()
