@@ -242,7 +242,9 @@ int kubelet_config_text(const struct admin_call *call, struct buffer *ret,
     if (plan.pattern_count == 0)
         return error_set(error, PULLKEY_INVALID,
                          "no rule of pullkey's configuration gives a pattern for the kubelet: add "
-                         "one with \"when\": {\"caller\": [\"kubelet\"]}, or use --match");
+                         "one with \"pullkey --system config add TYPE --caller kubelet\"%s",
+                         /* `setup` takes none. */
+                         call->argument_count == 0 ? ", or use --match" : "");
     if (call->values[ADMIN_JSON])
         write_json(&plan, ret);
     else

@@ -6,9 +6,9 @@
  */
 #include "setup.h"
 
-#include <stdio.h>
+#include <ctype.h>
+#include <dirent.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/secret.h"
@@ -16,35 +16,97 @@
 #include "pullkey-build.h"
 
 #define CONFIG "/etc/kubernetes/credential-provider.yaml"
-#define UNIT "/etc/systemd/system/kubelet.service.d/pullkey.conf"
+#define NAME "pullkey.conf"
+#define UNIT "/etc/systemd/system/kubelet.service.d/" NAME
 #define FLAG "--image-credential-provider-"
 #define FLAGS FLAG "config=" CONFIG " " FLAG "bin-dir=" PULLKEY_LIBEXECDIR
+
+#define VARIABLE "KUBELET_EXTRA_ARGS="
 
 /* Files of kubeadm's unit that set the variable again, after the drop-in. */
 static const char *const variables[] = { "/etc/default/kubelet", "/etc/sysconfig/kubelet" };
 
+/* Drop-ins of one name are those of the first. */
+static const char *const directories[] = { "/etc/systemd/system/kubelet.service.d",
+                                           "/run/systemd/system/kubelet.service.d",
+                                           "/usr/lib/systemd/system/kubelet.service.d",
+                                           "/lib/systemd/system/kubelet.service.d" };
+
+/* Of the line, at the variable: what is quoted is the value, or in a unit the whole assignment. */
+static bool is_set(const char *line, const char *at)
+{
+    const char *value = at + sizeof(VARIABLE) - 1;
+    const char before = at > line ? at[-1] : ' ';
+
+    if (before == '_' || isalnum((unsigned char)before) ||
+        (strchr("\"'", before) && *value == before))
+        return false;
+    value += strspn(value, " \t");
+    if (strchr("\"'", *value) && value[0] != '\0' && value[1] == value[0])
+        value += 2;
+    return value[strspn(value, " \t\r")] != '\n' && value[strspn(value, " \t\r")] != '\0';
+}
+
+static int check_file(const char *path, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
+    struct pullkey_error ignored;
+
+    if (file_read(path, FILE_GIVEN, 0, &text, NULL, &ignored) < 0 || !text.data)
+        return 0;
+    for (const char *line = text.data, *next; *line != '\0'; line = next) {
+        const char *at = strstr(line, VARIABLE);
+
+        if (!at)
+            break;
+        next = line + strcspn(line, "\n");
+        next += *next == '\n';
+        line += strspn(line, " \t");
+        for (; *line != '#' && *line != ';' && at && at < next; at = strstr(at + 1, VARIABLE))
+            if (is_set(line, at))
+                return error_set(error, PULLKEY_INVALID,
+                                 "%s sets KUBELET_EXTRA_ARGS, which only one file can: add " FLAGS
+                                 " there, and write the first with \"pullkey kubelet config\"",
+                                 path);
+    }
+    return 0;
+}
+
+static int check_directory(const char *directory, struct pullkey_error *error)
+{
+    DIR *entries = opendir(directory);
+    char path[FILE_PATH_MAX];
+    int r = 0;
+
+    for (const struct dirent *entry; r == 0 && entries && (entry = readdir(entries));) {
+        const size_t length = strlen(entry->d_name);
+
+        if (length < 6 || strcmp(entry->d_name + length - 5, ".conf") != 0 ||
+            strcmp(entry->d_name, NAME) == 0)
+            continue;
+        r = file_join(path, directory, entry->d_name, error);
+        if (r == 0)
+            r = check_file(path, error);
+    }
+    if (entries)
+        (void)closedir(entries);
+    return r;
+}
+
 static int check_node(const struct kubelet_node *node, struct pullkey_error *error)
 {
+    int r = 0;
+
     if (node->has_config && strcmp(node->config, CONFIG) != 0)
         return error_set(error, PULLKEY_INVALID,
                          "the kubelet that runs has its providers in %s: add to them what "
                          "\"pullkey kubelet config\" prints",
                          node->config[0] != '\0' ? node->config : "a file of its own");
-    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
-        cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
-        struct pullkey_error ignored;
-        const char *at;
-
-        if (file_read(variables[i], FILE_GIVEN, 0, &text, NULL, &ignored) < 0 || !text.data)
-            continue;
-        at = strstr(text.data, "KUBELET_EXTRA_ARGS=");
-        if (at && (at == text.data || at[-1] == '\n') && !strchr("\n\"", at[19]))
-            return error_set(error, PULLKEY_INVALID,
-                             "%s sets KUBELET_EXTRA_ARGS, which goes before a drop-in: add " FLAGS
-                             " there, and write the first with \"pullkey kubelet config\"",
-                             variables[i]);
-    }
-    return 0;
+    for (size_t i = 0; r == 0 && i < sizeof(variables) / sizeof(variables[0]); i++)
+        r = check_file(variables[i], error);
+    for (size_t i = 0; r == 0 && i < sizeof(directories) / sizeof(directories[0]); i++)
+        r = check_directory(directories[i], error);
+    return r;
 }
 
 /* True if pullkey's is the only provider: then the file is ours. */
@@ -92,7 +154,7 @@ static int put(struct setup *setup, const char *path, const char *text, struct p
 
 int setup_kubelet(struct setup *setup, struct pullkey_error *error)
 {
-    static const char unit[] = "[Service]\nEnvironment=\"KUBELET_EXTRA_ARGS=" FLAGS "\"\n";
+    static const char unit[] = "[Service]\nEnvironment=\"" VARIABLE FLAGS "\"\n";
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
     struct kubelet_node node;
     int r = kubelet_node_find(setup->call, &node, error);

@@ -144,8 +144,6 @@ static int take_value(struct reader *reader, size_t begin, size_t end, const cha
 {
     char old[NAME_MAX_LENGTH + 1];
 
-    while (begin < end && is_blank(reader->text[begin]))
-        begin++;
     *found = true;
     if (end - begin < 2 || !strchr("\"'", reader->text[begin]) ||
         !copy_name(reader->text + begin, end - begin, old))
@@ -175,11 +173,15 @@ static int take_key(struct reader *reader, const char *wanted, size_t equals, si
 
     if (!copy_name(reader->text + reader->at, equals - reader->at, key))
         return refuse(reader, error, "a key that is not read here");
+    for (equals++; equals < end && is_blank(reader->text[equals]);)
+        equals++;
+    if (equals >= end || !memchr("\"'[{+-0123456789tfin", reader->text[equals], 20))
+        return refuse(reader, error, "a value that is not read here");
     (void)snprintf(name, sizeof(name), "%s%s%s", reader->table, reader->table[0] ? "." : "", key);
     if (strcmp(name, "imports") == 0)
         ret->imports = reader->line;
     if (is_within(name, wanted) && strcmp(name + length, "." KEY) == 0)
-        return take_value(reader, equals + 1, end, value, ret, found, error);
+        return take_value(reader, equals, end, value, ret, found, error);
     if (is_within(wanted, name) ||
         (is_within(name, wanted) &&
          (!is_within(reader->table, wanted) || strncmp(name + length, ".mirrors", 8) == 0)))

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/diff.h"
 #include "base/error.h"
@@ -102,15 +103,38 @@ cJSON *setup_member(const cJSON *object, const char *key)
 
 /* -- Showing ---------------------------------------------------------------------------------- */
 
-/* Strings that are values may be secrets, and a key may be a URL with one; "pullkey" is none. */
+/* Whether a value, or the object that it is in, names helpers. */
+enum place { PLACE_OTHER, PLACE_STORE, PLACE_HELPERS, PLACE_IN_HELPERS };
+
+static bool is_word(const char *text, size_t length, const char *word)
+{
+    return length == strlen(word) && strncasecmp(text, word, length) == 0;
+}
+
+/* Behind these characters, which are no string's. */
+static enum place place_behind(enum place place, const char *text, size_t length)
+{
+    if (place == PLACE_HELPERS)
+        return memchr(text, '{', length) && strcspn(text, "}[") >= length ? PLACE_IN_HELPERS
+                                                                          : PLACE_OTHER;
+    return strcspn(text, "{}[]") < length || (place == PLACE_STORE && memchr(text, ',', length))
+               ? PLACE_OTHER
+               : place;
+}
+
+/* Strings that are values may be secrets, and a key may be a URL with one; the name of a helper is
+ * none. */
 static void mask(const char *text, struct buffer *ret)
 {
+    enum place place = PLACE_OTHER;
+
     while (*text != '\0') {
         const size_t before = strcspn(text, "\"");
         size_t length, rest;
         bool is_key;
 
         buffer_append(ret, text, before);
+        place = place_behind(place, text, before);
         text += before;
         if (*text == '\0')
             return;
@@ -119,7 +143,11 @@ static void mask(const char *text, struct buffer *ret)
         length++;
         rest = length + strspn(text + length, " \t\r\n");
         is_key = text[rest] == ':' && !memchr(text, '@', length);
-        if (is_key || (length == 9 && memcmp(text, "\"pullkey\"", 9) == 0))
+        if (is_key && place != PLACE_IN_HELPERS)
+            place = is_word(text, length, "\"credsStore\"")    ? PLACE_STORE
+                    : is_word(text, length, "\"credHelpers\"") ? PLACE_HELPERS
+                                                               : PLACE_OTHER;
+        if (is_key || (text[rest] != ':' && place >= PLACE_STORE))
             buffer_append(ret, text, length);
         else
             buffer_append_text(ret, "\"********\"");
@@ -228,8 +256,9 @@ int admin_setup(const struct admin_call *call, struct pullkey_error *error)
                            "there is no set-up of \"%s\": it is docker, podman, containerd or "
                            "kubelet",
                            call->arguments[0]);
-    if (call->values[ADMIN_WRITE] && call->values[ADMIN_UNDO])
-        return admin_usage(error, "--write and --undo do not go together");
+    if (call->values[ADMIN_UNDO] && (call->values[ADMIN_WRITE] || call->item_count > 0))
+        return admin_usage(error,
+                           "--undo takes back everything, and goes with no --write or --for");
     if (setup.system && tool->plan == setup_docker)
         return admin_usage(error,
                            "docker has no file for the whole machine: run this as each user");
@@ -238,7 +267,10 @@ int admin_setup(const struct admin_call *call, struct pullkey_error *error)
     if (call->item_count > 0 && tool->plan != setup_docker)
         return admin_usage(error, "--for goes with docker: %s asks one helper for all registries",
                            tool->name);
-    r = change_lock(setup.system, "setup.lock", &lock, error);
+    /* What only looks makes no directory for it. */
+    r = call->values[ADMIN_WRITE] || call->values[ADMIN_UNDO]
+            ? change_lock(setup.system, "setup.lock", &lock, error)
+            : 0;
     if (r < 0)
         return r;
     return call->values[ADMIN_UNDO] ? setup_undo(&setup, error) : run(&setup, tool, error);

@@ -117,6 +117,10 @@ if HAS_HOSTS:
             ("version = 2\nplugins = {}\n", ":2: a table in braces"),
             ("version = 2\nnot TOML\n", ":2: "),
             ("version = 2\nx = [\n", ": a bracket"),
+            ("garbage ===\n", ":1: a value"),
+            ("version = 2\n" + table + "foo =\n", ":3: a value"),
+            ("version = 2\n" + table + "foo = # none\n", ":3: a value"),
+            ("version = 2\n" + table + "foo = bar\n", ":3: a value"),
         ):
             with System() as home:
                 put(home, CONTAINERD, text)
@@ -182,15 +186,53 @@ def others():
         check("credential-provider.yaml is there, and somebody's" in done.stderr, done.stderr)
         check(not os.path.exists(os.path.join(home.path, UNIT)), "nothing is written")
         os.unlink(os.path.join(home.path, PROVIDERS))
-        put(home, "etc/default/kubelet", "KUBELET_EXTRA_ARGS=--v=2\n")
-        done = setup(home, "kubelet", "--write")
-        check(done.returncode == 1 and "/etc/default/kubelet sets KUBELET_EXTRA_ARGS" in done.stderr, done.stderr)
-        put(home, "etc/default/kubelet", 'KUBELET_EXTRA_ARGS=\n')
+        for text in ("--v=2", '"--v=2"', "'--v=2' ", ' --v=2', '" --v=2"', "--v=2"):
+            for before in ("", "  ", "# KUBELET_EXTRA_ARGS=--v=1\n", "; x\nKUBELET_EXTRA_ARGS=\n"):
+                put(home, "etc/default/kubelet", f"{before}KUBELET_EXTRA_ARGS={text}\n")
+                done = setup(home, "kubelet", "--write")
+                equal(done.returncode, 1, before + text)
+                check("/etc/default/kubelet sets KUBELET_EXTRA_ARGS" in done.stderr, done.stderr)
+        for text in ("", "KUBELET_EXTRA_ARGS", "# KUBELET_EXTRA_ARGS=--v=1", "MY_KUBELET_EXTRA_ARGS=--v=1",
+                     'KUBELET_EXTRA_ARGS=""', "KUBELET_EXTRA_ARGS='' ", "KUBELET_EXTRA_ARGS=\r", "KUBELET_EXTRA_ARGS="):
+            put(home, "etc/default/kubelet", text)
+            succeed(home, "kubelet")
         put(home, UNIT, "[Service]\n")
         done = setup(home, "kubelet", "--write")
         equal((done.returncode, home.read(UNIT)), (1, "[Service]\n"), done.stderr)
         shutil.rmtree(os.path.join(home.etc, "pullkey"))
-        check("no rule of pullkey's" in setup(home, "kubelet").stderr, "no rule")
+        done = setup(home, "kubelet")
+        check("no rule of pullkey's" in done.stderr and "--caller kubelet" in done.stderr, done.stderr)
+        check("--match" not in done.stderr, "which it does not take")
+        check("or use --match" in home.system("kubelet", "config").stderr, "which that takes")
+
+
+@case("kubelet: arguments that another drop-in sets are not lost")
+def drop_ins():
+    with node() as home:
+        for below in ("etc", "volatile"):
+            name = f"{below}/systemd/system/kubelet.service.d/20-x.conf"
+            for line in ('Environment="KUBELET_EXTRA_ARGS=--v=2"', "Environment=KUBELET_EXTRA_ARGS=--v=2",
+                         "Environment='A=b' \\\n 'KUBELET_EXTRA_ARGS=--v=2'"):
+                put(home, name, f"[Service]\n{line}\n")
+                done = setup(home, "kubelet", "--write")
+                check(done.returncode == 1 and "kubelet.service.d/20-x.conf sets" in done.stderr, line + done.stderr)
+                check(not os.path.exists(os.path.join(home.path, UNIT)), "nothing is written")
+            for line in ('Environment="KUBELET_EXTRA_ARGS="', "# Environment=KUBELET_EXTRA_ARGS=--v=2",
+                         "ExecStart=/usr/bin/kubelet $KUBELET_EXTRA_ARGS", "Environment=KUBELET_EXTRA_ARGS="):
+                put(home, name, f"[Service]\n{line}\n")
+                succeed(home, "kubelet")
+            os.rename(os.path.join(home.path, name), os.path.join(home.path, name + ".old"))
+            put(home, name + ".old", 'Environment="KUBELET_EXTRA_ARGS=--v=2"\n')
+        succeed(home, "kubelet", "--write")
+        check("asks pullkey already" in succeed(home, "kubelet").stdout, "its own is none")
+
+
+@case("what is only shown writes nothing, and makes no directory")
+def only_shown():
+    with node() as home:
+        for tool in ("kubelet", "podman", *["containerd"] * HAS_HOSTS):
+            succeed(home, tool)
+        equal(home.entries("lib"), [])
 
 
 run()
