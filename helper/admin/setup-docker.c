@@ -6,11 +6,14 @@
  */
 #include "setup.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/json-edit.h"
+#include "base/output.h"
 #include "import.h"
+#include "run-process.h"
 
 #define VALUE "\"pullkey\""
 #define STORE "credsStore"
@@ -134,6 +137,31 @@ int setup_docker(struct setup *setup, struct pullkey_error *error)
     return r;
 }
 
+/* What docker has with the helper before this one. */
+static int take_helper(struct setup *setup, const char *helper, struct pullkey_error *error)
+{
+    char name[FILE_PATH_MAX];
+    char *const program[] = { name, NULL };
+    struct run_program found;
+    struct pullkey_error ignored;
+    int r;
+
+    (void)snprintf(name, sizeof(name), "docker-credential-%s", helper);
+    r = strcmp(helper, "secretservice") == 0 || strcmp(helper, "pass") == 0
+            ? import_hidden(setup->call, helper, error)
+            : error_set(error, PULLKEY_UNSUPPORTED, "it is not known here");
+    if (r != -PULLKEY_UNSUPPORTED && r != -PULLKEY_NOT_FOUND && r != -PULLKEY_INVALID)
+        return r;
+    setup_note(setup, "What %s has is not imported: %s", name, error->message);
+    /* One that is not there gives docker nothing either. */
+    if (!setup->call->values[ADMIN_WRITE] || run_program_find(program, &found, &ignored) < 0)
+        return 0;
+    output_note("Nothing was changed: what %s has, docker would not find any more, and it cannot "
+                "be imported: %s. \"--for REGISTRY\" leaves the others to it",
+                name, error->message);
+    return ADMIN_PROBLEM;
+}
+
 int setup_docker_hides(struct setup *setup, struct pullkey_error *error)
 {
     const struct change *file = &setup->files[0];
@@ -147,19 +175,10 @@ int setup_docker_hides(struct setup *setup, struct pullkey_error *error)
     r = json_parse(&json, file->path, file->old.data, file->old.length, JSON_ANY_CASE, error);
     if (r < 0)
         return r;
-    r = import_hidden(setup->call, "docker", error);
-    if (r < 0)
-        return r;
+    /* It goes before "auths". */
     store = setup_member(json.root, STORE);
     name = cJSON_IsString(store) ? store->valuestring : "";
-    if (setup->call->item_count == 0 &&
-        (strcmp(name, "secretservice") == 0 || strcmp(name, "pass") == 0))
-        r = import_hidden(setup->call, name, error);
-    /* One that cannot be read here gives docker nothing either. */
-    if (r == -PULLKEY_UNSUPPORTED || r == -PULLKEY_NOT_FOUND || r == -PULLKEY_INVALID) {
-        setup_note(setup, "What docker-credential-%s has is not imported: %s", name,
-                   error->message);
-        r = 0;
-    }
-    return r;
+    if (setup->call->item_count == 0 && name[0] != '\0' && strcmp(name, "pullkey") != 0)
+        r = take_helper(setup, name, error);
+    return r < 0 ? r : import_hidden(setup->call, "docker", error);
 }

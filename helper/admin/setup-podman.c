@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * podman, buildah and skopeo: a file of registries.conf.d, containers-registries.conf.d(5). Files
- * of a later name there, and those of a user, go before it.
+ * of a later name there, and those of a user, go before it; of all others it hides the helpers.
  */
 #include "setup.h"
 
@@ -14,6 +14,7 @@
 #include "base/secret.h"
 
 #define NAME "pullkey.conf"
+#define SYSTEM "/etc/containers"
 #define KEY "credential-helpers"
 
 static const char text[] = KEY " = [\"pullkey\", \"containers-auth.json\"]\n";
@@ -25,42 +26,83 @@ static bool is_set(const char *variable)
     return value && value[0] != '\0';
 }
 
-/* A line that begins with the key. */
-static bool has_helpers(const char *path)
+/* What stands behind the key in a line that begins with it, or NULL. */
+static const char *find_list(const char *content)
+{
+    for (const char *at = content; at; at = strchr(at, '\n')) {
+        at += strspn(at, " \t\r\n");
+        if (strncmp(at, KEY, sizeof(KEY) - 1) == 0)
+            return at + sizeof(KEY) - 1;
+    }
+    return NULL;
+}
+
+/* Ours has it too. */
+static bool is_kept(const char *name, size_t length)
+{
+    return (length == 7 && memcmp(name, "pullkey", length) == 0) ||
+           (length == 20 && memcmp(name, "containers-auth.json", length) == 0);
+}
+
+/* True if the list has one that ours has not; those, with commas. */
+static bool find_others(const char *list, struct buffer *ret)
+{
+    for (list += strcspn(list, "[]"); *list != '\0' && *list != ']';) {
+        const char quote[] = { *list, '\0' };
+        size_t length;
+
+        if (*list == '#')
+            list += strcspn(list, "\n");
+        if (*list != '"' && *list != '\'') {
+            list += *list != '\0';
+            continue;
+        }
+        length = strcspn(++list, quote);
+        if (!is_kept(list, length))
+            buffer_printf(ret, "%s%.*s", ret->data ? ", " : "", (int)length, list);
+        list += length + (list[length] != '\0');
+    }
+    return ret->data != NULL;
+}
+
+/* A file that goes before ours, or that ours goes before. */
+static void note_file(struct setup *setup, const char *path, bool is_later)
 {
     cleanup_buffer struct buffer content = BUFFER_INIT(JSON_SIZE_MAX);
+    cleanup_buffer struct buffer others = BUFFER_INIT(PULLKEY_ERROR_SIZE);
     struct pullkey_error ignored;
-    const char *at;
+    const char *list;
 
     if (file_read(path, FILE_GIVEN, 0, &content, NULL, &ignored) < 0 || !content.data)
-        return false;
-    for (at = strstr(content.data, KEY); at; at = strstr(at + 1, KEY))
-        if (at == content.data || at[-1] == '\n')
-            return true;
-    return false;
+        return;
+    list = find_list(content.data);
+    if (list && is_later)
+        setup_note(setup, "%s is read after it, and has " KEY " of its own: take them out", path);
+    else if (list && find_others(list, &others))
+        setup_note(setup,
+                   "It hides " KEY " of %s from podman: %s. To keep them, put \"pullkey\" in "
+                   "front there, in place of this",
+                   path, others.data);
 }
 
-static bool is_later(const char *name)
-{
-    const size_t length = strlen(name);
-
-    return length > 5 && strcmp(name + length - 5, ".conf") == 0 && strcmp(name, NAME) > 0;
-}
-
-/* Files that are read after ours, and say something else. */
-static int note_later(struct setup *setup, const char *directory, struct pullkey_error *error)
+/* Of the directory that has ours, or of one that is read before it. */
+static int note_directory(struct setup *setup, const char *directory, bool is_ours,
+                          struct pullkey_error *error)
 {
     DIR *entries = opendir(directory);
     char path[FILE_PATH_MAX];
     int r = 0;
 
-    for (const struct dirent *entry; r == 0 && entries && (entry = readdir(entries));)
-        if (is_later(entry->d_name)) {
-            r = file_join(path, directory, entry->d_name, error);
-            if (r == 0 && has_helpers(path))
-                setup_note(setup, "%s is read after it, and has " KEY " of its own: take them out",
-                           path);
-        }
+    for (const struct dirent *entry; r == 0 && entries && (entry = readdir(entries));) {
+        const size_t length = strlen(entry->d_name);
+        const int order = is_ours ? strcmp(entry->d_name, NAME) : -1;
+
+        if (length <= 5 || strcmp(entry->d_name + length - 5, ".conf") != 0 || order == 0)
+            continue;
+        r = file_join(path, directory, entry->d_name, error);
+        if (r == 0)
+            note_file(setup, path, order > 0);
+    }
     if (entries)
         (void)closedir(entries);
     return r;
@@ -79,6 +121,22 @@ static void note_nearer(struct setup *setup, const char *home)
     if (setup->system && file_join(path, home, "containers/registries.conf", &ignored) == 0 &&
         access(path, F_OK) == 0)
         setup_note(setup, "%s hides it from you: podman reads that in place of the system's", path);
+}
+
+/* In the order that they are read in. A user's own file is read in place of the system's. */
+static int note_files(struct setup *setup, const char *home, const char *directory,
+                      struct pullkey_error *error)
+{
+    char path[FILE_PATH_MAX];
+    int r = file_join(path, home, "containers/registries.conf", error);
+
+    if (r < 0)
+        return r;
+    note_file(setup, setup->system || access(path, F_OK) < 0 ? SYSTEM "/registries.conf" : path,
+              false);
+    if (!setup->system)
+        r = note_directory(setup, SYSTEM "/registries.conf.d", false, error);
+    return r < 0 ? r : note_directory(setup, directory, true, error);
 }
 
 /* $XDG_CONFIG_HOME is not looked at by all that read it: only the home counts. */
@@ -110,7 +168,7 @@ int setup_podman(struct setup *setup, struct pullkey_error *error)
                          "%s is there, and not as it would be written: it should be the line %.*s",
                          file->path, (int)(sizeof(text) - 2), text);
     note_nearer(setup, home);
-    r = note_later(setup, directory, error);
+    r = note_files(setup, home, directory, error);
     return r < 0 || !change_is_new(file)
                ? r
                : setup_edit(setup, file, 0, 0, text, sizeof(text) - 1, NULL, NULL, error);

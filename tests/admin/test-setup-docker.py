@@ -90,10 +90,9 @@ def written():
 @case("files of every form: the same way there and back")
 def forms():
     for text in ("{}", "{ }\n", '{"auths":{}}', '{\n  "auths": {}\n}', '{\r\n  "a": 1\r\n}\r\n',
-                 '{"credsStore": "secret\\u0073ervice", "a": 1}', '{"a": 1, "CredsStore": "other"}', None, ""):
+                 '{"credsStore": "not\\u002dthere", "a": 1}', '{"a": 1, "CredsStore": "other"}', None, ""):
         for words in ((), ("--for", "r.example.com:5000", "--for", "docker.io")):
             with Home() as home:
-                home.env["DBUS_SESSION_BUS_ADDRESS"] = ""
                 if text is not None:
                     write(home, text)
                 succeed(home, "--write", *words)
@@ -131,7 +130,7 @@ def refused():
     with Home() as home:
         write(home, '{"credHelpers": []}')
         equal(setup(home, "--write", "--for", "a.example").returncode, 1)
-        for words in (("--system",), ("--write", "--undo")):
+        for words in (("--system",), ("--write", "--undo"), ("--undo", "--for", "a.example")):
             equal(setup(home, *words).returncode, 2, str(words))
 
 
@@ -143,6 +142,47 @@ def not_imported():
         done = setup(home, "--write")
         equal((done.returncode, home.read(DOCKER)), (1, text), done.stderr)
         check("registrytoken" in done.stdout and "Nothing was changed" in done.stderr, done.stderr)
+
+
+@case("a helper whose logins cannot be read, and that docker finds, stops it too")
+def unread():
+    for name in ("ours", "pass"):
+        with Home() as home:
+            program = home.write(f"bin/docker-credential-{name}", "#!/bin/sh\necho broken\nexit 1\n")
+            os.chmod(program, 0o755)
+            home.env["PATH"] = os.path.dirname(program) + ":" + home.env["PATH"]
+            text = json.dumps({"auths": {"r.example.com": auth("alice", MARKER)}, "credsStore": name})
+            write(home, text)
+            check(f"What docker-credential-{name} has is not imported" in succeed(home).stderr, name)
+            done = setup(home, "--write")
+            equal((done.returncode, home.read(DOCKER), home.list()), (1, text, {}), done.stderr)
+            check(f"Nothing was changed: what docker-credential-{name} has" in done.stderr, done.stderr)
+            succeed(home, "--write", "--for", "r.example.com")
+            os.unlink(program)
+            # Now it gives docker nothing either.
+            if name == "ours":
+                succeed(home, "--write")
+                equal(json.loads(home.read(DOCKER))["credsStore"], "pullkey")
+
+
+@case("names of helpers are shown, and nothing else that stands there")
+def masked():
+    for text, shown in (
+        ('{"credsStore": "%s"}', True),
+        ('{"a": 1, "CredsStore" : "%s"}', True),
+        ('{"credHelpers": {"a.example": "one", "b.example": "%s"}}', True),
+        ('{"credHelpers": {"a.example": "one"}, "a": "%s"}', False),
+        ('{"credHelpers": {}, "a": "%s"}', False),
+        ('{"credHelpers": null, "b": {"a": "%s"}}', False),
+        ('{"credHelpers": {"b": {"a": "%s"}}}', False),
+        ('{"credHelpers": [{"a": "%s"}]}', False),
+        ('{"credsStore": "", "a": "%s"}', False),
+        ('{"credHelpers": {"a.example": "one"}, "b": {"a": "%s"}}', False),
+    ):
+        with Home() as home:
+            write(home, text % "not-there")
+            done = setup(home)
+            equal((done.returncode, "not-there" in done.stdout), (0, shown), text + done.stdout + done.stderr)
 
 
 @case("with --for only that registry is imported")

@@ -63,9 +63,42 @@ def nearer():
         done = succeed(home, env=env)
         lines = done.stderr.splitlines()
         check(any("zz.conf is read after it" in line for line in lines), done.stderr)
-        check("zy.conf" not in done.stderr and "aa.conf" not in done.stderr, done.stderr)
+        check("zy.conf" not in done.stderr, done.stderr)
+        check(any("It hides" in line and "aa.conf from podman: x." in line for line in lines), done.stderr)
         for name in env:
             check(any(line.startswith(name) for line in lines), done.stderr)
+
+
+@case("helpers of others that podman would not ask any more are told, whichever file has them")
+def hidden():
+    with System() as home:
+        files = ("etc/containers/registries.conf", "etc/containers/registries.conf.d/10-x.conf")
+        for text, others in (
+            ('credential-helpers = ["logone"]\n', "logone"),
+            ("x = 1\n  credential-helpers=[ # all\n  'containers-auth.json', \"one\", # \"not\"\n 'two' ]\n", "one, two"),
+            ('credential-helpers = ["containers-auth.json", "pullkey"]\ny = ["z"]\n', None),
+            ("credential-helpers = []\n# credential-helpers = ['x']\n", None),
+            ("unqualified-search-registries = ['x']\n", None),
+        ):
+            for name in files:
+                path = home.write(name, text)
+                for words in ((), ("--write",)):
+                    done = home.system("setup", "podman", *words)
+                    equal(done.returncode, 0, done.stderr)
+                    said = f"It hides credential-helpers of /{name} from podman: {others}. To keep them"
+                    equal(said in done.stderr, others is not None, done.stderr)
+                    check(others or "It hides" not in done.stderr, done.stderr)
+                home.system("setup", "podman", "--undo")
+                os.unlink(path)
+        # A user's is hidden by the user's, and so is the system's; of registries.conf there is one.
+        for name in files:
+            home.write(name, 'credential-helpers = ["logone"]\n')
+        setup_user = [*home.enter, home.pullkey, "setup", "podman"]
+        home.env["HOME"] = "/var/lib/account"
+        equal(home.run(setup_user).stderr.count(": logone."), 2)
+        home.write("lib/account/.config/containers/registries.conf", "")
+        done = home.run(setup_user)
+        check("10-x.conf from" in done.stderr and done.stderr.count(": logone.") == 1, done.stderr)
 
 
 @case("a file of that name that says something else is left alone, before and after")
