@@ -6,6 +6,7 @@
  */
 #include "admin.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +70,49 @@ static void addition_done(struct addition *addition)
 
 /* -- The command line ------------------------------------------------------------------------- */
 
+/* How many of them the text begins with. */
+static size_t span(const char *text, const char *more)
+{
+    size_t length = 0;
+
+    while (isalnum((unsigned char)text[length]) ||
+           (text[length] != '\0' && strchr(more, text[length])))
+        length++;
+    return length;
+}
+
+/* arn:PARTITION:iam::123456789012:role/NAME */
+static bool is_role(const char *text)
+{
+    const char *name = strncmp(text, "arn:", 4) == 0 ? text + 4 + span(text + 4, "-") : "";
+
+    return name > text + 4 && strncmp(name, ":iam::", 6) == 0 &&
+           strspn(name + 6, "0123456789") == 12 && strncmp(name + 18, ":role/", 6) == 0 &&
+           name[24] != '\0' && name[24 + span(name + 24, "+=,.@_/-")] == '\0';
+}
+
+/* RFC 9562 section 4 */
+static bool is_uuid(const char *text)
+{
+    static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0;
+
+    while (form[i] == 'x' ? isxdigit((unsigned char)text[i]) : text[i] == '-')
+        i++;
+    return form[i] == '\0' && text[i] == '\0';
+}
+
+static int check_values(const struct admin_call *call, struct pullkey_error *error)
+{
+    const char *role = call->values[ADMIN_ROLE_ARN], *client = call->values[ADMIN_CLIENT_ID];
+
+    if (role && !is_role(role))
+        return admin_usage(error, "--role-arn: it is arn:aws:iam::123456789012:role/NAME");
+    if (client && !is_uuid(client))
+        return admin_usage(error, "--client-id: it is 11111111-2222-3333-4444-555555555555");
+    return 0;
+}
+
 static int check_call(struct addition *addition, struct pullkey_error *error)
 {
     const struct admin_call *call = addition->call;
@@ -98,7 +142,7 @@ static int check_call(struct addition *addition, struct pullkey_error *error)
                            "add --system",
                            caller);
     addition->name = call->values[ADMIN_NAME] ? call->values[ADMIN_NAME] : addition->kind->name;
-    return 0;
+    return check_values(call, error);
 }
 
 /* -- What is added ---------------------------------------------------------------------------- */
@@ -126,6 +170,7 @@ static void write_backend(struct addition *addition)
 {
     struct buffer *text = &addition->backend;
     const char *open = NULL;
+    bool is_plain = addition->kind->recipe != NULL;
 
     quote(text, "{ \"type\": ", addition->kind->type, strlen(addition->kind->type));
     if (addition->kind->recipe)
@@ -135,6 +180,7 @@ static void write_backend(struct addition *addition)
 
         if (!value)
             continue;
+        is_plain = false;
         buffer_append_text(text, ", ");
         if (fields[i].object && !open)
             buffer_printf(text, "\"%s\": { ", fields[i].object);
@@ -145,7 +191,8 @@ static void write_backend(struct addition *addition)
         else
             quote(text, "", value, strlen(value));
     }
-    buffer_append_text(text, open ? " } }" : " }");
+    /* Whoever is nobody there asked anonymously before, and still does. */
+    buffer_append_text(text, open ? " } }" : is_plain ? ", \"optional\": true }" : " }");
 }
 
 static void write_rule(struct addition *addition)

@@ -14,9 +14,10 @@ from system_home import System
 from tap import case, check, equal, run
 from terminal import Terminal
 
+UUID = "01234567-89ab-cDEF-0123-456789abcdef"
 CONFIG = ".config/pullkey/config.json"
 TYPES = (
-    ("ecr", (), {"type": "token", "recipe": "ecr"}, ["*.dkr.ecr.*.amazonaws.com"]),
+    ("ecr", (), {"type": "token", "recipe": "ecr", "optional": True}, ["*.dkr.ecr.*.amazonaws.com"]),
     (
         "ecr",
         ("--profile=p", "--region=eu-central-1", "--role-arn", "arn:aws:iam::123456789012:role/pull"),
@@ -27,11 +28,11 @@ TYPES = (
         },
         ["*.dkr.ecr.*.amazonaws.com"],
     ),
-    ("gcp", (), {"type": "token", "recipe": "gcp"}, ["gcr.io", "*.gcr.io", "*.pkg.dev"]),
+    ("gcp", (), {"type": "token", "recipe": "gcp", "optional": True}, ["gcr.io", "*.gcr.io", "*.pkg.dev"]),
     (
         "acr",
-        ("--tenant", "t", "--client-id", "c", "--match", "a.azurecr.io"),
-        {"type": "token", "recipe": "acr", "azure": {"tenant": "t", "client_id": "c"}},
+        ("--tenant", "t", "--client-id", UUID, "--match", "a.azurecr.io"),
+        {"type": "token", "recipe": "acr", "azure": {"tenant": "t", "client_id": UUID}},
         ["a.azurecr.io"],
     ),
     (
@@ -41,6 +42,10 @@ TYPES = (
         ["*.a.example", "b.example:5000"],
     ),
 )
+ROLES = ("nonsense", "arn:aws:iam::123456789012:role/", "arn:aws:iam::12345678901:role/x",
+         "arn:aws:iam::123456789012:user/x", "arn::iam::123456789012:role/x", "arn:aws:iam::123456789012:role/x y",
+         "arn:aws:iam:eu:123456789012:role/x", "arn:aws:iam::1234567890123:role/x")
+UUIDS = ("not a uuid", UUID[:-1], UUID + "0", UUID.replace("-", ""), UUID.replace("a", "g"), "{" + UUID + "}")
 WRITTEN = """// mine
 {
     "version": 1, // of the format
@@ -88,12 +93,14 @@ def inserted():
         text = home.read(CONFIG)
         equal(
             text,
-            WRITTEN.replace("{ /*", '{ "ecr": { "type": "token", "recipe": "ecr" } /*').replace(
+            WRITTEN.replace("{ /*", '{ "ecr": { "type": "token", "recipe": "ecr", "optional": true } /*').replace(
                 "is the one\n",
                 'is the one\n        { "match": ["*.dkr.ecr.*.amazonaws.com"], "use": ["ecr"] },\n',
             ),
         )
         equal(stat.S_IMODE(os.stat(path).st_mode), 0o640)
+        role = "arn:aws-us-gov:iam::123456789012:role/a/b-c_d.e+f=g,h@i"
+        add(home, "ecr", "--yes", "--name", "third", "--match", "c.example", "--role-arn", role).check_returncode()
         add(home, "ecr", "--yes", "--name", "second", "--match", "b.example").check_returncode()
         home.succeed([home.pullkey, "config", "check"])
         shown = home.succeed([home.pullkey, "explain", "b.example"])
@@ -113,6 +120,8 @@ def refused():
             (("ecr",), 1, ":4: backends.ecr: there is such a backend already: give yours another --name"),
             (("nothing",), 2, 'there is no "nothing" to be added'),
             (("gcp", "--role-arn", "x"), 2, "--role-arn goes with ecr"),
+            *((("ecr", "--name", "b", "--role-arn", role), 2, "--role-arn: it is arn:") for role in ROLES),
+            *((("acr", "--client-id", uuid), 2, "--client-id: it is") for uuid in UUIDS),
             (("kubernetes", "--match", "b.example"), 2, "kubernetes needs --secret"),
             (("exec", "--helper", "x"), 2, "exec needs --match"),
             (("gcp", "--name", "Not/a"), 2, "--name"),
