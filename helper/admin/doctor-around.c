@@ -109,6 +109,7 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
     char path[FILE_PATH_MAX];
     struct pullkey_error error;
     int r = import_docker_path(path, &error);
+    bool is_named;
 
     if (r == 0)
         r = file_read(path, FILE_INPUT, 0, &text, NULL, &error);
@@ -125,6 +126,7 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
         return;
     }
     helper = import_helper_of(&document, key);
+    is_named = json_member(json_member(document.root, "credHelpers"), key) != NULL;
     if (helper && strcmp(helper, "pullkey") == 0 && run_program_find(program, &found, &error) < 0)
         doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-finds-no-helper",
                     "%s has docker ask pullkey, and the PATH does not lead to %s: put it there",
@@ -133,17 +135,17 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
         doctor_tell(caller, "docker", PULLKEY_STEP_FINE, -1, "", "%s: docker asks pullkey", path);
     else if (helper)
         doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-asks-another",
-                    "%s has docker ask docker-credential-%s for %s, and not pullkey: name pullkey "
-                    "there",
-                    path, helper, key);
+                    "%s has docker ask docker-credential-%s for %s, and not pullkey: run "
+                    "\"pullkey setup docker --write%s%s\"",
+                    path, helper, key, is_named ? " --for " : "", is_named ? key : "");
     else if (json_member(json_member(document.root, "auths"), key))
         doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-plain-entry",
                     "docker takes the entry in \"auths\" of %s for %s, and does not ask pullkey: "
-                    "set \"credsStore\" to \"pullkey\" there",
+                    "run \"pullkey setup docker --write\"",
                     path, key);
     else
         doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-asks-nobody",
-                    "%s names no helper for %s, so docker does not ask pullkey: set "
-                    "\"credsStore\" to \"pullkey\" there",
+                    "%s names no helper for %s, so docker does not ask pullkey: run "
+                    "\"pullkey setup docker --write\"",
                     path, key);
 }

@@ -192,6 +192,7 @@ def no_module():
 
 @case("docker that asks another helper, nobody, or takes a plain entry")
 def docker():
+    run_setup = 'run "pullkey setup docker --write'
     plain = {"auth": b64encode(f"alice:{MARKER}".encode()).decode()}
     with scene() as (home, name):
         store(home, name, SECRET, USER)
@@ -199,14 +200,14 @@ def docker():
             ({"credsStore": "pullkey"}, "works", ["takes"]),
             ({"credHelpers": {name: "pullkey"}, "credsStore": "pass"}, "works", ["takes"]),
             ({"credsStore": "pullkey", "auths": {name: plain}}, "works", ["takes"]),
-            ({"credsStore": "pass"}, "docker-asks-another", ["docker-credential-pass", name]),
+            ({"credsStore": "pass"}, "docker-asks-another", ["docker-credential-pass", name, f"{run_setup}\""]),
             (
                 {"credHelpers": {name: "ecr-login"}, "credsStore": "pullkey"},
                 "docker-asks-another",
-                ["docker-credential-ecr-login", name],
+                ["docker-credential-ecr-login", f"{run_setup} --for {name}\""],
             ),
-            ({"auths": {name: plain}}, "docker-plain-entry", ['"auths"', name, "credsStore"]),
-            ({"auths": {"other.example.com": plain}}, "docker-asks-nobody", [name, "credsStore"]),
+            ({"auths": {name: plain}}, "docker-plain-entry", ['"auths"', name, run_setup]),
+            ({"auths": {"other.example.com": plain}}, "docker-asks-nobody", [name, run_setup]),
             ({}, "docker-asks-nobody", ["names no helper"]),
         ):
             docker_config(home, **members)
