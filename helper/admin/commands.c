@@ -255,16 +255,17 @@ const struct admin_command admin_commands[] = {
     },
     {
         .name = "setup",
-        .arguments = "TOOL",
+        .arguments = "docker|podman|containerd|kubelet",
         .at_least = 1,
         .at_most = 1,
         .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_FOR) | BIT(ADMIN_WRITE) |
                    BIT(ADMIN_UNDO),
         .run = admin_setup,
         .summary = "make docker, podman or a node ask pullkey",
-        .details = "TOOL is docker, podman, containerd or kubelet. Shows how the tool's own files\n"
-                   "change, and imports what docker would not find any more. Nothing is changed\n"
-                   "without --write. --undo leaves alone what somebody else has changed since.\n",
+        .details =
+            "Shows how the tool's own files change, and imports what docker would not find\n"
+            "any more. Nothing is changed without --write. --undo leaves alone what somebody\n"
+            "else has changed since.\n",
         .group = ADMIN_SETUP,
     },
     {
@@ -291,7 +292,7 @@ const struct admin_command admin_commands[] = {
     },
     {
         .name = "config add",
-        .arguments = "TYPE",
+        .arguments = "ecr|gcp|acr|kubernetes|exec",
         .at_least = 1,
         .at_most = 1,
         .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_YES) | BIT(ADMIN_NAME) |
@@ -302,9 +303,9 @@ const struct admin_command admin_commands[] = {
         .run = admin_config_add,
         .summary = "add a source of credentials",
         .details =
-            "TYPE is ecr, gcp, acr, kubernetes or exec. Shows the backend and the rule that\n"
-            "are added, checks the configuration with them, and asks. The rule comes first in\n"
-            "the file: config.json of yours, or with --system a new one of config.d.\n",
+            "Shows the backend and the rule that are added, checks the configuration with\n"
+            "them, and asks. The rule comes first in the file: config.json of yours, or with\n"
+            "--system a new one of config.d.\n",
         .group = ADMIN_SETUP,
     },
     {
