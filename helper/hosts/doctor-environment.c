@@ -15,6 +15,7 @@
 #include "running.h"
 
 #define SERVICE "pullkey-hosts.service"
+#define HUB_HOST "registry-1.docker.io"
 #define FIX_UNIT                                                                                   \
     "set it by Environment=, EnvironmentFile= or LoadCredential= in a drop-in of " SERVICE         \
     ", and restart that"
@@ -220,20 +221,23 @@ static bool may_be_proxy(const struct doctor_host *host)
 
 static void look_at_proxies(struct doctor *doctor, const struct place places[PLACE_MAX])
 {
-    const struct registry_reference *reference = &doctor->reference;
+    struct registry_reference reference = doctor->reference;
     const char *proxies[PLACE_MAX] = { NULL }, *except, *name;
     const struct doctor_host *failed = NULL;
     size_t other = PLACE_MAX;
 
     if (doctor->hosts[0].host && doctor->hosts[0].host->reference)
-        reference = doctor->hosts[0].host->reference;
+        reference = *doctor->hosts[0].host->reference;
+    /* All names of Docker Hub are one to us; this is the one that is connected to. */
+    if (strcmp(reference.host, "docker.io") == 0)
+        memcpy(reference.host, HUB_HOST, sizeof(HUB_HOST));
     for (size_t i = 0; i < PLACE_MAX; i++) {
         if (!is_known(&places[i]))
             continue;
-        proxies[i] = proxy_of(&places[i], reference, &except);
+        proxies[i] = proxy_of(&places[i], &reference, &except);
         name = proxies[i] ? proxy_name(proxies[i]) : "";
         doctor_step(doctor, DOCTOR_OK, "proxy", "%s %s asks %s %s%.*s%s", places[i].name,
-                    places[i].process, reference->host, proxies[i] ? "through " : "without a proxy",
+                    places[i].process, reference.host, proxies[i] ? "through " : "without a proxy",
                     (int)strcspn(name, "/?#"), name, except);
         if (proxies[i] && i != DAEMON && other == PLACE_MAX)
             other = i;
@@ -253,7 +257,7 @@ static void look_at_proxies(struct doctor *doctor, const struct place places[PLA
                      "if the registry is behind the proxy, set it in a drop-in of containerd's "
                      "unit, and restart that",
                      "%s has a proxy for %s, and containerd has none",
-                     places[proxies[DAEMON] ? DAEMON : SHELL].name, reference->host);
+                     places[proxies[DAEMON] ? DAEMON : SHELL].name, reference.host);
 }
 
 void doctor_environment(struct doctor *doctor)

@@ -165,8 +165,11 @@ void doctor_judge(const struct findings *findings, const struct doctor_host *hos
         (void)snprintf(fine, sizeof(fine), "containerd has a credential for %s, good %s", host->url,
                        until);
     else
-        (void)snprintf(fine, sizeof(fine), "containerd asks %s without a credential%s",
-                       hosts[0].url, cause ? "" : ", and no file names one for it");
+        (void)snprintf(
+            fine, sizeof(fine), "containerd asks %s without a credential%s", hosts[0].url,
+            cause ? ""
+                  : ", and no file names one for it; if it needs one, run \"pullkey setup "
+                    "containerd\", then set credHelper in its hosts.toml");
     if (!cause) {
         (void)snprintf(ret->sentence, sizeof(ret->sentence), "%s", fine);
         return;

@@ -30,6 +30,7 @@ IMAGES = 'plugins."io.containerd.cri.v1.images"'
 class Node:
     def __init__(self, files=None, release=None, place=None):
         self.root = tempfile.mkdtemp(prefix="pullkey-node-", dir=place)
+        self.shell = {}  # variables of whoever runs it
         for inner, text in (files or {}).items():
             self.put(inner, text)
         if release:
@@ -63,7 +64,7 @@ class Node:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,
-            env={"PATH": "/usr/bin:/bin", **{k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k}},
+            env={"PATH": "/usr/bin:/bin", **{k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k}, **self.shell},
         )
         done.stdout = done.stdout.decode("utf-8", "strict")
         done.stderr = done.stderr.decode("utf-8", "strict")

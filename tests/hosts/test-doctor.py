@@ -108,7 +108,8 @@ node("the image of a node, and a password", "2.1.9",
 node("the image of a node", "2.1.9", {**reads(TARGET), FILE: PLAIN + HELPER}, "node-not-running", FILE + ":3",
      f'containerd asks {URL} without a credential; but', 'the daemon asks "pullkey"', status=0)
 node("no helper and no header", "1.7.29", {**R, FILE: PLAIN}, "none",
-     f"containerd asks {URL} without a credential, and no file names one", status=0)
+     f"containerd asks {URL} without a credential, and no file names one", 'if it needs one, run "pullkey setup containerd"',
+     "credHelper", status=0)
 MIRRORS = f'''version = 2
 [{CRI}.registry.mirrors."docker.io"]
 endpoint = ["https://m.example", "http://n.example:5000"]
@@ -133,6 +134,16 @@ def mirrors():
     with Node({**reads(more=MIRRORS[MIRRORS.index(f"[{CRI}.registry.configs"):]), FILE: PLAIN}, "2.1.9") as there:
         expect(there, "none", status=0)
         expect(there, "credential-in-config", CONFIG, image="n.example:5000/x")
+
+
+@case("a proxy for Docker Hub is that of the host which is connected to")
+def proxy_of_hub():
+    with Node({**R, HUB: table("https://registry-1.docker.io")}, "2.1.9") as there:
+        there.shell = {"HTTPS_PROXY": "http://proxy.example:3128", "NO_PROXY": ".docker.io"}
+        for image in ("nginx", "docker.io/team/app"):
+            report = expect(there, "none", image=image, status=0)
+            (text,) = [step["text"] for step in report["steps"] if step["step"] == "proxy"]
+            equal(text, "this shell  asks registry-1.docker.io without a proxy, which NO_PROXY covers")
 
 
 # -- The daemon ----------------------------------------------------------------------------------

@@ -4,6 +4,9 @@
 #include "hosts/doctor.h"
 
 #define URL "https://registry.example.com"
+#define NONE                                                                                       \
+    "containerd asks " URL " without a credential, and no file names one for it; if it needs "     \
+    "one, run \"pullkey setup containerd\", then set credHelper in its hosts.toml"
 
 static const struct doctor_host without = { .url = URL };
 static const struct doctor_host with = { .url = URL, .has_header = true, .expires = 1000000000 };
@@ -35,8 +38,7 @@ static void test_fine(void **state)
                   "containerd has a credential for " URL ", good until 2001-09-09T01:46:40Z");
     assert_judged(&none, both, 2, true, "credential", false,
                   "containerd has a credential for " URL ", good until 2001-09-09T01:46:40Z");
-    assert_judged(&none, &without, 1, true, "none", false,
-                  "containerd asks " URL " without a credential, and no file names one for it");
+    assert_judged(&none, &without, 1, true, "none", false, NONE);
 }
 
 /* What comes earlier on the way is the cause, in whatever order it was found. */
@@ -70,13 +72,11 @@ static void test_ignored(void **state)
     (void)state;
     add(&findings, OUTPUT_ERROR, "target-swappable");
     assert_null(doctor_step_of("target-swappable", true));
-    assert_judged(&findings, &without, 1, true, "none", false,
-                  "containerd asks " URL " without a credential, and no file names one for it");
+    assert_judged(&findings, &without, 1, true, "none", false, NONE);
     /* Where another table is the one that is read, this one does not matter. */
     add(&findings, OUTPUT_ERROR, "table-not-read");
     assert_null(doctor_step_of("table-not-read", true));
-    assert_judged(&findings, &without, 1, true, "none", false,
-                  "containerd asks " URL " without a credential, and no file names one for it");
+    assert_judged(&findings, &without, 1, true, "none", false, NONE);
     assert_string_equal(doctor_step_of("table-not-read", false), "containerd");
     assert_judged(&findings, &without, 1, false, "table-not-read", true, "/f:7: it is so; do this");
 }
