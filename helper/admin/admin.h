@@ -8,6 +8,7 @@
 #ifndef PULLKEY_ADMIN_ADMIN_H
 #define PULLKEY_ADMIN_ADMIN_H
 
+#include "base/file.h"
 #include "base/process.h"
 #include "core/config.h"
 #include "core/resolve.h"
@@ -130,9 +131,10 @@ int admin_find_option(const char *text, size_t length);
 /* True if the `length` bytes at `value` are one of "A|B". */
 bool admin_is_choice(const char *choices, const char *value, size_t length);
 
-/* 'did you mean "NAME"?', of what is most like the words or the option; else where to look. */
+/* 'did you mean "NAME"?', of what is most like the words, or like the option, of these; else where
+ * to look. */
 void admin_suggest(const char *const *words, size_t count, struct buffer *ret);
-void admin_suggest_option(const char *text, size_t length, struct buffer *ret);
+void admin_suggest_option(const char *text, size_t length, uint64_t options, struct buffer *ret);
 
 /* Another program beside the modules gives the command `hosts`. */
 bool admin_has_hosts(void);
@@ -184,6 +186,10 @@ int admin_backends(const struct admin_call *call, struct pullkey_error *error);
 int admin_cache_list(const struct admin_call *call, struct pullkey_error *error);
 int admin_cache_clear(const struct admin_call *call, struct pullkey_error *error);
 int admin_explain(const struct admin_call *call, struct pullkey_error *error);
+/* True if one of these, "docker nerdctl", is in the PATH. */
+bool admin_has_program(const char *names);
+/* True if podman asks pullkey; *where is the file that decides, or "". */
+bool admin_podman_asks(char where[FILE_PATH_MAX]);
 int admin_status(const struct admin_call *call, struct pullkey_error *error);
 int admin_store_rekey(const struct admin_call *call, struct pullkey_error *error);
 int admin_import(const struct admin_call *call, struct pullkey_error *error);

@@ -193,11 +193,12 @@ void admin_suggest(const char *const *words, size_t count, struct buffer *ret)
     write_guess(&guess, ret);
 }
 
-void admin_suggest_option(const char *text, size_t length, struct buffer *ret)
+void admin_suggest_option(const char *text, size_t length, uint64_t options, struct buffer *ret)
 {
     struct guess guess = { .least = SIZE_MAX };
 
     for (int i = 0; i < ADMIN_OPTION_MAX; i++)
-        guess_try(&guess, text, length, admin_options[i].name, strlen(admin_options[i].name));
+        if (options & ADMIN_BIT(i))
+            guess_try(&guess, text, length, admin_options[i].name, strlen(admin_options[i].name));
     write_guess(&guess, ret);
 }

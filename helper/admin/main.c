@@ -82,12 +82,16 @@ int admin_reference(const char *text, struct registry_reference *ret, struct pul
     return r < 0 ? error_wrap(error, "not the name of a registry") : 0;
 }
 
-static int refuse_option(const char *text, size_t length, struct pullkey_error *error)
+/* Of the options of the command, where it stands before. */
+static int refuse_option(const char *text, size_t length, const struct line *line,
+                         struct pullkey_error *error)
 {
     cleanup_buffer struct buffer advice = BUFFER_INIT(PULLKEY_ERROR_SIZE);
+    size_t words;
+    const struct admin_command *command = admin_find(line->words, line->word_count, &words);
     int r;
 
-    admin_suggest_option(text, length, &advice);
+    admin_suggest_option(text, length, command ? command->options : UINT64_MAX, &advice);
     r = buffer_check(&advice, error);
     return r < 0
                ? r
@@ -132,7 +136,7 @@ static int take_option(char **argv, int *at, struct line *line, struct pullkey_e
         return admin_usage(error, "a password in a command line can be read by others; "
                                   "use --password-stdin");
     if (option < 0)
-        return refuse_option(text, length, error);
+        return refuse_option(text, length, line, error);
     if (admin_options[option].value) {
         value = rest[0] == '=' ? rest + 1 : rest;
         if (rest[0] == '\0') {

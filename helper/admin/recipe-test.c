@@ -109,38 +109,6 @@ static const char *find_rule(struct test *test)
     return NULL;
 }
 
-static int find_host(struct test *test, struct pullkey_error *error)
-{
-    const char *host = test->call->values[ADMIN_HOST];
-    int r;
-
-    if (!host)
-        host = find_rule(test);
-    if (!host)
-        return admin_usage(error,
-                           "no rule has the recipe \"%s\" for a registry without \"*\": "
-                           "name one with --host",
-                           test->recipe);
-    r = admin_reference(host, &test->reference, error);
-    if (r == 0 && test->call->values[ADMIN_HOST])
-        find_for_host(test);
-    return r;
-}
-
-/* One that is declared and that no rule uses for this registry. */
-static int find_declared(struct test *test, struct instances *instances,
-                         struct pullkey_error *error)
-{
-    int r = instances_collect(test->resolve.config, instances, error);
-
-    for (size_t i = 0; r == 0 && !test->instance && i < instances->count; i++)
-        if (is_of_recipe(test, &instances->items[i]))
-            test->instance = &instances->items[i];
-    return r;
-}
-
-/* -- The exchange ------------------------------------------------------------------------------ */
-
 /* What is configured, with the file in place of the name. */
 static int write_options(const struct test *test, const struct pullkey_backend *backend,
                          struct buffer *ret, struct pullkey_error *error)
@@ -168,14 +136,13 @@ static int write_options(const struct test *test, const struct pullkey_backend *
     return json_write_tree(ret, json.root, false, error);
 }
 
-static int exchange(const struct test *test, struct pullkey_error *error)
+/* To be asked, or to see whether there is such a recipe. */
+static int open_recipe(const struct test *test, struct resolve_opened *ret,
+                       struct pullkey_error *error)
 {
     static struct pullkey_host host;
-    cleanup_credential struct pullkey_credential credential = { 0 };
     cleanup_buffer struct buffer options = BUFFER_INIT(OPTIONS_MAX);
-    cleanup_opened struct resolve_opened opened = { 0 };
     const struct pullkey_backend *backend;
-    struct registry_request request;
     void *state = NULL;
     int r = module_find_backend("token", &backend, error);
 
@@ -194,11 +161,66 @@ static int exchange(const struct test *test, struct pullkey_error *error)
                           .depth = test->resolve.depth,
                       },
                       &state, error);
+    if (r == 0)
+        *ret = (struct resolve_opened){ .backend = backend, .state = state };
+    return r;
+}
+
+/* Without a registry for it; it may be that there is no such recipe. */
+static int refuse_recipe(const struct test *test, struct pullkey_error *error)
+{
+    cleanup_opened struct resolve_opened opened = { 0 };
+    int r = open_recipe(test, &opened, error);
+
+    /* What an existing one misses is for its rule to say. */
+    if (r < 0 && (r != -PULLKEY_INVALID || strstr(error->message, "there is no such recipe")))
+        return r;
+    return admin_usage(error,
+                       "no rule has the recipe \"%s\" for a registry without \"*\": "
+                       "name one with --host",
+                       test->recipe);
+}
+
+static int find_host(struct test *test, struct pullkey_error *error)
+{
+    const char *host = test->call->values[ADMIN_HOST];
+    int r;
+
+    if (!host)
+        host = find_rule(test);
+    if (!host)
+        return refuse_recipe(test, error);
+    r = admin_reference(host, &test->reference, error);
+    if (r == 0 && test->call->values[ADMIN_HOST])
+        find_for_host(test);
+    return r;
+}
+
+/* One that is declared and that no rule uses for this registry. */
+static int find_declared(struct test *test, struct instances *instances,
+                         struct pullkey_error *error)
+{
+    int r = instances_collect(test->resolve.config, instances, error);
+
+    for (size_t i = 0; r == 0 && !test->instance && i < instances->count; i++)
+        if (is_of_recipe(test, &instances->items[i]))
+            test->instance = &instances->items[i];
+    return r;
+}
+
+/* -- The exchange ------------------------------------------------------------------------------ */
+
+static int exchange(const struct test *test, struct pullkey_error *error)
+{
+    cleanup_credential struct pullkey_credential credential = { 0 };
+    cleanup_opened struct resolve_opened opened = { 0 };
+    struct registry_request request;
+    int r = open_recipe(test, &opened, error);
+
     if (r < 0)
         return r;
-    opened = (struct resolve_opened){ .backend = backend, .state = state };
     registry_request(&test->reference, test->resolve.deadline_ms, &request);
-    r = backend->get(state, &request.request, &credential, error);
+    r = opened.backend->get(opened.state, &request.request, &credential, error);
     return r == 0 ? credential_check(&credential, error) : r;
 }
 

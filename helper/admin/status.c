@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -19,6 +20,7 @@
 #include "instances.h"
 #include "kubelet.h"
 #include "pullkey-build.h"
+#include "run-process.h"
 #include "table.h"
 
 #define TEXT_MAX 65536
@@ -72,6 +74,28 @@ static void add_row(struct table *table, const char *tool, const char *uses, con
     table_add(table, "%s", where);
 }
 
+bool admin_has_program(const char *names)
+{
+    char name[32];
+    char *const program[] = { name, NULL };
+    struct run_program found;
+    struct pullkey_error ignored;
+
+    for (size_t length; *names != '\0'; names += length + (names[length] == ' ')) {
+        length = strcspn(names, " ");
+        (void)snprintf(name, sizeof(name), "%.*s", (int)length, names);
+        if (run_program_find(program, &found, &ignored) != -PULLKEY_NOT_FOUND)
+            return true;
+    }
+    return false;
+}
+
+/* Of programs that have no file which says so. */
+static const char *no(const char *programs)
+{
+    return admin_has_program(programs) ? "no" : "not installed";
+}
+
 /* credHelpers decide for their registries, then credsStore for all. */
 static void write_docker(const struct json *document, struct buffer *uses)
 {
@@ -114,7 +138,7 @@ static int add_docker(struct table *table, struct pullkey_error *error)
     if (r == 0)
         write_docker(&document, &uses);
     else
-        buffer_append_text(&uses, "no");
+        buffer_append_text(&uses, r == -PULLKEY_NOT_FOUND ? no("docker nerdctl") : "no");
     add_row(table, "docker", uses.data ? uses.data : "",
             r == 0 || r == -PULLKEY_NOT_FOUND ? path : why.message);
     return buffer_check(&uses, error);
@@ -151,12 +175,13 @@ static void look_into(struct table *table, const char *directory, bool *uses,
     free(items);
 }
 
-static void add_podman(struct table *table)
+static bool ask_podman(struct table *table, char where[FILE_PATH_MAX])
 {
-    char own[FILE_PATH_MAX] = "", path[FILE_PATH_MAX], where[FILE_PATH_MAX] = "";
+    char own[FILE_PATH_MAX] = "", path[FILE_PATH_MAX];
     struct pullkey_error ignored;
     bool uses = false;
 
+    where[0] = '\0';
     if (file_home(path, &ignored) == 0)
         (void)file_join(own, path, ".config/containers", &ignored);
     if (own[0] == '\0' || file_join(path, own, "registries.conf", &ignored) < 0 ||
@@ -166,7 +191,26 @@ static void add_podman(struct table *table)
     look_into(table, CONTAINERS "/registries.conf.d", &uses, where);
     if (own[0] != '\0' && file_join(path, own, "registries.conf.d", &ignored) == 0)
         look_into(table, path, &uses, where);
-    add_row(table, "podman", uses ? "yes" : "no", where);
+    return uses;
+}
+
+bool admin_podman_asks(char where[FILE_PATH_MAX])
+{
+    cleanup_table struct table table = TABLE_INIT;
+
+    return ask_podman(&table, where);
+}
+
+static void add_podman(struct table *table)
+{
+    char where[FILE_PATH_MAX];
+    bool uses = ask_podman(table, where);
+
+    add_row(table, "podman",
+            uses               ? "yes"
+            : where[0] != '\0' ? "no"
+                               : no("podman buildah skopeo"),
+            where);
 }
 
 /* Until the daemon has run, the target is a link to the source; while it runs it holds a lock. */
@@ -198,7 +242,11 @@ static void add_containerd(struct table *table)
         if (uses || access(files[i], F_OK) == 0)
             where = files[i];
     }
-    add_row(table, "containerd", uses ? daemon_state() : "no", where);
+    add_row(table, "containerd",
+            uses               ? daemon_state()
+            : where[0] != '\0' ? "no"
+                               : no("containerd k3s rke2"),
+            where);
 }
 
 /* Of the kubelet's configuration, a file or a directory of files. */
@@ -223,7 +271,11 @@ static int add_kubelet(struct table *table, struct pullkey_error *error)
         free(items[i]);
     }
     free(items);
-    add_row(table, "kubelet", uses ? "yes" : "no", node.config);
+    add_row(table, "kubelet",
+            uses                     ? "yes"
+            : node.config[0] != '\0' ? "no"
+                                     : no("kubelet k3s rke2"),
+            node.config);
     return 0;
 }
 
@@ -263,10 +315,12 @@ static int find_stored(const struct resolve *resolve, const struct resolve_opene
     if (r == -PULLKEY_INTERNAL)
         return r;
     table_add(table, "stored");
-    if (r < 0 && r != -PULLKEY_NOT_FOUND)
+    if (r < 0 && r != -PULLKEY_NOT_FOUND) {
+        table_add(table, "cannot be read");
         table_add(table, "%s", error->message);
-    else
-        table_add(table, "%zu", list.count);
+        return 0;
+    }
+    table_add(table, "%zu", list.count);
     table_add(table, "%s", "");
     return 0;
 }
@@ -308,14 +362,22 @@ int admin_status(const struct admin_call *call, struct pullkey_error *error)
     cleanup_config struct config config = { 0 };
     cleanup_table struct table table = TABLE_INIT;
     int r = admin_load(call, &config, error);
+    bool is_broken = r < 0;
 
-    if (r < 0)
+    if (r == -PULLKEY_INTERNAL)
         return r;
     table_begin(&table, "WHAT|PULLKEY|WHERE");
     add_row(&table, "version", PULLKEY_VERSION, "");
-    find_files(&config, &table);
-    r = find_default(&config, &table, error);
+    if (is_broken) {
+        add_row(&table, "configuration", "cannot be read", error->message);
+        r = 0;
+    } else {
+        find_files(&config, &table);
+        r = find_default(&config, &table, error);
+    }
     if (r == 0)
         r = find_tools(&table, error);
-    return r < 0 ? r : table_show(&table, call->values[ADMIN_JSON] != NULL, error);
+    if (r == 0)
+        r = table_show(&table, call->values[ADMIN_JSON] != NULL, error);
+    return r == 0 && is_broken ? ADMIN_PROBLEM : r;
 }

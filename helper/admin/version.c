@@ -22,6 +22,7 @@ static const struct part {
     { "cms", PULLKEY_KIND_CODEC, "encryption of the file" },
     { "keyring", PULLKEY_KIND_BACKEND, "credentials in the desktop's keyring" },
     { "kubernetes", PULLKEY_KIND_BACKEND, "secrets of Kubernetes" },
+    { "token", PULLKEY_KIND_BACKEND, "tokens of clouds and others" },
     { "probe", PULLKEY_KIND_PROBE, "asks a registry at login" },
     { "yaml", PULLKEY_KIND_READER, "reads kubeconfigs and registries.yaml" },
 };

@@ -109,6 +109,8 @@ def usage():
             (["config", "shwo"], 'did you mean "config show"?'),
             (["list", "--jsno"], 'did you mean "--json"?'),
             (["login", "--user", "x"], 'did you mean "--username"?'),
+            (["doctor", "--frob", "x"], 'run "pullkey help"'),
+            (["--frob", "x"], 'did you mean "--from"?'),
             (["ab"], 'run "pullkey help"'),
             (["config", "frobnicate"], 'run "pullkey help"'),
             (["kubelet", "config", "--cache-type", MARKER], "--cache-type takes ServiceAccount|Token"),
@@ -133,6 +135,8 @@ def version():
         check(re.match(r"pullkey \d+\.\d+\.\d+ \((modules in /.*/pullkey|modules built in)\)\n", text), text)
         found = json.loads(pullkey(home, "version", "--json").stdout)
         equal(found["parts"]["file"], "present")
+        backends = json.loads(pullkey(home, "backends", "--json").stdout)
+        equal({row["type"] for row in backends} - set(found["parts"]), set())
         for part, state in found["parts"].items():
             check(re.search(rf"^  {part} +{state}", text, re.M), f"{part} {state}: {text}")
             file = "net" if part in ("kubernetes", "probe", "token") else part  # these are one file

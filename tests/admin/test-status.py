@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -51,7 +52,7 @@ def own():
         equal(found["without a rule"], ("file, other", ""))
         equal((found["login"], found["stored"]), (("file", place), ("1", "")))
         text = home.succeed([home.pullkey, "status"])
-        check(text.startswith("WHAT ") and f"login           file         {place}\n" in text, text)
+        check(text.startswith("WHAT ") and re.search(f"\nlogin +file +{place}\n", text), text)
         check(MARKER not in text, "a secret")
         home.write(CONFIG, '{"version": 1, "default": [{"type": "env"}]}')
         found = status(home)
@@ -61,14 +62,27 @@ def own():
         os.unlink(path)
         home.write(".config/pullkey/auth.cms", "rubbish")
         found = status(home)
-        check(found["login"][0] == "file" and store in found["stored"][0], found)
+        check(found["login"][0] == "file" and store in found["stored"][1], found)
+        equal(found["stored"][0], "cannot be read")
+        # What is broken keeps nothing else from being shown.
+        path = home.write(CONFIG, '{"version": 1,\n rules')
+        done = home.run([home.pullkey, "status", "--json"])
+        equal((done.returncode, done.stderr), (1, ""))
+        rows = rows_of(done.stdout)
+        equal([row[0] for row in rows], ["version", "configuration", "docker", "podman", "containerd", "kubelet"])
+        check(rows[1][1] == "cannot be read" and f"{path}:2" in rows[1][2], rows)
 
 
 @case("docker: the store of all, helpers of single registries, and a file that cannot be read")
 def docker():
     with Home() as home:
         path = os.path.join(home.path, ".docker/config.json")
-        equal(tool(home, "docker"), ("no", path))
+        home.env["PATH"] = home.directory("bin")
+        equal(tool(home, "docker"), ("not installed", path))
+        for program in ("docker", "nerdctl"):
+            os.chmod(home.write(f"bin/{program}", "#!/bin/sh\n"), 0o755)
+            equal(tool(home, "docker"), ("no", path))
+            os.unlink(os.path.join(home.path, "bin", program))
         for config, uses in (
             ({}, "no"),
             ({"credsStore": "pullkey"}, "yes"),
@@ -101,11 +115,11 @@ def podman():
         equal(tool(home, "podman"), ("yes", second), "no file of the directory")
 
 
-def on_machine(home, script, under=""):
+def on_machine(home, script, under="", tools="/nowhere"):
     """In a mount namespace with an /etc and a /run of its own, as root."""
     own = "mount -t tmpfs none /etc && mount -t tmpfs none /run && "
     command = [find_program("unshare", "util-linux"), "-m" if os.geteuid() == 0 else "-Urm", "sh", "-ec"]
-    done = home.run([*command, f"{own} {script}; exec {under} {home.pullkey} status --json"])
+    done = home.run([*command, f"{own} {script}; PATH={tools} exec {under} {home.pullkey} status --json"])
     if "unshare:" in done.stderr:
         raise Skip("no namespaces of its own here: " + done.stderr.strip())
     equal(done.returncode, 0, done.stderr)
@@ -116,6 +130,10 @@ def on_machine(home, script, under=""):
 def machine():
     with Home() as home:
         found = on_machine(home, "true")
+        equal([found[name] for name in ("podman", "containerd", "kubelet")], [("not installed", "")] * 3)
+        for program in ("podman", "containerd", "kubelet"):
+            os.chmod(home.write(f"bin/{program}", "#!/bin/sh\n"), 0o755)
+        found = on_machine(home, "true", tools=os.path.join(home.path, "bin"))
         equal([found[name] for name in ("podman", "containerd", "kubelet")], [("no", "")] * 3)
         files = "mkdir -p /etc/containerd /etc/kubernetes /etc/containers/registries.conf.d; "
         files += f"echo '{OURS.strip()}' >/etc/containers/registries.conf.d/pullkey.conf; "
