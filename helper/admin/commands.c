@@ -164,12 +164,13 @@ const struct admin_command admin_commands[] = {
             "Does what a pull would do, up to the image's manifest, and shows each step: the\n"
             "rule, what its backends answer, the connection, its certificates, the token and\n"
             "what it is good for. The last line says what is wrong and what to do, or that a\n"
-            "pull will work. Exit status 1 if it will not. No secret is shown.\n",
+            "pull will work. Exit status 1 if it will not. No secret is shown.\n"
+            "What containerd does is shown by \"pullkey hosts doctor IMAGE\".\n",
         .group = ADMIN_FAILURES,
     },
     {
         .name = "explain",
-        .arguments = "REGISTRY",
+        .arguments = "REGISTRY|IMAGE",
         .at_least = 1,
         .at_most = 1,
         .options = COMMON | BIT(ADMIN_CALLER) | BIT(ADMIN_NAMESPACE) | BIT(ADMIN_SERVICE_ACCOUNT),

@@ -98,6 +98,23 @@ static const char *docker_key(const struct doctor_image *image)
     return strcmp(image->registry.host, HUB_HOST) == 0 ? HUB_KEY : host ? host + 3 : text;
 }
 
+/* Only where docker is installed can it be what is to pull. */
+static void look_without_file(struct doctor_caller *caller, const char *path)
+{
+    char where[FILE_PATH_MAX];
+
+    if (admin_has_program("docker nerdctl"))
+        doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-asks-nobody",
+                    "there is no %s, so docker does not ask pullkey: run \"pullkey setup docker "
+                    "--write\"",
+                    path);
+    else if (admin_podman_asks(where))
+        doctor_tell(caller, "podman", PULLKEY_STEP_FINE, -1, "", "%s: podman asks pullkey", where);
+    else
+        doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "",
+                    "there is no %s, so docker, if it is to pull, does not ask pullkey", path);
+}
+
 void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_image *image)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
@@ -116,12 +133,12 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
     if (r == 0)
         r = json_parse(&document, path, text.data ? text.data : "", text.length, 0, &error);
     if (r == -PULLKEY_NOT_FOUND) {
-        doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "",
-                    "there is no %s, so docker, if it is to pull, does not ask pullkey", path);
+        look_without_file(caller, path);
         return;
     }
     if (r < 0) {
-        doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-asks-nobody", "%s",
+        doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-asks-nobody",
+                    "%s; that is docker's own file, which docker cannot read either",
                     error.message);
         return;
     }

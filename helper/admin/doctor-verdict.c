@@ -25,15 +25,15 @@ static const struct {
     { "docker-finds-no-helper", "" },
 };
 
-/* What to do where the step itself does not say it; "%s" is the registry. */
+/* What to do where the step itself does not say it; "%s" is the command of a login. */
 static const struct {
     const char *cause, *advice;
 } advices[] = {
-    { "no-credential", "log in with \"pullkey login %s\"" },
-    { "wrong-password", "log in again with \"pullkey login %s\"" },
-    { "refused-by-token-server", "log in again with \"pullkey login %s\"" },
-    { "identity-token-refused", "it has expired or was revoked: \"pullkey login %s\"" },
-    { "expired-token", "log in again with \"pullkey login %s\"" },
+    { "no-credential", "log in with \"%s\"" },
+    { "wrong-password", "log in again with \"%s\"" },
+    { "refused-by-token-server", "log in again with \"%s\"" },
+    { "identity-token-refused", "it has expired or was revoked: \"%s\"" },
+    { "expired-token", "log in again with \"%s\"" },
     { "connection-refused", "does the registry run there, and on this port?" },
     { "name-server", "does the name server of this machine answer?" },
     { "timeout", "is a firewall in between, or is a proxy needed?" },
@@ -97,7 +97,8 @@ static void advise(const struct doctor_caller *caller, const char *registry,
         if (!gap)
             say(verdict, "; %s", advice);
         else if (caller->can_log_in)
-            say(verdict, "; %.*s%s%s", (int)(gap - advice), advice, registry, gap + 2);
+            say(verdict, "; %.*spullkey %slogin %s%s", (int)(gap - advice), advice,
+                caller->is_system ? "--system " : "", registry, gap + 2);
         else
             say(verdict, "; set it right where it comes from");
     }

@@ -14,6 +14,7 @@
 #include "base/jwt.h"
 #include "base/output.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "core/credential.h"
 #include "core/module.h"
 
@@ -79,8 +80,13 @@ static int read_image(const char *text, struct run_image *ret, struct pullkey_er
 
     (void)snprintf(whole, sizeof(whole), "%s%s", is_short || !strchr(text, '/') ? "docker://" : "",
                    text);
-    if (!run_image_read(whole, ret))
-        return admin_usage(error, "this is no name of a registry or an image");
+    if (!run_image_read(whole, ret)) {
+        for (char *c = strchr(whole, '/'); c && *c != '\0'; c++)
+            *c = text_lower(*c);
+        return error_set(error, PULLKEY_INVALID,
+                         "\"%.128s\" is no name of a registry or an image%s", text,
+                         run_image_read(whole, ret) ? ": its path has to be in lower case" : "");
+    }
     if (ret->tag[0] == '\0')
         memcpy(ret->tag, "latest", sizeof("latest"));
     return 0;
@@ -94,7 +100,7 @@ static int add_official(struct run_image *image, struct pullkey_error *error)
     if (strchr(image->repository, '/'))
         return 0;
     if (size + prefix > sizeof(image->repository))
-        return admin_usage(error, "the name of the image is too long");
+        return error_set(error, PULLKEY_INVALID, "the name of the image is too long");
     memmove(image->repository + prefix, image->repository, size);
     memcpy(image->repository, OFFICIAL, prefix);
     return 0;
@@ -107,15 +113,18 @@ int doctor_read_image(const char *text, struct doctor_image *ret, struct pullkey
     int r = 0;
 
     *ret = (struct doctor_image){ .name = "" };
+    if (text[strspn(text, " \t\r\n")] == '\0')
+        return admin_reference(text, registry, error);
     if (!is_registry(text))
         r = read_image(strncmp(text, HTTPS, strlen(HTTPS)) == 0 ? text + strlen(HTTPS) : text,
                        image, error);
     if (r == 0)
         r = admin_reference(image->authority[0] != '\0' ? image->authority : text, registry, error);
     if (r == 0 && registry->opaque)
-        r = admin_usage(error, "this is a key of one tool's own, and names no registry");
+        r = error_set(error, PULLKEY_INVALID,
+                      "this is a key of one tool's own, and names no registry");
     if (r < 0)
-        return r == -PULLKEY_INVALID ? ADMIN_USAGE : r;
+        return r;
     registry->path[0] = '\0';
     registry_canonical(registry, ret->name);
     memcpy(registry->text, ret->name, strlen(ret->name) + 1);
@@ -126,6 +135,29 @@ int doctor_read_image(const char *text, struct doctor_image *ret, struct pullkey
     (void)snprintf(ret->name, sizeof(ret->name), "%s/%s%c%s", image->authority, image->repository,
                    strchr(image->tag, ':') ? '@' : ':', image->tag);
     return r;
+}
+
+/* "registry:5000": a number of four digits is more often a port than a tag. */
+static bool has_port(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    const size_t length = colon ? strspn(colon + 1, "0123456789") : 0;
+
+    return length >= 4 && length <= 5 && colon[1 + length] == '\0' && !strchr(text, '/');
+}
+
+int doctor_read_reference(const char *text, struct registry_reference *ret,
+                          struct pullkey_error *error)
+{
+    char name[RUN_AUTHORITY_MAX + RUN_REPOSITORY_MAX + 2];
+    struct doctor_image image;
+    struct pullkey_error ignored;
+
+    if (strstr(text, "://") || has_port(text) || doctor_read_image(text, &image, &ignored) < 0 ||
+        image.image.repository[0] == '\0')
+        return admin_reference(text, ret, error);
+    (void)snprintf(name, sizeof(name), "%s/%s", image.image.authority, image.image.repository);
+    return admin_reference(name, ret, error);
 }
 
 /* -- The credential --------------------------------------------------------------------------- */
@@ -305,6 +337,7 @@ static int examine(const struct admin_call *call, const struct doctor_image *ima
     cleanup_credential struct pullkey_credential credential = { 0 };
     cleanup_config struct config config = { 0 };
     struct pullkey_error why;
+    int r;
 
     caller->name = "docker";
     doctor_tell(caller, "name", PULLKEY_STEP_FINE, -1, "",
@@ -314,9 +347,14 @@ static int examine(const struct admin_call *call, const struct doctor_image *ima
         return 0;
     }
     find_credential(caller, &config, image, &credential);
+    caller->is_system = config.system;
     if (!config.system)
         doctor_look_at_docker(caller, image);
-    return walk(call, caller, image, &credential, error);
+    r = walk(call, caller, image, &credential, error);
+    if (access("/etc/containerd", F_OK) == 0 && admin_has_hosts())
+        doctor_tell(caller, "containerd", PULLKEY_STEP_NOTE, -1, "",
+                    "what containerd does is shown by \"pullkey hosts doctor %s\"", image->name);
+    return r;
 }
 
 int admin_doctor(const struct admin_call *call, struct pullkey_error *error)

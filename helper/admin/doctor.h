@@ -28,6 +28,7 @@ struct doctor_caller {
     size_t count;
     bool has_credential; /* there is one, and it was used */
     bool can_log_in;     /* `pullkey login` would replace it */
+    bool is_system;      /* of the system's configuration */
 };
 
 /* What is pulled. */
@@ -50,15 +51,20 @@ doctor_tell(struct doctor_caller *caller, const char *name, enum pullkey_step_st
 
 /*
  * What docker would take the word for: a registry ("registry.example.com", "localhost:5000"), or an
- * image, of Docker Hub where it names no registry. ADMIN_USAGE for what is neither.
+ * image, of Docker Hub where it names no registry. -PULLKEY_INVALID for what is neither.
  */
 int doctor_read_image(const char *text, struct doctor_image *ret, struct pullkey_error *error);
+
+/* As the argument of others: an image is its repository, without the tag; what is none, or a URL,
+ * is what admin_reference() makes of it. */
+int doctor_read_reference(const char *text, struct registry_reference *ret,
+                          struct pullkey_error *error);
 
 /* Without a credential: whether another backend has one, or a rule would for the image's path. */
 void doctor_look_around(struct doctor_caller *caller, const struct resolve *resolve,
                         const struct doctor_image *image);
 
-/* Whether docker asks pullkey. */
+/* Whether docker asks pullkey, or where there is no docker, podman. */
 void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_image *image);
 
 /* The first step that failed is the cause, unless another one explains it. Pure. */

@@ -10,6 +10,7 @@
 #include "base/output.h"
 #include "core/cache-file.h"
 #include "core/resolve-chain.h"
+#include "doctor.h"
 #include "instances.h"
 #include "table.h"
 
@@ -320,7 +321,7 @@ int admin_explain(const struct admin_call *call, struct pullkey_error *error)
     struct admin_call own = *call;
     struct question question = { .call = call };
     struct config_asker asker = { 0 };
-    int r = admin_reference(call->arguments[0], &question.reference, error);
+    int r = doctor_read_reference(call->arguments[0], &question.reference, error);
 
     if (r == 0)
         r = read_asker(&own, &asker, error);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/jwt.h"
 #include "base/output.h"
 #include "base/secret.h"
 #include "base/text.h"
@@ -117,7 +118,8 @@ static int write_format(const struct admin_call *call, const struct targets *tar
 /* What is written does not renew itself. */
 static void tell_expiry(const struct target *target)
 {
-    int64_t expiry = target->credential.expiry;
+    const struct pullkey_credential *credential = &target->credential;
+    int64_t expiry = credential->expiry != 0 ? credential->expiry : jwt_expiry(&credential->secret);
     time_t end = (time_t)expiry;
     char until[32] = "", left[TABLE_TIME_MAX];
     struct tm utc;

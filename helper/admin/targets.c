@@ -8,6 +8,7 @@
 #include "base/output.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "doctor.h"
 
 #define HUB "docker.io"
 #define HUB_KEY "https://index.docker.io/v1/" /* as docker has it in its file; others know it */
@@ -56,7 +57,7 @@ int targets_add_named(struct targets *targets, const char *name, struct pullkey_
     char authority[RUN_AUTHORITY_MAX];
     const char *text;
     size_t length;
-    int r = admin_reference(name, &reference, error);
+    int r = doctor_read_reference(name, &reference, error);
 
     if (r < 0)
         return r;
@@ -96,8 +97,9 @@ static int get_credential(const struct config *config, struct target *target, co
 
     if (r == -PULLKEY_NOT_FOUND)
         return error_set(error, PULLKEY_NOT_FOUND,
-                         "there is no credential for %s: run \"pullkey login %s\", or %s",
-                         target->registry, target->registry, otherwise);
+                         "there is no credential for %s: run \"pullkey %slogin %s\", or %s",
+                         target->registry, config->system ? "--system " : "", target->registry,
+                         otherwise);
     if (r < 0)
         return error_wrap(error, "%s", target->registry);
     log_line("pullkey", "the credential for %s is from %s", target->reference.text, source);

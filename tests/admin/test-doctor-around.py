@@ -70,6 +70,7 @@ def rule_with_path():
         finds(home, "rule-with-path", words, f"{name}/team/app", PLAIN, env=env)
         finds(home, "no-credential", ["pullkey login"], name, PLAIN, env=env)
         config(home, backends={"ci": ENV}, rules=[{"match": name, "use": ["ci"]}])
+        docker_config(home, credsStore="pullkey")
         finds(home, "works", ["takes the credential"], name, PLAIN, env=env)
 
 
@@ -219,12 +220,36 @@ def docker():
         words = ["PATH", "docker-credential-pullkey"]
         finds(home, "docker-finds-no-helper", words, name, PLAIN, env=nowhere)
         home.write(".docker/config.json", "{ not JSON")
-        finds(home, "docker-asks-nobody", [".docker/config.json:1"], name, PLAIN)
-        os.unlink(os.path.join(home.path, ".docker/config.json"))
-        caller = finds(home, "works", ["takes"], name, PLAIN)
-        check(".docker/config.json" in step(caller, "docker"), caller)
+        words = [".docker/config.json:1", "docker's own file", "docker cannot read either"]
+        finds(home, "docker-asks-nobody", words, name, PLAIN)
         docker_config(home, credHelpers={"https://index.docker.io/v1/": "pullkey"})
         caller = finds(home, "docker-asks-nobody", [name], name, PLAIN)
+
+
+def installed(home, *programs):
+    """A PATH with these alone, and ours."""
+    path = home.directory("bin-" + "-".join(programs))
+    for program in programs:
+        os.chmod(home.write(f"{path}/{program}", "#!/bin/sh\n"), 0o755)
+    return {"PATH": f"{home.bindir}:{path}"}
+
+
+@case("no configuration of docker's: where docker or nerdctl is installed, it asks nobody; podman has its own")
+def no_docker_config():
+    drop_in = ".config/containers/registries.conf.d/90.conf"
+    with scene() as (home, name):
+        store(home, name, SECRET, USER)
+        os.unlink(os.path.join(home.path, ".docker/config.json"))
+        home.write(drop_in, 'credential-helpers = ["pass"]\n')
+        words = ["there is no", ".docker/config.json", 'run "pullkey setup docker --write"']
+        for program in ("docker", "nerdctl"):
+            finds(home, "docker-asks-nobody", words, name, PLAIN, env=installed(home, program, "podman"))
+        caller = finds(home, "works", ["takes"], name, PLAIN, env=installed(home, "podman"))
+        check("if it is to pull, does not ask" in step(caller, "docker"), caller)
+        path = home.write(drop_in, 'credential-helpers = ["pullkey"]\n')
+        caller = finds(home, "works", ["takes"], name, PLAIN, env=installed(home, "podman"))
+        equal((step(caller, "docker"), step(caller, "podman")), ("", f"{path}: podman asks pullkey"))
+        finds(home, "docker-asks-nobody", words, name, PLAIN, env=installed(home, "docker", "podman"))
 
 
 @case("--system: the system's configuration, and nothing of docker's")
@@ -236,6 +261,10 @@ def system():
         caller = finds(home, "no-credential", [name], name, PLAIN, "--system", env=env)
         check("asks nobody" in step(caller, "rule"), caller)
         equal(step(caller, "docker"), "")
+        plain = {"type": "file", "path": os.path.join(home.path, "auth.json"), "encryption": "none"}
+        home.write("system.json", json.dumps({"version": 1, "default": [plain]}))
+        words = [f'"pullkey --system login {name}"']
+        finds(home, "no-credential", words, name, PLAIN, "--system", env=env)
 
 
 if __name__ == "__main__":

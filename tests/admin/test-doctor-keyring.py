@@ -7,7 +7,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fakes"))
 import account
-from doctor import finds, step
+from doctor import docker_config, finds, step
 from fake_registry import SECRET, USER, basic_registry
 from keyring_home import SSH, keyring_home, store
 from tap import case, check, run
@@ -20,6 +20,7 @@ def locked():
     with keyring_home() as (home, keyring), basic_registry(None) as server:
         name = f"localhost:{server.port}"
         store(home, name, USER, SECRET)
+        docker_config(home, credsStore="pullkey")
         caller = finds(home, "works", ["takes the credential"], name, PLAIN)
         check("keyring has a secret of" in step(caller, "keyring"), caller)
         keyring.lock()

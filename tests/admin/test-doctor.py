@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """pullkey doctor and registries: for each way to fail, the cause and what to do is its last line."""
 
+import json
 import os
 import re
 import socket
@@ -19,9 +20,9 @@ from doctor import MARKER, doctor, finds, no_secret, preload, step, store
 from home import Home
 from image import OCI, Image
 from proxy import HttpProxy
-from registry import Registry
+from registry import Registry, find_program
 from service import Recorder
-from tap import case, check, equal, run
+from tap import Skip, case, check, equal, run
 from terminal import Terminal
 from tokens import TokenRegistry
 from wire import Reply, Server
@@ -50,7 +51,8 @@ def works():
         store(home, registry.address)
         caller = finds(home, "works", [image, "will work"], image, "--ca-file", registry.ca)
         names = ["name", "rule", "file", "docker", "proxy", "tcp", "tls", "certificate", "clock"]
-        equal([one["step"] for one in caller["steps"]], [*names, "challenge", "manifest"])
+        steps = [one["step"] for one in caller["steps"] if one["step"] != "containerd"]
+        equal(steps, [*names, "challenge", "manifest"])
         check("the default chain asks file" in step(caller, "rule"), caller)
         check("a secret of alice" in step(caller, "file"), caller)
         check(registry.ca in step(caller, "tls"), caller)
@@ -348,11 +350,37 @@ def names():
         ):
             caller = finds(home, "unknown-host", [], text)
             equal(step(caller, "name"), name, text)
+        # As login and logout have it.
         for text in ("", "a b", "Team/App", "r.example.com/app:", "r.example.com/app@sha256:1", "-", OPAQUE):
             done = doctor(home, "--", text)
-            equal((done.returncode, done.stdout), (2, ""), text)
+            equal((done.returncode, done.stdout), (1 if text else 2, ""), text)
             equal(done.stderr.count("\n"), 1, done.stderr)
+            check(f'"{text}" is no name' in done.stderr or text in ("", OPAQUE), done.stderr)
+            equal("lower case" in done.stderr, text == "Team/App", done.stderr)
+        for text, status in (("", 2), ("a b", 1)):
+            equal(home.run([home.pullkey, "logout", text]).returncode, status)
+        done = doctor(home, "ghcr.io/Foo/Bar\x1b[1m")
+        check("\x1b" not in done.stderr and "lower case" not in done.stderr, done.stderr)
+        check("lower case" in doctor(home, "ghcr.io/Foo/Bar").stderr, "ghcr.io/Foo/Bar")
         equal(doctor(home).returncode, 2)
+
+
+@case("where containerd is installed, the table ends with who asks for it")
+def containerd():
+    command = [find_program("unshare", "util-linux"), "-m" if os.geteuid() == 0 else "-Urm", "sh", "-ec"]
+    with Home() as home:
+        for directory, count in (("etc", 0), ("etc/containerd", 1)):
+            script = f"mount -t tmpfs none /etc && mkdir -p /{directory}; exec {home.pullkey} doctor 127.0.0.1:1 --json"
+            done = home.run([*command, script])
+            if "unshare:" in done.stderr:
+                raise Skip("no namespaces of its own here: " + done.stderr.strip())
+            (caller,) = json.loads(done.stdout)["callers"]
+            count *= os.path.exists(os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts"))
+            equal([one["step"] for one in caller["steps"]].count("containerd"), count)
+            equal(caller["cause"], "connection-refused")
+            if count:
+                text = 'what containerd does is shown by "pullkey hosts doctor 127.0.0.1:1"'
+                equal((caller["steps"][-1]["text"], caller["steps"][-1]["state"]), (text, "note"))
 
 
 @case("at a terminal, who waits is told so")

@@ -55,6 +55,7 @@ def rules():
             ),
             ("r.example.net/teams", ["another host", "another port", *["another caller"] * 3, "another path", "another host"]),
             ("r.example.net/team/app", ["another host", "another port", *["another caller"] * 3, "this one", later]),
+            ("r.example.net/team/app:1.0", ["another host", "another port", *["another caller"] * 3, "this one", later]),
             ("plain.example.net", [*["another host"] * 2, *["another caller"] * 3, "another host", "another scheme"]),
         ):
             equal(serves(home, name), expected, name)
@@ -120,6 +121,18 @@ def names():
             home.login(name, "alice", "secret", "--no-verify").check_returncode()
             check(home.get("r.example.com:5000/team/app"), name)
             home.succeed([home.pullkey, "logout", name])
+        # An image is its repository, as doctor has it; a port is a registry's, and a URL is as it stands.
+        for name, canonical in (
+            ("alpine:3", "docker.io/library/alpine"),
+            ("alpine", "docker.io/library/alpine"),
+            ("team/app@sha256:" + 64 * "a", "docker.io/team/app"),
+            ("r.example.com/team/app:1.0", "r.example.com/team/app"),
+            ("localhost:5000/app:1", "localhost:5000/app"),
+            ("inside:5000", "inside:5000"),
+            ("localhost", "localhost"),
+            ("https://inside/team", "inside/team"),
+        ):
+            equal(explain(home, name)[1]["registry"], canonical, name)
         equal(home.run([home.pullkey, "explain", "a b"]).returncode, 1)
 
 

@@ -6,10 +6,12 @@ import os
 import re
 import stat
 import sys
+import time
 from base64 import b64decode, b64encode
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from home import Home
+from hosts import jwt
 from tap import case, check, equal, run
 from terminal import Terminal
 
@@ -140,6 +142,25 @@ def refusals():
             check(MARKER not in terminal.output and "--output" in terminal.output, terminal.output)
         done = home.run([home.pullkey, "export", "--format", "env", SERVER])
         equal(done.stderr, f"{SERVER}: no expiry is known\n")
+        # What a token says itself.
+        end = int(time.time()) + 7200
+        login(home, secret=jwt(end))
+        done = home.run([home.pullkey, "export", "--format", "env", SERVER])
+        text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+        check(re.fullmatch(rf"{SERVER}: expires in [^,]+, at {text}\n", done.stderr), done.stderr)
+
+
+@case("an image is its registry, and what is missing is to be logged in to where it is missing")
+def images():
+    with Home() as home:
+        login(home, "docker.io")
+        for name in ("alpine", "alpine:3", "team/app@sha256:" + 64 * "a"):
+            found = json.loads(export(home, "docker-config", name))
+            equal(set(found["auths"]), {"https://index.docker.io/v1/"})
+        check('"pullkey login inside:5000"' in refused(home, "--format", "env", "inside:5000"), "a port")
+        home.env["PULLKEY_CONFIG"] = home.write("system.json", '{"version": 1, "default": []}')
+        line = refused(home, "--system", "--format", "env", SERVER)
+        check(f'"pullkey --system login {SERVER}"' in line, line)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ static const struct doctor_image registry = {
 static const struct {
     const char *causes[STEPS_MAX]; /* of the steps; "!" before that of one that failed */
     const char *cause, *sentence;
-    bool has_no_login, has_credential;
+    bool has_no_login, has_credential, is_system;
 } cases[] = {
     { { "" }, "works", "a pull of r.example.com/team/app:1 will work, without a credential" },
     { { "!no-right" }, "no-right", "text of no-right" },
@@ -29,14 +29,16 @@ static const struct {
     { { "!timeout", "!no-tag" },
       "timeout",
       "text of timeout; is a firewall in between, or is a proxy needed?" },
-    { { "!wrong-password" },
-      "wrong-password",
-      "text of wrong-password; log in again with " LOGIN },
+    { { "!wrong-password" }, "wrong-password", "text of wrong-password; log in again with " LOGIN },
     { { "!wrong-password" },
       "wrong-password",
       "text of wrong-password; set it right where it comes from",
       true },
     { { "!no-credential" }, "no-credential", "text of no-credential; log in with " LOGIN },
+    { { "!no-credential" },
+      "no-credential",
+      "text of no-credential; log in with \"pullkey --system login r.example.com\"",
+      .is_system = true },
     /* What is noted explains one failure and not another. */
     { { "wrong-rule", "!no-credential" }, "wrong-rule", "text of wrong-rule" },
     { { "rule-with-path", "!no-credential" }, "rule-with-path", "text of rule-with-path" },
@@ -90,7 +92,8 @@ static void verdicts(void **state)
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(cases); i++) {
         struct doctor_caller caller = { .can_log_in = !cases[i].has_no_login,
-                                        .has_credential = cases[i].has_credential };
+                                        .has_credential = cases[i].has_credential,
+                                        .is_system = cases[i].is_system };
         struct doctor_verdict verdict;
 
         for (size_t k = 0; k < STEPS_MAX && cases[i].causes[k]; k++)
