@@ -44,6 +44,13 @@ int change_open(const char *path, struct change *ret, struct pullkey_error *erro
     file_state(path, &ret->before);
     r = file_read(path, FILE_GIVEN, 0, &ret->old, NULL, error);
     if (r == -PULLKEY_NOT_FOUND && change_is_new(ret)) {
+        struct stat status;
+
+        if (lstat(path, &status) == 0)
+            return error_set(error, PULLKEY_INVALID,
+                             "%s is a link to a file that is not there: make that, or remove the "
+                             "link",
+                             path);
         memcpy(mempcpy(ret->path, path, strnlen(path, FILE_PATH_MAX - 1)), "", 1);
         return 0;
     }

@@ -126,8 +126,7 @@ int setup_docker(struct setup *setup, struct pullkey_error *error)
         return r;
     if (file->old.length == 0)
         r = setup_edit(setup, file, 0, 0, is_whole ? fresh : empty,
-                       is_whole ? sizeof(fresh) - 1 : sizeof(empty) - 1, NULL,
-                       is_whole ? STORE : NULL, error);
+                       is_whole ? sizeof(fresh) - 1 : sizeof(empty) - 1, NULL, STORE, error);
     if (r == 0 && (!is_whole || file->old.length > 0))
         r = put_all(setup, file, error);
     if (r == 0)

@@ -123,6 +123,24 @@ static bool is_within(const char *name, const char *table)
     return strncmp(name, table, length) == 0 && (name[length] == '.' || name[length] == '\0');
 }
 
+/* That containerd refuses beside the key. The name is within that of the table. */
+static bool has_tls(const struct reader *reader, const char *name, const char *wanted)
+{
+    const char *rest = name + strlen(wanted), *at = reader->text + reader->at;
+    const size_t length = strlen(rest), size = reader->end - reader->at;
+
+    return strncmp(rest, ".configs", 8) == 0 &&
+           (strstr(rest, ".tls.") || strcmp(rest + length - 4, ".tls") == 0 ||
+            (memchr(at, '{', size) && memmem(at, size, "tls", 3)));
+}
+
+static int refuse_tls(const struct reader *reader, struct pullkey_error *error)
+{
+    return refuse(reader, error,
+                  "\"tls\" of \"configs\" and \"" KEY "\" exclude each other: move it to "
+                  "hosts.toml");
+}
+
 static int take_header(struct reader *reader, const char *wanted, size_t begin, size_t end,
                        struct pullkey_error *error)
 {
@@ -135,6 +153,8 @@ static int take_header(struct reader *reader, const char *wanted, size_t begin, 
         return refuse(reader, error,
                       "mirrors and \"" KEY "\" exclude each other: run \"pullkey hosts "
                       "migrate\", or move them to hosts.toml");
+    if (is_within(reader->table, wanted) && has_tls(reader, reader->table, wanted))
+        return refuse_tls(reader, error);
     return 0;
 }
 
@@ -182,6 +202,8 @@ static int take_key(struct reader *reader, const char *wanted, size_t equals, si
         ret->imports = reader->line;
     if (is_within(name, wanted) && strcmp(name + length, "." KEY) == 0)
         return take_value(reader, equals, end, value, ret, found, error);
+    if (is_within(name, wanted) && has_tls(reader, name, wanted))
+        return refuse_tls(reader, error);
     if (is_within(wanted, name) ||
         (is_within(name, wanted) &&
          (!is_within(reader->table, wanted) || strncmp(name + length, ".mirrors", 8) == 0)))

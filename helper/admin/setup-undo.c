@@ -2,7 +2,7 @@
 /*
  * The record of what `pullkey setup` has changed, setup-TOOL.json in the directory for state: a
  * list of edits, the last one last. They are taken back in the other order, each only where what it
- * put in is still there.
+ * put in is still there; one of which nothing is there is done.
  */
 #include "setup.h"
 
@@ -65,21 +65,13 @@ void setup_state(const struct file_state *state, char ret[SETUP_STATE_SIZE])
                    (unsigned long long)state->size, (unsigned long long)state->modified);
 }
 
-/* True if the file is as it was then. */
-static bool is_as(const cJSON *entry, const char *key, const struct file_state *now)
+/* It was recorded and then not made: who did that was killed, or failed. */
+static bool is_void(const cJSON *entry, const struct file_state *now)
 {
     char state[SETUP_STATE_SIZE];
 
     setup_state(now, state);
-    return strcmp(state, string(entry, key)) == 0;
-}
-
-/* It was recorded and then not made, or taken back and then not forgotten: who did that was
- * killed. */
-static bool is_void(const cJSON *entry, const struct file_state *now)
-{
-    return is_as(entry, "before", now) ||
-           (json_member(entry, "undone") && !is_as(entry, "undone", now));
+    return strcmp(state, string(entry, "before")) == 0;
 }
 
 int setup_record(const struct setup *setup, struct pullkey_error *error)
@@ -122,28 +114,80 @@ static bool undo_bytes(const cJSON *entry, struct change *file)
     return true;
 }
 
+static int parse(const struct change *file, const struct buffer *text, struct json *ret,
+                 struct pullkey_error *error)
+{
+    return json_parse(ret, file->path, text->data ? text->data : "", text->length, JSON_ANY_CASE,
+                      error);
+}
+
+/* The entry's member, if it is what was put in. */
+static const cJSON *member_of(const cJSON *entry, const struct json *json)
+{
+    const char *parent = string(entry, "parent");
+    const cJSON *item =
+        setup_member(parent[0] == '\0' ? json->root : setup_member(json->root, parent),
+                     string(entry, "key"));
+
+    return cJSON_IsString(item) && strcmp(item->valuestring, "pullkey") == 0 ? item : NULL;
+}
+
+/* The new text is JSON, and without the member. */
+static int check_new(const cJSON *entry, const struct change *file, struct pullkey_error *error)
+{
+    cleanup_json struct json json = { 0 };
+    int r = parse(file, &file->new, &json, error);
+
+    return r == 0 && member_of(entry, &json)
+               ? json_error(&json, json.root, error, "%s would stay", string(entry, "key"))
+               : r;
+}
+
 /* By the member: the tool has written the file anew, in its own way. */
-static bool undo_member(const cJSON *entry, struct change *file, struct pullkey_error *error)
+static int undo_member(const cJSON *entry, const struct json *json, const cJSON *item,
+                       struct change *file, struct pullkey_error *error)
 {
     cleanup_json_edit struct json_edit edit = JSON_EDIT_INIT;
-    cleanup_json struct json json = { 0 };
     const char *removed = string(entry, "removed");
-    const cJSON *parent, *item;
+    int r = 0;
 
-    if (string(entry, "key")[0] == '\0' ||
-        json_parse(&json, file->path, file->old.data ? file->old.data : "", file->old.length,
-                   JSON_ANY_CASE, error) < 0)
-        return false;
-    parent = string(entry, "parent")[0] == '\0' ? json.root
-                                                : setup_member(json.root, string(entry, "parent"));
-    item = setup_member(parent, string(entry, "key"));
-    if (!cJSON_IsString(item) || strcmp(item->valuestring, "pullkey") != 0)
-        return false;
+    buffer_done(&file->new);
     if (removed[0] == '\0')
-        json_edit_remove(&json, item, &edit);
-    else if (json_edit_replace(&json, item, removed, &edit, error) < 0)
-        return false;
-    return json_edit_apply(&edit, json.text, json.length, &file->new, error) == 0;
+        json_edit_remove(json, item, &edit);
+    else
+        r = json_edit_replace(json, item, removed, &edit, error);
+    if (r == 0)
+        r = json_edit_apply(&edit, json->text, json->length, &file->new, error);
+    return r < 0 ? r : check_new(entry, file, error);
+}
+
+/* 1: nothing of it is there any more. */
+static int take_out(const cJSON *entry, struct change *file, struct pullkey_error *error)
+{
+    const bool has_bytes = undo_bytes(entry, file);
+    cleanup_json struct json json = { 0 };
+    const cJSON *item;
+    int r;
+
+    if (has_bytes && file->new.length == 0)
+        return 0;
+    if (!file->old.data || !strstr(file->old.data, "pullkey"))
+        return 1;
+    /* What is in a new file besides may need what was put there. */
+    if (string(entry, "key")[0] == '\0')
+        return has_bytes && !cJSON_IsTrue(json_member(entry, "new"))
+                   ? 0
+                   : error_set(error, PULLKEY_INVALID,
+                               "%s: what was put there was changed since, so that it is left to "
+                               "you to take it out",
+                               file->path);
+    r = parse(file, &file->old, &json, error);
+    item = r == 0 ? member_of(entry, &json) : NULL;
+    if (!item)
+        return r < 0 ? r : 1;
+    return has_bytes && check_new(entry, file, error) == 0
+               ? 0
+               : undo_member(entry, &json, item, file, error);
 }
 
 /* A file that was made goes, if nothing else is in it by now. */
@@ -156,20 +200,7 @@ static int write_undone(const cJSON *entry, const struct change *file, struct pu
                : 0;
 }
 
-/* Before it is taken back, the record says so. */
-static int mark(const char *path, struct json *record, cJSON *entry, const struct change *file,
-                struct pullkey_error *error)
-{
-    char state[SETUP_STATE_SIZE];
-
-    setup_state(&file->before, state);
-    cJSON_DeleteItemFromObjectCaseSensitive(entry, "undone");
-    return cJSON_AddStringToObject(entry, "undone", state)
-               ? write_record(path, record->root, NULL, error)
-               : error_memory(error);
-}
-
-static int undo(const char *path, struct json *record, cJSON *entry, struct pullkey_error *error)
+static int undo(const cJSON *entry, struct pullkey_error *error)
 {
     cleanup_change struct change file = CHANGE_INIT(0600);
     int r = change_open(string(entry, "file"), &file, error);
@@ -178,15 +209,11 @@ static int undo(const char *path, struct json *record, cJSON *entry, struct pull
         change_tidy(&file);
     if (r < 0 || change_is_new(&file) || is_void(entry, &file.before))
         return r;
-    error->code = PULLKEY_OK;
-    if (!undo_bytes(entry, &file) && !undo_member(entry, &file, error))
-        return error->code == PULLKEY_INTERNAL
-                   ? -PULLKEY_INTERNAL
-                   : error_set(error, PULLKEY_INVALID,
-                               "%s: what was put there was changed since, so that it is left to "
-                               "you to take it out",
-                               file.path);
-    r = mark(path, record, entry, &file, error);
+    r = take_out(entry, &file, error);
+    if (r == 1) {
+        output_line("%s: what was put there is not there any more", file.path);
+        return 0;
+    }
     if (r == 0)
         r = write_undone(entry, &file, error);
     if (r == 0)
@@ -209,7 +236,7 @@ int setup_undo(const struct setup *setup, struct pullkey_error *error)
     while (r == 0 && record.root->child) {
         cJSON *last = record.root->child->prev;
 
-        r = undo(path, &record, last, error);
+        r = undo(last, error);
         if (r == 0)
             cJSON_Delete(cJSON_DetachItemViaPointer(record.root, last));
         if (r == 0)

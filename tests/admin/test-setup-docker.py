@@ -228,9 +228,12 @@ def changed():
         succeed(home, "--write")
         write(home, home.read(DOCKER).replace('"pullkey"', '"another"'))
         before = home.read(DOCKER)
-        done = setup(home, "--undo")
-        equal((done.returncode, home.read(DOCKER)), (1, before))
-        check("was changed since" in done.stderr, done.stderr)
+        done = succeed(home, "--undo")
+        equal(home.read(DOCKER), before)
+        check("is not there any more" in done.stdout, done.stdout)
+        equal(setup(home, "--undo").returncode, 1, "it is forgotten")
+        write(home)
+        succeed(home, "--write")
         # As docker does: everything in an order of its own.
         document = {"auths": {"new.example.com": {}}, "credsStore": "pullkey", "x": 1}
         write(home, json.dumps(document, indent="\t"))
@@ -246,6 +249,73 @@ def changed():
         succeed(home, "--write")
         os.unlink(os.path.join(home.path, DOCKER))
         succeed(home, "--undo")
+
+
+@case("undone of what was written anew since: JSON as before, without the member")
+def anew():
+    name = "r.example.com"
+    for first, words, now, then in (
+        ("{}", (), '{"credsStore": "pullkey", "x": "x"}', {"x": "x"}),
+        ("{}", (), '{"x": "pullkey", "credsStore": "pullkey"}', {"x": "pullkey"}),
+        ('{"credsStore": "other"}', (), '{"x": "pullkey", "credsStore": "pullkey"}',
+         {"x": "pullkey", "credsStore": "other"}),
+        ('{"credHelpers":{}}', ("--for", name), '{"credHelpers":{"%s": "pullkey", "x": "x"}}' % name,
+         {"credHelpers": {"x": "x"}}),
+        (None, ("--for", name), '{"credHelpers":{"%s": "pullkey"}, "x": 1}' % name, {"credHelpers": {}, "x": 1}),
+    ):
+        with Home() as home:
+            home.env["DBUS_SESSION_BUS_ADDRESS"] = ""
+            if first:
+                write(home, first)
+            succeed(home, "--write", *words)
+            write(home, now)
+            succeed(home, "--undo")
+            equal(json.loads(home.read(DOCKER)), then)
+            check("nothing to undo" in setup(home, "--undo").stderr, "once")
+            # By hand.
+            succeed(home, "--write", *words)
+            write(home, '{"y": 1}')
+            succeed(home, "--undo")
+            equal(home.read(DOCKER), '{"y": 1}')
+            check("nothing to undo" in setup(home, "--undo").stderr, "once")
+    with Home() as home:
+        write(home, "{}")
+        succeed(home, "--write")
+        write(home, '{"credsStore": "pullkey", ]')
+        done = setup(home, "--undo")
+        equal((done.returncode, home.read(DOCKER)), (1, '{"credsStore": "pullkey", ]'), done.stderr)
+
+
+@case("an undo, or a change, that failed is not taken for done")
+def failed():
+    with Home() as home:
+        write(home, "{}")
+        succeed(home, "--write")
+        blocker = home.directory(DOCKER + ".pullkey-new")
+        equal(setup(home, "--undo").returncode, 1)
+        os.rmdir(blocker)
+        write(home, home.read(DOCKER) + "\n")
+        succeed(home, "--undo")
+        equal(home.read(DOCKER), "{}\n")
+        os.mkdir(blocker)
+        equal(setup(home, "--write").returncode, 1)
+        os.rmdir(blocker)
+        write(home, '{"x": 1}')
+        succeed(home, "--undo")
+        equal(home.read(DOCKER), '{"x": 1}')
+        check("nothing to undo" in setup(home, "--undo").stderr, "once")
+
+
+@case("a link that leads nowhere stays")
+def dangling():
+    with Home() as home:
+        home.directory(".docker")
+        link = os.path.join(home.path, DOCKER)
+        os.symlink("nowhere", link)
+        for words in ((), ("--write",)):
+            done = setup(home, *words)
+            check(done.returncode == 1 and "is a link to" in done.stderr, done.stderr)
+        check(os.path.islink(link), "a link")
 
 
 @case("several at once: one edit, one record, and one undo")

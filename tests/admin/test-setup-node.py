@@ -113,6 +113,17 @@ if HAS_HOSTS:
             ("version = 2\n" + table + 'config_path = "/mine"\n', ":3: config_path is"),
             ("version = 2\n" + table.replace("]", '.mirrors."a"]'), ":2: mirrors"),
             ('version = 2\nx = """\n"""\n', ":2: a text of several lines"),
+            *(
+                (f"version = {version}\n[plugins.{name}.registry.configs{rest}", f"{line}: \"tls\" of")
+                for version, name in NAMES.items()
+                for name in ((name if version == 1 else f'"{name}"'),)
+                for rest, line in (
+                    ('."h.example".tls]\ninsecure_skip_verify = true\n', 2),
+                    ('."h.example"]\ntls.ca_file = "x"\n', 3),
+                    ('."h.example"]\ntls = { ca_file = "x" }\n', 3),
+                    (']\n"h.example" = { tls = { ca_file = "x" } }\n', 3),
+                )
+            ),
             ("version = 9\n", ":1: a version"),
             ("version = 2\nplugins = {}\n", ":2: a table in braces"),
             ("version = 2\nnot TOML\n", ":2: "),
@@ -127,6 +138,21 @@ if HAS_HOSTS:
                 done = setup(home, "containerd", "--write")
                 equal((done.returncode, home.read(CONTAINERD)), (1, text), done.stderr)
                 check(said in done.stderr and "config.toml" in done.stderr, done.stderr)
+
+    @case("containerd: a new file with more in it by now is left as it is, until somebody takes that out")
+    def more():
+        with System() as home:
+            succeed(home, "containerd", "--write")
+            written = home.read(CONTAINERD)
+            put(home, CONTAINERD, written + "[debug]\n")
+            for _ in range(2):
+                done = setup(home, "containerd", "--undo")
+                equal((done.returncode, home.read(CONTAINERD)), (1, written + "[debug]\n"), done.stderr)
+                check("left to you" in done.stderr, done.stderr)
+            put(home, CONTAINERD, "version = 2\n[debug]\n")
+            check("is not there any more" in succeed(home, "containerd", "--undo").stdout, "by hand")
+            equal(home.read(CONTAINERD), "version = 2\n[debug]\n")
+            check("nothing to undo" in setup(home, "containerd", "--undo").stderr, "once")
 
     @case("k3s: a drop-in of a directory that its config.toml imports")
     def k3s():
