@@ -64,6 +64,14 @@ static int add_in_helper(struct import *import, struct import_source *source, co
                          helper, helper);
 }
 
+/* One of others that goes before all else: docker asks it, or with --for asked it. */
+static bool has_own_helper(const struct json *document, const char *server)
+{
+    const char *helper = json_text(json_member(document->root, "credHelpers"), server);
+
+    return helper && helper[0] != '\0' && strcmp(helper, "pullkey") != 0;
+}
+
 static int add_entry(struct import *import, struct import_source *source,
                      const struct json *document, const cJSON *entry, const char *helper,
                      struct pullkey_error *error)
@@ -73,6 +81,10 @@ static int add_entry(struct import *import, struct import_source *source,
     struct pullkey_error why;
     int r;
 
+    if (import->is_setup && has_own_helper(document, entry->string))
+        return import->call->item_count > 0
+                   ? add_in_helper(import, source, entry->string, helper, error)
+                   : 0;
     if (is_absent && !is_member_text(entry, "registrytoken") && helper)
         return add_in_helper(import, source, entry->string, helper, error);
     r = import_add(import, source, entry->string, "", &item, error);
@@ -133,8 +145,6 @@ int import_file_read(struct import *import, struct import_source *source,
         r = auths_map(&document, &map, error);
     if (r < 0)
         return r;
-    if (import->is_setup)
-        cJSON_DeleteItemFromObjectCaseSensitive(document.root, "credHelpers");
     /* docker's own may have none. */
     if (!map && (!source->path || strcmp(source->path, source->name) == 0) &&
         !json_member(document.root, "credHelpers") && !json_member(document.root, "credsStore"))
@@ -143,6 +153,8 @@ int import_file_read(struct import *import, struct import_source *source,
     for (const cJSON *entry = map ? map->child : NULL; r == 0 && entry; entry = entry->next)
         r = add_entry(import, source, &document, entry, import_helper_of(&document, entry->string),
                       error);
+    if (import->is_setup && import->call->item_count == 0)
+        cJSON_DeleteItemFromObjectCaseSensitive(document.root, "credHelpers");
     return r < 0 ? r : add_helpers(import, source, &document, map, error);
 }
 

@@ -58,7 +58,9 @@ static int describe(const struct import *import, const struct import_item *item,
     else if (item->action == IMPORT_REPLACE)
         buffer_printf(&text, "differs: the one in %s is replaced", store);
     else if (item->action == IMPORT_KEEP)
-        buffer_printf(&text, "differs: the one in %s is kept (else: --replace)", store);
+        buffer_printf(&text, "differs: the one in %s is kept (else: %s%s%s--replace)", store,
+                      import->is_setup ? "pullkey import --from " : "",
+                      import->is_setup ? item->source->name : "", import->is_setup ? " " : "");
     else
         buffer_printf(&text, "is in %s already", store);
     if (import->call->values[ADMIN_MOVE])

@@ -261,12 +261,13 @@ static bool is_asked_for(const struct admin_call *call, const char *server)
 
 int import_hidden(const struct admin_call *call, const char *from, struct pullkey_error *error)
 {
-    struct admin_call own = { .caller = call->caller };
+    struct admin_call own = { .caller = call->caller, .item_count = call->item_count };
     cleanup_import struct import import = { .call = &own, .is_setup = true };
     struct tally tally;
     int r;
 
     own.values[ADMIN_FROM] = from;
+    memcpy(own.items, call->items, sizeof(own.items));
     import.end = &import.first;
     r = admin_load(call, &import.config, error);
     if (r == 0)
@@ -285,11 +286,15 @@ int import_hidden(const struct admin_call *call, const char *from, struct pullke
     output_line("What docker would not find there any more:");
     r = import_show(&import, false, error);
     count(&import, &tally);
+    if (r == 0 && !call->values[ADMIN_WRITE] && tally.failed > 0)
+        output_note("\"--write\" will not change config.json: of what docker has, not everything "
+                    "can be imported");
     if (r < 0 || !call->values[ADMIN_WRITE])
         return r;
     r = perform(&import, &tally, error);
     if (r == 0 && tally.failed > 0)
-        output_note("Nothing was changed: of what docker has, not everything could be imported");
+        output_note("config.json was not changed: of what docker has, not everything could be "
+                    "imported");
     else if (r == 0 && tally.stored > 0)
         output_note(
             "That is still where it was, too: \"pullkey import --from %s --move\" removes it",

@@ -64,7 +64,7 @@ struct import {
     struct config nothing; /* the sources are the caller's, and no configuration speaks of them */
     struct import_source sources[IMPORT_SOURCES_MAX];
     size_t source_count;
-    bool is_setup;                             /* for `setup`: what credHelpers name stays theirs */
+    bool is_setup;                             /* for `setup`: what credHelpers name is theirs */
     bool from_all;                             /* no --from */
     const struct config_instance *passed_over; /* a store that could not store; it was said */
     struct import_item *first, **end;

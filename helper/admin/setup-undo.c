@@ -125,9 +125,8 @@ static int parse(const struct change *file, const struct buffer *text, struct js
 static const cJSON *member_of(const cJSON *entry, const struct json *json)
 {
     const char *parent = string(entry, "parent");
-    const cJSON *item =
-        setup_member(parent[0] == '\0' ? json->root : setup_member(json->root, parent),
-                     string(entry, "key"));
+    const cJSON *item = setup_member(
+        parent[0] == '\0' ? json->root : setup_member(json->root, parent), string(entry, "key"));
 
     return cJSON_IsString(item) && strcmp(item->valuestring, "pullkey") == 0 ? item : NULL;
 }

@@ -139,9 +139,10 @@ def not_imported():
     with Home() as home:
         text = json.dumps({"auths": {"r.example.com": {"registrytoken": MARKER}}})
         write(home, text)
+        check('"--write" will not change config.json' in succeed(home).stderr, "shown")
         done = setup(home, "--write")
         equal((done.returncode, home.read(DOCKER)), (1, text), done.stderr)
-        check("registrytoken" in done.stdout and "Nothing was changed" in done.stderr, done.stderr)
+        check("registrytoken" in done.stdout and "config.json was not changed" in done.stderr, done.stderr)
 
 
 @case("a helper whose logins cannot be read, and that docker finds, stops it too")
@@ -191,6 +192,25 @@ def one():
         write(home)
         succeed(home, "--write", "--for", "r.example.com")
         equal(home.list(), {"r.example.com": "alice"})
+
+
+@case("what a helper of others serves is not what auths has")
+def served():
+    for words in (("--for", "r.example.com"), ()):
+        with Home() as home:
+            write(home, FILE.replace("x.example.com", "r.example.com"))
+            done = succeed(home, "--write", *words)
+            equal(home.list(), {} if words else {HUB: "hub"})
+            check("docker-credential-other" in (done.stdout if words else done.stderr), done.stdout)
+
+
+@case("of two that differ the store's stays, and it is said how to have the other")
+def differs():
+    with Home() as home:
+        home.login("r.example.com", "alice", "secret", "--no-verify").check_returncode()
+        write(home)
+        done = succeed(home, "--write")
+        check("(else: pullkey import --from docker --replace)" in done.stdout, done.stdout)
 
 
 @case("a link stays one, and files of others are left alone")
