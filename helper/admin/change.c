@@ -111,5 +111,9 @@ int change_lock(bool system, const char *name, struct lock *ret, struct pullkey_
     char path[FILE_PATH_MAX];
     int r = change_state_path(system, name, path, error);
 
-    return r < 0 ? r : lock_take(path, clock_monotonic_ms() + RESOLVE_DEADLINE_MS, ret, error);
+    if (r == 0)
+        r = lock_take(path, clock_monotonic_ms() + RESOLVE_DEADLINE_MS, ret, error);
+    return r == -PULLKEY_DENIED && system && file_caller() != 0
+               ? error_wrap(error, "run this as root")
+               : r;
 }

@@ -128,4 +128,17 @@ def system():
         equal(home.entries("etc/containers/registries.conf.d"), [])
 
 
+@case("--system --write without rights says who has them")
+def rights():
+    words = ["setup", "podman", "--write"]
+    if os.geteuid() != 0:
+        with Home() as home:
+            done = home.run([home.pullkey, "--system", *words])
+    else:
+        with System() as home:
+            user = [find_program("setpriv", "util-linux"), "--reuid", "12345", "--clear-groups"]
+            done = home.run([*home.enter, *user, home.pullkey, "--system", *words])
+    check(done.returncode == 1 and "run this as root: " in done.stderr, done.stderr)
+
+
 run()
