@@ -3,16 +3,20 @@
  * long. */
 #include "export.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "admin.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/jwt.h"
 #include "base/output.h"
+#include "base/random.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "table.h"
@@ -156,6 +160,68 @@ static int check_call(const struct admin_call *call, struct pullkey_error *error
     return 0;
 }
 
+/* What of an object the new one has not: another member than "auths", or another registry's. */
+static const char *find_lost(const cJSON *before, const cJSON *after)
+{
+    const cJSON *auths = json_member(after, "auths");
+
+    for (const cJSON *item = before->child; item; item = item->next) {
+        if (strcmp(item->string, "auths") != 0 || !cJSON_IsObject(item))
+            return item->string;
+        for (const cJSON *entry = item->child; entry; entry = entry->next)
+            if (!json_member(auths, entry->string))
+                return entry->string;
+    }
+    return NULL;
+}
+
+/* A rename puts a file in the place of a device, a pipe, a link, or the user's config.json too. */
+static int check_old(const char *path, const struct buffer *text, bool is_json,
+                     struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer old = BUFFER_INIT(TEXT_MAX);
+    cleanup_json struct json before = { 0 }, after = { 0 };
+    const char *lost = NULL;
+    struct pullkey_error why;
+    struct stat status;
+    int r;
+
+    if (lstat(path, &status) < 0)
+        return 0; /* who writes it says why, if not because there is none */
+    if (!S_ISREG(status.st_mode))
+        return error_set(error, PULLKEY_DENIED,
+                         "%s is not a regular file, and was not changed: name another", path);
+    r = file_read(path, FILE_GIVEN, 0, &old, NULL, error);
+    if (r == 0 && is_json)
+        r = json_parse(&after, NAME, text->data, text->length, 0, error);
+    if (r < 0)
+        return error_wrap(error, "%s was not changed", path);
+    r = json_parse(&before, path, old.data ? old.data : "", old.length, 0, &why);
+    if (r == -PULLKEY_INTERNAL)
+        *error = why;
+    if (r == 0 && cJSON_IsObject(before.root))
+        lost = find_lost(before.root, after.root);
+    if (lost)
+        return error_set(error, PULLKEY_DENIED,
+                         "%s was not changed: it has \"%s\", which would be lost; name another "
+                         "file, or remove it first",
+                         path, lost);
+    return r == -PULLKEY_INTERNAL ? r : 0;
+}
+
+/* Beside the file nothing is ours but names that begin like this one. */
+static int write_file(const char *path, const struct buffer *text, struct pullkey_error *error)
+{
+    char suffix[sizeof(".pullkey-export-") + 16];
+    uint64_t number;
+    int r = random_fill(&number, sizeof(number), error);
+
+    if (r < 0)
+        return r;
+    (void)snprintf(suffix, sizeof(suffix), ".pullkey-export-%016" PRIx64, number);
+    return file_replace_by(path, suffix, NULL, text->data, text->length, 0600, error);
+}
+
 int admin_export(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_targets struct targets *targets = secret_alloc(sizeof(*targets));
@@ -172,11 +238,10 @@ int admin_export(const struct admin_call *call, struct pullkey_error *error)
         r = targets_get(call, targets, "leave it out", error);
     if (r == 0)
         r = write_format(call, targets, &text, error);
-    /* Beside the file nothing is ours but this name. */
+    if (r == 0 && path)
+        r = check_old(path, &text, call->values[ADMIN_FORMAT][0] == 'd', error);
     if (r == 0)
-        r = path ? file_replace_by(path, ".pullkey-export", NULL, text.data, text.length, 0600,
-                                   error)
-                 : output_buffer(&text, error);
+        r = path ? write_file(path, &text, error) : output_buffer(&text, error);
     for (size_t i = 0; i < targets->count && r == 0; i++)
         tell_expiry(&targets->items[i]);
     return r;

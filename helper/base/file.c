@@ -185,8 +185,9 @@ int file_directory_open(const char *path, struct file_directory *ret, struct pul
         goto fail;
     }
     if (status.st_mode & OTHERS_MAY_WRITE) {
-        (void)error_set(error, PULLKEY_DENIED,
-                        "others may write to the directory %s: run chmod go-w on it", path);
+        (void)error_set(error, PULLKEY_DENIED, "others may write to the directory %s: %s", path,
+                        status.st_mode & S_ISVTX ? "choose another directory"
+                                                 : "run chmod go-w on it");
         goto fail;
     }
     ret->fd = fd;

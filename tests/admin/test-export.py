@@ -5,6 +5,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 import sys
 import time
 from base64 import b64decode, b64encode
@@ -112,13 +113,61 @@ def output():
         # A name without a directory is in the present one.
         export(home, "env", "-o", "here.env", SERVER)
         check(MARKER in home.read("here.env"), "here.env")
-        target = home.write("target", "kept")
-        os.symlink(target, os.path.join(home.path, "link"))
-        export(home, "env", "-o", "link", SERVER)
-        equal((home.read("target"), os.path.islink(os.path.join(home.path, "link"))), ("kept", False))
-        os.chmod(home.directory("open"), 0o777)
-        refused(home, "--format", "env", "-o", "open/file", SERVER)
+        for mode, advice in ((0o777, "run chmod go-w"), (0o1777, "choose another directory")):
+            os.chmod(home.directory("open"), mode)
+            line = refused(home, "--format", "env", "-o", "open/file", SERVER)
+            check(advice in line and ("chmod" in line) == (mode == 0o777), line)
         equal(os.listdir(os.path.join(home.path, "open")), [])
+
+
+@case("--output: what is no regular file, and a config.json with more in it, stay as they are")
+def not_replaced():
+    with Home() as home:
+        login(home)
+        target, link = home.write("target", "kept"), os.path.join(home.path, "link")
+        os.symlink(target, link)
+        pipe = os.path.join(home.path, "pipe")
+        os.mkfifo(pipe)
+        os.symlink("nowhere", os.path.join(home.path, "loose"))
+        before = sorted(os.listdir(home.path))
+        for name in ("link", "pipe", "loose"):
+            line = refused(home, "--format", "env", "-o", name, SERVER)
+            check(f"{name} is not a regular file" in line, line)
+        equal((home.read("target"), os.path.islink(link)), ("kept", True))
+        check(stat.S_ISFIFO(os.lstat(pipe).st_mode), "the pipe")
+        equal(sorted(os.listdir(home.path)), before)
+        for document, lost in (
+            ({"auths": {SERVER: {}}, "credsStore": "pass"}, "credsStore"),
+            ({"credHelpers": {}}, "credHelpers"),
+            ({"auths": {SERVER: {}, "other.example.com": {"auth": CODED}}}, "other.example.com"),
+            ({"auths": []}, "auths"),
+        ):
+            text = json.dumps(document)
+            home.write(".docker/config.json", text)
+            for form in ("docker-config", "env"):
+                line = refused(home, "--format", form, "-o", ".docker/config.json", SERVER)
+                check(form == "env" or f'it has "{lost}", which would be lost' in line, line)
+                equal(home.read(".docker/config.json"), text)
+        for text in ("", "{}", '{"auths":{}}', '{"auths":{"%s":{"auth":"YTpi"}}}' % SERVER):
+            home.write(".docker/config.json", text)
+            for _ in range(2):
+                export(home, "docker-config", "-o", ".docker/config.json", SERVER)
+            equal(json.loads(home.read(".docker/config.json")), {"auths": {SERVER: {"auth": CODED}}})
+
+
+@case("--output: many at once write the same file, and each succeeds")
+def together():
+    with Home() as home:
+        login(home)
+        words = [home.pullkey, "export", "--format", "env", "-o", "out/same", SERVER]
+        home.directory("out")
+        options = {"env": home.env, "cwd": home.path, "stderr": subprocess.PIPE, "text": True}
+        running = [subprocess.Popen(words, **options) for _ in range(20)]
+        for one in running:
+            _, said = one.communicate()
+            equal(one.returncode, 0, said)
+        equal(os.listdir(os.path.join(home.path, "out")), ["same"])
+        check(MARKER in home.read("out/same"), "the file")
 
 
 @case("what cannot be held is refused, a terminal gets none, and what expires is said")
