@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 /* Somebody has pressed a key and waits. */
 #define PATIENCE_MS 1500
 #define FILES "@files\n"
+#define CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:/_-[]"
 
 static void complete_choices(const char *choices, struct buffer *text)
 {
@@ -37,8 +39,15 @@ static void complete_registries(const struct admin_call *call, struct buffer *te
     resolve.deadline_ms = clock_monotonic_ms() + PATIENCE_MS;
     if (resolve_list(&resolve, &list, &ignored) < 0)
         return;
-    for (size_t i = 0; i < list.count; i++)
-        buffer_printf(text, "%s\t%s\n", list.entries[i].server, list.entries[i].username);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct resolve_entry *entry = &list.entries[i];
+
+        /* A shell puts it into the command line as it is, and somebody else may have named it. */
+        if (entry->server[strspn(entry->server, CHARACTERS)] != '\0')
+            continue;
+        text_make_printable(entry->username);
+        buffer_printf(text, "%s\t%s\n", entry->server, entry->username);
+    }
 }
 
 /* `what` is choices, or what a usage line calls a value. */

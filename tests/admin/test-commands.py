@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from home import Home
@@ -566,6 +567,13 @@ def completion():
         equal(complete("recipe", "test")[0], "@files")
         equal(complete("login", "-u"), [], "nobody knows it")
         equal(complete("login", "-u", "logout")[:2], stored)
+        forged = "bob\x1b]0;pwn\x07\nfake.example\tx"
+        names = {"b.example": forged, "h.example/`id`;id": "x", "h.example x": "x", "$(id).example": "x", "[::1]:5000": "y"}
+        auths = {name: {"auth": b64encode(f"{user}:{MARKER}".encode()).decode()} for name, user in names.items()}
+        path = home.write("auth.json", json.dumps({"auths": auths}))
+        home.write(CONFIG, json.dumps({"version": 1, "default": [{"type": "file", "sources": [path]}]}))
+        lines = pullkey(home, "--complete", "export").stdout.splitlines()
+        equal([line for line in lines if not line.startswith("--")], ["[::1]:5000\ty", "b.example\tbob?]0;pwn??fake.example?x"])
         home.write(CONFIG, "{")
         equal(complete("logout"), ["--system", "--json", "--help"], "a broken configuration")
 
