@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/diff.h"
 #include "base/error.h"
@@ -313,14 +314,62 @@ static int check_name(const struct addition *addition, const struct config *conf
     return 0;
 }
 
+/* A comment, a string, or one other character. */
+static size_t piece(const char *text)
+{
+    const char *end = NULL;
+    size_t length = 1;
+
+    if (text[0] == '/' && text[1] == '/')
+        return strcspn(text, "\n");
+    if (text[0] == '/' && text[1] == '*') {
+        end = strstr(text + 2, "*/");
+        return end ? (size_t)(end - text) + 2 : strlen(text);
+    }
+    if (text[0] != '"')
+        return 1;
+    while (text[length] != '\0' && text[length] != '"')
+        length += text[length] == '\\' && text[length + 1] != '\0' ? 2 : 1;
+    return length + (text[length] == '"');
+}
+
+/* A password in the wrong place, as `config show` has it: the diff shows lines around its own. */
+static void mask(const char *text, struct buffer *ret)
+{
+    bool is_secret = false; /* what follows the last string, if that is a key */
+
+    for (size_t length; *text != '\0'; text += length) {
+        length = piece(text);
+        if (*text == '"' && is_secret)
+            buffer_append_text(ret, "\"***\"");
+        else
+            buffer_append(ret, text, length);
+        if (*text == '"' && !is_secret) {
+            for (size_t i = 0; i < length; i++)
+                is_secret = is_secret || strncasecmp(text + i, "password", 8) == 0 ||
+                            strncasecmp(text + i, "token", 5) == 0;
+        } else if (*text != '/' && !strchr(": \t\r\n", *text)) {
+            is_secret = false;
+        }
+    }
+}
+
 static int show(const struct change *change, struct pullkey_error *error)
 {
-    const struct diff_text old = { change->old.data, change->old.length,
-                                   change_is_new(change) ? "/dev/null" : change->path },
-                           new = { change->new.data, change->new.length, change->path };
-    cleanup_buffer struct buffer text = BUFFER_INIT(4 * JSON_SIZE_MAX);
-    int r = diff_unified(&old, &new, DIFF_CONTEXT, &text, error);
+    cleanup_buffer struct buffer text = BUFFER_INIT(4 * JSON_SIZE_MAX), old = text, new = text;
+    int r;
 
+    if (change->old.data)
+        mask(change->old.data, &old);
+    mask(change->new.data, &new);
+    r = buffer_check(&old, error);
+    if (r == 0)
+        r = buffer_check(&new, error);
+    if (r == 0)
+        r = diff_unified(&(struct diff_text){ old.data, old.length,
+                                              change_is_new(change) ? "/dev/null" : change->path },
+                         &(struct diff_text){ new.data, new.length, change->path }, DIFF_CONTEXT,
+                         &text, error);
     if (r == 0)
         output_lines(&text);
     return r;

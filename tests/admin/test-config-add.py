@@ -153,6 +153,20 @@ def refused():
         check('"acr"' in home.read("other.json"), home.read("other.json"))
 
 
+@case("a password that somebody wrote into the file is not shown, and stays")
+def masked():
+    with Home() as home:
+        mine = '"x-password" /* " */ :\n "mark\\"er-5f11", "x-Token": "marker-5f12", "x-more": "token",'
+        text = WRITTEN.replace('"backends": { /* none yet */ },', mine)
+        configure(home, text)
+        done = add(home, "ecr", "--yes")
+        equal(done.returncode, 0, done.stderr)
+        check("-5f1" not in done.stdout + done.stderr, done.stdout)
+        for shown in (' "***", "x-Token": "***", "x-more": "token",\n', '"type": "token"'):
+            check(shown in done.stdout, done.stdout)
+        check(mine in home.read(CONFIG), home.read(CONFIG))
+
+
 @case("somebody is asked, or nothing happens")
 def asks():
     with Home() as home:
