@@ -10,6 +10,7 @@
 #include "import.h"
 #include "instances.h"
 #include "run-process.h"
+#include "setup.h"
 
 #define HUB_HOST "docker.io"
 #define HUB_KEY "https://index.docker.io/v1/"
@@ -131,7 +132,8 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
     if (r == 0)
         r = file_read(path, FILE_INPUT, 0, &text, NULL, &error);
     if (r == 0)
-        r = json_parse(&document, path, text.data ? text.data : "", text.length, 0, &error);
+        r = json_parse(&document, path, text.data ? text.data : "", text.length, JSON_ANY_CASE,
+                       &error);
     if (r == -PULLKEY_NOT_FOUND) {
         look_without_file(caller, path);
         return;
@@ -155,7 +157,7 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
                     "%s has docker ask docker-credential-%s for %s, and not pullkey: run "
                     "\"pullkey setup docker --write%s%s\"",
                     path, helper, key, is_named ? " --for " : "", is_named ? key : "");
-    else if (json_member(json_member(document.root, "auths"), key))
+    else if (json_member(setup_member(document.root, "auths"), key))
         doctor_tell(caller, "docker", PULLKEY_STEP_NOTE, -1, "docker-plain-entry",
                     "docker takes the entry in \"auths\" of %s for %s, and does not ask pullkey: "
                     "run \"pullkey setup docker --write\"",

@@ -17,6 +17,7 @@
 #include "change.h"
 #include "core/module.h"
 #include "file/rekey.h"
+#include "setup.h"
 
 static int read_document(const struct import_source *source, struct json *ret,
                          struct pullkey_error *error)
@@ -106,11 +107,11 @@ static int add_entry(struct import *import, struct import_source *source,
 
 const char *import_helper_of(const struct json *document, const char *server)
 {
-    const cJSON *helpers = json_member(document->root, "credHelpers");
+    const cJSON *helpers = setup_member(document->root, "credHelpers");
     const cJSON *helper = json_member(helpers, server);
 
     if (!helper)
-        helper = json_member(document->root, "credsStore");
+        helper = setup_member(document->root, "credsStore");
     return cJSON_IsString(helper) && helper->valuestring[0] != '\0' ? helper->valuestring : NULL;
 }
 
@@ -118,7 +119,7 @@ const char *import_helper_of(const struct json *document, const char *server)
 static int add_helpers(struct import *import, struct import_source *source,
                        const struct json *document, const cJSON *map, struct pullkey_error *error)
 {
-    const cJSON *helpers = json_member(document->root, "credHelpers");
+    const cJSON *helpers = setup_member(document->root, "credHelpers");
     const char *store = import_helper_of(document, "");
     int r = 0;
 
@@ -147,7 +148,7 @@ int import_file_read(struct import *import, struct import_source *source,
         return r;
     /* docker's own may have none. */
     if (!map && (!source->path || strcmp(source->path, source->name) == 0) &&
-        !json_member(document.root, "credHelpers") && !json_member(document.root, "credsStore"))
+        !setup_member(document.root, "credHelpers") && !setup_member(document.root, "credsStore"))
         return json_error(&document, document.root, error,
                           "there is no \"auths\": this is no file of docker or podman");
     for (const cJSON *entry = map ? map->child : NULL; r == 0 && entry; entry = entry->next)

@@ -21,6 +21,7 @@
 #include "kubelet.h"
 #include "pullkey-build.h"
 #include "run-process.h"
+#include "setup.h"
 #include "table.h"
 
 #define TEXT_MAX 65536
@@ -99,8 +100,8 @@ static const char *no(const char *programs)
 /* credHelpers decide for their registries, then credsStore for all. */
 static void write_docker(const struct json *document, struct buffer *uses)
 {
-    const cJSON *store = json_member(document->root, "credsStore");
-    const cJSON *helpers = json_member(document->root, "credHelpers");
+    const cJSON *store = setup_member(document->root, "credsStore");
+    const cJSON *helpers = setup_member(document->root, "credHelpers");
     bool all = cJSON_IsString(store) && strcmp(store->valuestring, OURS) == 0;
 
     buffer_append_text(uses, all ? "yes" : "");
@@ -130,7 +131,7 @@ static int add_docker(struct table *table, struct pullkey_error *error)
     if (r == 0)
         r = file_read(path, FILE_INPUT, 0, &text, NULL, &why);
     if (r == 0)
-        r = json_parse(&document, path, text.data, text.length, 0, &why);
+        r = json_parse(&document, path, text.data, text.length, JSON_ANY_CASE, &why);
     if (r == -PULLKEY_INTERNAL) {
         *error = why;
         return r;

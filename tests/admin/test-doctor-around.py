@@ -201,6 +201,8 @@ def docker():
             ({"credsStore": "pullkey"}, "works", ["takes"]),
             ({"credHelpers": {name: "pullkey"}, "credsStore": "pass"}, "works", ["takes"]),
             ({"credsStore": "pullkey", "auths": {name: plain}}, "works", ["takes"]),
+            ({"CredsStore": "pullkey"}, "works", ["takes"]),
+            ({"CREDHELPERS": {name: "pullkey"}}, "works", ["takes"]),
             ({"credsStore": "pass"}, "docker-asks-another", ["docker-credential-pass", name, f"{run_setup}\""]),
             (
                 {"credHelpers": {name: "ecr-login"}, "credsStore": "pullkey"},

@@ -86,6 +86,7 @@ def docker():
         for config, uses in (
             ({}, "no"),
             ({"credsStore": "pullkey"}, "yes"),
+            ({"CredsStore": "pullkey"}, "yes"),
             ({"credsStore": "pass"}, "no"),
             ({"credHelpers": {"a.example.com": "pullkey", "b.example.com": "x", "c.example.com": "pullkey"}}, "for a.example.com, c.example.com"),
             ({"credsStore": "pullkey", "credHelpers": {"a.example.com": "pullkey", "b.example.com": "x"}}, "yes, not for b.example.com"),
