@@ -104,3 +104,13 @@ bool no_proxy_covers(const char *list, const char *host, uint16_t port)
     }
     return false;
 }
+
+size_t no_proxy_shown(const char *host)
+{
+    size_t length = strcspn(host, "/?#");
+    size_t colon = host[0] == '[' ? strcspn(host, "]/?#") : 0;
+
+    colon += strcspn(host + colon, ":/?#");
+    return colon < length && colon + 1 + strspn(host + colon + 1, "0123456789") != length ? colon
+                                                                                          : length;
+}

@@ -7,9 +7,14 @@
 #define PULLKEY_BASE_NO_PROXY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* The host in lower case, an IPv6 address in brackets; the port that is connected to, never 0. */
 bool no_proxy_covers(const char *list, const char *host, uint16_t port);
+
+/* How much of "HOST:PORT/..." of a proxy may be shown: what is no number behind the colon may be
+ * the password of a user. */
+size_t no_proxy_shown(const char *host);
 
 #endif

@@ -20,9 +20,9 @@ bool check_is_secret_name(const char *name)
 
 const char *check_host_name(const char *url)
 {
-    const char *at = strrchr(url, '@');
+    const char *at = strrchr(url, '@'), *name = at ? at + 1 : url;
 
-    return at ? at + 1 : url;
+    return url[strcspn(url, "?#")] == '\0' ? name : "a URL with a query";
 }
 
 bool check_has_user(const char *url)

@@ -176,7 +176,8 @@ enum check_value {
 };
 enum check_value check_authorization(const char *text, size_t length);
 
-/* A host or URL of a file as it may be printed: without a user name and password in it. */
+/* A host or URL of a file as it may be printed: without a user name and password in it. Of one with
+ * a query, which may be a token, nothing. */
 const char *check_host_name(const char *url);
 bool check_has_user(const char *url);
 

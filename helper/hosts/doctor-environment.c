@@ -206,7 +206,8 @@ static const char *proxy_of(const struct place *place, const struct registry_ref
 /* Where its host begins: without a scheme, and a user name and password. */
 static const char *proxy_name(const char *proxy)
 {
-    const char *name = check_host_name(proxy), *scheme = strstr(name, "://");
+    const char *at = strrchr(proxy, '@'), *name = at ? at + 1 : proxy;
+    const char *scheme = strstr(name, "://");
 
     return scheme ? scheme + strlen("://") : name;
 }
@@ -238,7 +239,7 @@ static void look_at_proxies(struct doctor *doctor, const struct place places[PLA
         name = proxies[i] ? proxy_name(proxies[i]) : "";
         doctor_step(doctor, DOCTOR_OK, "proxy", "%s %s asks %s %s%.*s%s", places[i].name,
                     places[i].process, reference.host, proxies[i] ? "through " : "without a proxy",
-                    (int)strcspn(name, "/?#"), name, except);
+                    (int)no_proxy_shown(name), name, except);
         if (proxies[i] && i != DAEMON && other == PLACE_MAX)
             other = i;
     }

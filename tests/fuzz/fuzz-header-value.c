@@ -40,8 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     default: break;
     }
     name = check_host_name(text);
-    require(name >= text && name <= text + length);
-    require(!strchr(name, '@'));
+    require(text[strcspn(text, "?#")] != '\0' || (name >= text && name <= text + length));
+    require(!strpbrk(name, "@?#"));
     if (check_has_user(text))
         require(name != text);
     (void)check_is_secret_name(text);

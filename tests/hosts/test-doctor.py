@@ -107,6 +107,11 @@ node("the image of a node, and a password", "2.1.9",
      {**reads(TARGET), FILE: table(MIRROR) + header(f'"Basic {BASIC}"')}, "plaintext-header", FILE + ":3")
 node("the image of a node", "2.1.9", {**reads(TARGET), FILE: PLAIN + HELPER}, "node-not-running", FILE + ":3",
      f'containerd asks {URL} without a credential; but', 'the daemon asks "pullkey"', status=0)
+node("a query, which may be a token", "2.1.9",
+     {**reads(TARGET), FILE: table(f"https://mirror.example/?token={MARKER}", helper="pullkey")}, "helper-problem", FILE,
+     "a URL with a query: its URL is not one that credentials can be sent to")
+node("a query, and no helper", "1.7.29", {**R, FILE: table(f"https://mirror.example/?token={MARKER}")}, "none",
+     "a URL with a query", status=0)
 node("no helper and no header", "1.7.29", {**R, FILE: PLAIN}, "none",
      f"containerd asks {URL} without a credential, and no file names one", 'if it needs one, run "pullkey setup containerd"',
      "credHelper", status=0)
@@ -447,6 +452,9 @@ def proxy():
         check(any(text.endswith("without a proxy, which NO_PROXY covers") for text in texts), texts)
         there.containerd = f"HTTPS_PROXY=http://proxy.example/{MARKER}"
         expect(there, "proxy-not-in-daemon")
+        there.containerd = f"HTTPS_PROXY=http://puller:{MARKER}"
+        report = expect(there, "proxy-not-in-daemon")
+        check(any(step["text"].endswith("through puller") for step in report["steps"]), report)
         there.containerd = None
         there.shell = dict([PROXY.split("=", 1)])
         expect(there, "proxy-not-in-daemon", "this shell has a proxy")
