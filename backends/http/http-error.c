@@ -299,7 +299,7 @@ const char *http_cause_of(const struct http_failure *failure)
                                                    : "unreachable";
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_PROXY: return "proxy";
-    case CURLE_OPERATION_TIMEDOUT: return "timeout";
+    case CURLE_OPERATION_TIMEDOUT: return failure->accepted ? "no-answer" : "timeout";
     case CURLE_PEER_FAILED_VERIFICATION:
         return is_of_proxy(failure) ? "proxy" : certificate_cause(failure->verify_result);
     case CURLE_SSL_CACERT_BADFILE: return "ca-file";

@@ -20,6 +20,7 @@ struct http_failure {
                            TLS library */
     long os_errno;
     bool loopback;  /* the server's name is one of the loopback */
+    bool accepted;  /* by the server itself, before TLS */
     bool connected; /* TLS included */
     bool too_large; /* headers or body went over a limit */
     bool forbidden; /* an address was refused */

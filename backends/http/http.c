@@ -157,6 +157,7 @@ static int explain(struct http *http, const struct server *server, const struct 
     const struct http_response *response = transfer->response;
     bool ran_out = curl_memory_ran_out();
     curl_off_t connected = 0;
+    long accepted = 0;
     struct http_failure failure = {
         .code = code,
         .server = server->authority,
@@ -178,6 +179,8 @@ static int explain(struct http *http, const struct server *server, const struct 
     /* Not the times of the handshakes: a connection that is used again has had them. */
     (void)curl_easy_getinfo(server->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
     failure.connected = connected > 0;
+    (void)curl_easy_getinfo(server->easy, CURLINFO_NUM_CONNECTS, &accepted);
+    failure.accepted = failure.connected || (accepted > 0 && !server->proxy);
     /* libcurl 7.88 calls a header line over its own limit "out of memory"; before there is a
      * connection it is its TLS library that says so. */
     if (code == CURLE_OUT_OF_MEMORY && !ran_out && (failure.connected || server->proxy))

@@ -110,8 +110,8 @@ int http_send(struct http *http, const struct http_request *request, struct http
               struct pullkey_error *error);
 /*
  * Why the last http_send failed, as a stable word: "unknown-host", "connection-refused",
- * "timeout", "proxy", "unknown-authority", "expired-certificate", "wrong-name", "no-tls", ... (all
- * of them are in http-error.c). "" where it did not.
+ * "timeout", "no-answer", "proxy", "unknown-authority", "expired-certificate", "wrong-name",
+ * "no-tls", ... (all of them are in http-error.c). "" where it did not.
  */
 const char *http_cause(const struct http *http);
 

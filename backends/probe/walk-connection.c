@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "base/error.h"
+#include "base/no-proxy.h"
 
 #define SKEW_SECONDS 60
 #define SOON_SECONDS (7 * 24 * 3600)
@@ -65,8 +66,9 @@ static void tell_proxy(struct walk *walk, const char *proxy)
     }
     host = host ? host + 3 : proxy;
     at = strrchr(host, '@');
-    (void)walk_tell(walk, "proxy", PULLKEY_STEP_FINE, -1, "", "%.*s%s%s, from the environment",
-                    (int)(host - proxy), proxy, at ? "***@" : "", at ? at + 1 : host);
+    (void)walk_tell(walk, "proxy", PULLKEY_STEP_FINE, -1, "", "%.*s%s%.*s, from the environment",
+                    (int)(host - proxy), proxy, at ? "***@" : "",
+                    (int)no_proxy_shown(at ? at + 1 : host), at ? at + 1 : host);
 }
 
 /* libcurl has looked the name up in time, so the answer is near. */
@@ -235,7 +237,8 @@ bool walk_tell_connection(struct walk *walk, const struct http_response *respons
         cause = "name-server";
     if (seen.lookup_ms >= 0 && check->registry.kind == URL_NAME && !seen.proxy)
         tell_addresses(walk, seen.lookup_ms);
-    if (strcmp(failed_step(cause), "tls") == 0 || seen.connect_ms >= 0)
+    if (strcmp(failed_step(cause), "tls") == 0 || strcmp(cause, "no-answer") == 0 ||
+        seen.connect_ms >= 0)
         (void)walk_tell(walk, "tcp", PULLKEY_STEP_FINE, seen.connect_ms, "", "connected to %s%s",
                         seen.proxy ? "the proxy at " : "", seen.address);
     if (seen.tls_ms >= 0) {
@@ -248,5 +251,12 @@ bool walk_tell_connection(struct walk *walk, const struct http_response *respons
         (void)tell_certificates(walk, check->http, 0);
     }
     (void)tell_clock(walk, response);
+    if (strcmp(cause, "no-answer") == 0 && !seen.proxy) {
+        const bool is_tls = check->registry.https && seen.tls_ms < 0;
+
+        return walk_tell(walk, is_tls ? "tls" : "http", PULLKEY_STEP_FAILED, WALK_SINCE, cause,
+                         "%s accepted the connection and did not %s in time", check->server,
+                         is_tls ? "begin TLS" : "answer");
+    }
     return !error || tell_failed(walk, failed_step(cause), cause, error);
 }

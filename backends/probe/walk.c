@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "base/secret.h"
@@ -248,6 +249,22 @@ static bool ask_again(struct walk *walk)
 
 /* -- The manifest ----------------------------------------------------------------------------- */
 
+/* Of one of the kinds that were asked for; some servers have an answer of 200 for everything. */
+static bool is_manifest(const struct http_response *response)
+{
+    static const char *const kinds[] = { "application/vnd.oci.image.",
+                                         "application/vnd.docker.distribution.manifest." };
+    const char *value;
+    size_t at = 0, length;
+
+    if (!http_header(response, "content-type", &at, &value, &length))
+        return false;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (length > strlen(kinds[i]) && strncasecmp(value, kinds[i], strlen(kinds[i])) == 0)
+            return true;
+    return false;
+}
+
 /* A repository without the tag, or no repository. */
 static bool tell_missing(struct walk *walk)
 {
@@ -321,6 +338,11 @@ static bool tell_manifest(struct walk *walk)
         return walk_tell(walk, "manifest", PULLKEY_STEP_FAILED, WALK_SINCE, "broken-answer",
                          "%s answers %ld to HEAD /v2/%s/manifests/%s", walk->check.server,
                          response.status, walk->wanted->repository, walk->wanted->tag);
+    if (!is_manifest(&response))
+        return walk_tell(walk, "manifest", PULLKEY_STEP_FAILED, WALK_SINCE, "broken-answer",
+                         "%s answers HEAD /v2/%s/manifests/%s with what is not a manifest; is it a "
+                         "container registry?",
+                         walk->check.server, walk->wanted->repository, walk->wanted->tag);
     /* Nothing else that the registry might send back to whom it knows a secret of. */
     if (!http_header(&response, "docker-content-digest", &at, &digest, &length) ||
         length != strlen("sha256:") + 64 || strncmp(digest, "sha256:", 7) != 0 ||

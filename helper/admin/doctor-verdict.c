@@ -37,6 +37,7 @@ static const struct {
     { "connection-refused", "does the registry run there, and on this port?" },
     { "name-server", "does the name server of this machine answer?" },
     { "timeout", "is a firewall in between, or is a proxy needed?" },
+    { "no-answer", "is it overloaded, or is this the port of something else?" },
     { "no-tag", "is the tag right?" },
     { "too-many-requests", "who is logged in may ask more often" },
 };

@@ -30,6 +30,7 @@ from wire import Reply, Server
 USER = "alice"
 REPOSITORY = "team/app"
 OPAQUE = "nerdctl-experimental://ns/r.example.com/r.example.com/app"
+INDEX = "application/vnd.oci.image.index.v1+json"
 WITH_HTML = Reply(200, [("Content-Type", "text/html; charset=utf-8")], "<html></html>")
 
 
@@ -259,6 +260,20 @@ def unreachable():
             one.close()
 
 
+@case("a server that accepts and is silent: it is not the firewall, and TCP is fine")
+def silent():
+    with Home() as home, socket.create_server(("127.0.0.1", 0)) as quiet:
+        name = f"127.0.0.1:{quiet.getsockname()[1]}"
+        text = f"{name} accepted the connection and did not %s in time"
+        plain = finds(home, "no-answer", [text % "answer"], name, "--plain-http")
+        secure = json.loads(doctor(home, name, "--json").stdout)["callers"][0]
+        check(text % "begin TLS" in secure["text"], secure)
+        for caller, failed in ((plain, "http"), (secure, "tls")):
+            last = caller["steps"][-1]
+            equal((last["step"], last["state"], last["cause"]), (failed, "failed", "no-answer"))
+            check("connected to 127.0.0.1" in step(caller, "tcp") and "firewall" not in caller["text"], caller)
+
+
 @case("a registry out of order, too many requests, and what is no registry")
 def out_of_order():
     with Registry({USER: MARKER}) as registry, Home() as home:
@@ -281,29 +296,40 @@ def out_of_order():
                 finds(home, cause, words, front.address, *given)
 
 
+@case("a server that answers 200 to everything has no manifest")
+def agreeable():
+    with Home() as home:
+        table = [[], [("Content-Type", "text/html")], [("Content-Type", "application/vnd.oci.image.")]]
+        for headers in table:
+            with Server(lambda request, headers=headers: Reply(200, [] if request.target == "/v2/" else headers, "")) as server:
+                finds(home, "broken-answer", ["not a manifest"], f"localhost:{server.port}/team/app", "--plain-http")
+
+
 @case("a registry that sends the password back is not believed")
 def mirror():
     with Home() as home:
-        said = [("Docker-Content-Digest", MARKER), ("Date", MARKER), ("Content-Type", MARKER)]
+        said = [("Docker-Content-Digest", MARKER), ("Date", MARKER)]
         said += [("WWW-Authenticate", f'Basic realm="{MARKER}"'), ("Retry-After", MARKER)]
         statuses = {}
 
         def answer(request):
             status = statuses["then"] if request.header("authorization") else 401
-            return Reply(status, said, "" if request.method == "HEAD" else MARKER)
+            headers = [*said, ("Content-Type", statuses["kind"])]
+            return Reply(status, headers, "" if request.method == "HEAD" else MARKER)
 
         with Server(answer) as server:
             name = f"localhost:{server.port}"
             store(home, name)
-            for status, cause in (
-                (200, "works"),
-                (401, "wrong-password"),
-                (403, "no-right"),
-                (404, "no-repository"),
-                (418, "broken-answer"),
-                (307, "redirect"),
+            for status, cause, kind in (
+                (200, "works", INDEX),
+                (200, "broken-answer", MARKER),
+                (401, "wrong-password", MARKER),
+                (403, "no-right", MARKER),
+                (404, "no-repository", MARKER),
+                (418, "broken-answer", MARKER),
+                (307, "redirect", MARKER),
             ):
-                statuses["then"] = status
+                statuses.update(then=status, kind=kind)
                 finds(home, cause, [], f"{name}/team/app", "--plain-http")
             equal({one.method for one in server.requests}, {"GET", "HEAD"})
 
@@ -327,6 +353,10 @@ def proxies():
             home.env["https_proxy"] = f"http://127.0.0.1:{proxy.port}"
             finds(home, "proxy", ["answers 403"], "registry.localhost", *given)
         finds(home, "proxy", ["cannot be reached"], "registry.localhost", *given)
+        # Without the rest, it is no port.
+        home.env["https_proxy"] = f"http://bob:{MARKER}"
+        caller = finds(home, "proxy", [], "registry.localhost", *given)
+        equal(step(caller, "proxy").splitlines()[0], "http://bob, from the environment")
 
 
 @case("names: images as docker understands them, and what is none")
