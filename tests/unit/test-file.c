@@ -119,8 +119,7 @@ static void links(void **state)
     unit_write(at("file"), "content", 7, 0600);
     assert_int_equal(symlink("file", at("link")), 0);
     assert_int_equal(symlink("absent", at("dangling")), 0);
-    assert_refused(read_it(at("link"), FILE_OURS, 0, &error), PULLKEY_DENIED, "symbolic link",
-                   error);
+    assert_refused(read_it(at("link"), FILE_OURS, 0, &error), PULLKEY_DENIED, "symbolic link", error);
     assert_refused(read_it(at("dangling"), FILE_OURS, 0, &error), PULLKEY_DENIED, "symbolic link",
                    error);
     assert_fine(read_it(at("link"), FILE_INPUT, 0, &error), error);
@@ -179,14 +178,11 @@ static void directories_that_others_write(void **state)
     (void)state;
     unit_write(at("file"), "content", 7, 0600);
     for (size_t i = 0; i < UNIT_COUNT(modes); i++) {
-        /* One like /tmp is so for everybody. */
         const char *advice = modes[i] & S_ISVTX ? "choose another directory" : "chmod go-w";
-
         assert_int_equal(chmod(place, modes[i]), 0);
         assert_refused(read_it(at("file"), FILE_OURS, 0, &error), PULLKEY_DENIED, advice, error);
         assert_fine(read_it(at("file"), FILE_INPUT, 0, &error), error);
-        assert_refused(file_replace(at("file"), "x", 1, 0600, &error), PULLKEY_DENIED, advice,
-                       error);
+        assert_refused(file_replace(at("file"), "x", 1, 0600, &error), PULLKEY_DENIED, advice, error);
     }
     assert_int_equal(chmod(place, 0755), 0);
     assert_fine(read_it(at("file"), FILE_OURS, 0, &error), error);
@@ -401,8 +397,8 @@ static void paths_are_split(void **state)
 
     (void)state;
     for (size_t i = 0; i < UNIT_COUNT(bad); i++)
-        assert_refused(read_it(bad[i], FILE_OURS, 0, &error), PULLKEY_INVALID,
-                       "does not name a file", error);
+        assert_refused(read_it(bad[i], FILE_OURS, 0, &error), PULLKEY_INVALID, "does not name a file",
+                       error);
     memset(longest, 'a', sizeof(longest));
     longest[0] = '/';
     memcpy(longest + FILE_PATH_MAX, "/x", 3);
@@ -484,8 +480,7 @@ static void failed_replacing_leaves_the_old(void **state)
     assert_int_equal(file_replace(at("absent/file"), "new", 3, 0600, &error), -PULLKEY_NOT_FOUND);
     memset(name, 'n', NAME_MAX);
     name[NAME_MAX] = '\0';
-    assert_refused(file_replace(at(name), "new", 3, 0600, &error), PULLKEY_INVALID, "too long",
-                   error);
+    assert_refused(file_replace(at(name), "new", 3, 0600, &error), PULLKEY_INVALID, "too long", error);
 }
 
 static void full_disk_leaves_the_old(void **state)
@@ -601,8 +596,7 @@ static void places(void **state)
     }
 }
 
-/* The first home of the effective user in /etc/passwd; "" where there is none. Read as text, as the
- * code does not. */
+/* The first home of the effective user in /etc/passwd; "" where there is none. Read as text, as the code does not. */
 static void account_home(char ret[FILE_PATH_MAX])
 {
     FILE *accounts = fopen("/etc/passwd", "re");
@@ -635,8 +629,7 @@ static void home_without_the_variable(void **state)
             setenv("HOME", values[i], 1);
         else
             unsetenv("HOME");
-        /* Some accounts of test machines are not in /etc/passwd; what is said then must be plain.
-         */
+        /* Some accounts of test machines are not in /etc/passwd; what is said then must be plain. */
         if (expected[0] == '\0') {
             assert_refused(file_home(path, &error), PULLKEY_NOT_FOUND, "HOME is not set", error);
             continue;
