@@ -171,7 +171,10 @@ def backends():
             for name in os.listdir(place)
             if name.startswith("docker-credential-") and name != "docker-credential-pullkey"
         ]
-        equal(sorted(rows["exec"]["here"].split(", ")), sorted(helpers or ["nothing"]))
+        # Other tests have helpers there for a while.
+        lasting = [name for name in helpers if not name.startswith("test-")]
+        here = rows["exec"]["here"].replace("nothing", "").split(", ")
+        equal(sorted(name for name in here if name and not name.startswith("test-")), sorted(lasting))
         login(home, "registry.example.com")
         home.env["DOCKER_AUTH_CONFIG"] = "{}"
         home.env["AWS_PROFILE"] = home.env["KUBECONFIG"] = MARKER
