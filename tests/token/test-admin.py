@@ -125,7 +125,7 @@ def explain():
 def export():
     with scene(None, "unused.test") as it:
         it.use("echo", identity={"file": it.home.write("token", jwt(life=7200))})
-        path = os.path.join(it.home.path, "config.json")
+        path = os.path.join(it.home.path, "exported.json")
         done = it.home.run([it.home.pullkey, "export", "--format", "docker-config", "-o", path, "a.example.com"])
         equal((done.returncode, done.stdout), (0, ""), done.stderr)
         found = re.fullmatch(r"a\.example\.com: expires in (?:1h 59m|2h), at (\d+-\d+-\d+T\d+:\d+:\d+Z)\n", done.stderr)
