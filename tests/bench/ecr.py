@@ -74,5 +74,5 @@ def own_plugin(home):
     rule = {"match": "**", "when": {"caller": "kubelet"}, "use": [{"type": "token", "recipe": "ecr"}]}
     config = {"version": 1, "rules": [rule]}
     home.env["PULLKEY_CONFIG"] = home.write("kubelet.json", json.dumps(config))
-    home.env.pop("XDG_RUNTIME_DIR", None)
+    home.env["PULLKEY_CACHE_DIR"] = home.write("no-directory", "")
     return os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-kubelet")
