@@ -74,11 +74,17 @@ void json_edit_remove(const struct json *json, const cJSON *string, struct json_
         ret->end = next + 1 + strspn(json->text + next + 1, BLANKS);
         return;
     }
-    if (!is_first)
+    if (!is_first) {
         ret->begin = next_token(json, json_position(json, string->prev, NULL));
-    else
-        while (strchr(BLANKS, json->text[ret->begin - 1]))
-            ret->begin--;
+        return;
+    }
+    /* The line before stays whole: it may end with a comment. */
+    while (strchr(" \t", json->text[ret->begin - 1]))
+        ret->begin--;
+    if (json->text[ret->begin - 1] == '\n') {
+        ret->end += strspn(json->text + ret->end, " \t\r");
+        ret->end += json->text[ret->end] == '\n';
+    }
 }
 
 int json_edit_apply(const struct json_edit *edit, const char *text, size_t length,

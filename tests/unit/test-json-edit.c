@@ -82,6 +82,8 @@ static void a_string_goes_with_one_comma(void **state)
     } cases[] = {
         { "{\"k\": \"v\"}", "{}" },
         { "{\n\t\"k\": \"v\"\n}\n", "{\n}\n" },
+        { "{ // about k\n\t\"k\": \"v\"\n}", "{ // about k\n}" },
+        { "{ // about k\n\t\"k\": \"v\" // k\n}", "{ // about k\n// k\n}" },
         { "{\n\t\"k\": \"v\",\n\t\"a\": {}\n}", "{\n\t\"a\": {}\n}" },
         { "{\n\t\"a\": {},\n\t\"k\": \"v\"\n}", "{\n\t\"a\": {}\n}" },
         { "{\"a\": 1, \"k\": \"v\", }", "{\"a\": 1, }" },
