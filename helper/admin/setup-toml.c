@@ -9,11 +9,17 @@
 #define NAME_MAX_LENGTH 255
 #define KEY "config_path"
 
+/* Between the parts of a name, which may have dots in quotes: no name has it. */
+#define DOT "\n"
+
 /* By the version of the schema. */
-static const char *const tables[] = { NULL, "plugins.cri.registry",
-                                      "plugins.io.containerd.grpc.v1.cri.registry",
-                                      "plugins.io.containerd.cri.v1.images.registry",
-                                      "plugins.io.containerd.cri.v1.images.registry" };
+static const char *const tables[] = {
+    NULL,
+    "plugins" DOT "cri" DOT "registry",
+    "plugins" DOT "io.containerd.grpc.v1.cri" DOT "registry",
+    "plugins" DOT "io.containerd.cri.v1.images" DOT "registry",
+    "plugins" DOT "io.containerd.cri.v1.images" DOT "registry",
+};
 static const char *const headers[] = { NULL, "[plugins.cri.registry]",
                                        "[plugins.\"io.containerd.grpc.v1.cri\".registry]",
                                        "[plugins.\"io.containerd.cri.v1.images\".registry]",
@@ -28,7 +34,7 @@ struct reader {
     const char *name, *text;
     size_t length;
     size_t at, end, line;            /* the present line, and its number */
-    char table[NAME_MAX_LENGTH + 1]; /* that it is in, without quotes */
+    char table[NAME_MAX_LENGTH + 1]; /* that it is in, as copy_name has it */
     int depth;                       /* of brackets that are open in a value */
 };
 
@@ -55,17 +61,25 @@ static bool next_line(struct reader *reader)
     return true;
 }
 
-/* Without quotes and blanks. False: it is too long, or has an escape. */
+/* With DOT between the parts, without quotes and the blanks around. False: it is too long, or has
+ * an escape. */
 static bool copy_name(const char *text, size_t length, char ret[NAME_MAX_LENGTH + 1])
 {
     size_t used = 0;
+    char quote = '\0';
 
     for (size_t i = 0; i < length; i++) {
-        if (is_blank(text[i]) || text[i] == '"' || text[i] == '\'')
+        const char c = text[i];
+
+        if (quote == '\0' ? c == '"' || c == '\'' : c == quote) {
+            quote = quote == '\0' ? c : '\0';
             continue;
-        if (used == NAME_MAX_LENGTH || text[i] == '\\' || text[i] == '\0')
+        }
+        if (quote == '\0' && is_blank(c))
+            continue;
+        if (used == NAME_MAX_LENGTH || c == '\\' || c == '\0' || c == '\n')
             return false;
-        ret[used++] = text[i];
+        ret[used++] = quote == '\0' && c == '.' ? *DOT : c;
     }
     ret[used] = '\0';
     return true;
@@ -120,7 +134,7 @@ static bool is_within(const char *name, const char *table)
 {
     const size_t length = strlen(table);
 
-    return strncmp(name, table, length) == 0 && (name[length] == '.' || name[length] == '\0');
+    return strncmp(name, table, length) == 0 && (name[length] == *DOT || name[length] == '\0');
 }
 
 /* That containerd refuses beside the key. The name is within that of the table. */
@@ -129,8 +143,8 @@ static bool has_tls(const struct reader *reader, const char *name, const char *w
     const char *rest = name + strlen(wanted), *at = reader->text + reader->at;
     const size_t length = strlen(rest), size = reader->end - reader->at;
 
-    return strncmp(rest, ".configs", 8) == 0 &&
-           (strstr(rest, ".tls.") || strcmp(rest + length - 4, ".tls") == 0 ||
+    return strncmp(rest, DOT "configs", 8) == 0 &&
+           (strstr(rest, DOT "tls" DOT) || strcmp(rest + length - 4, DOT "tls") == 0 ||
             (memchr(at, '{', size) && memmem(at, size, "tls", 3)));
 }
 
@@ -144,12 +158,15 @@ static int refuse_tls(const struct reader *reader, struct pullkey_error *error)
 static int take_header(struct reader *reader, const char *wanted, size_t begin, size_t end,
                        struct pullkey_error *error)
 {
+    const size_t is_list = end - begin >= 5 && reader->text[begin + 1] == '[', marks = 1 + is_list;
+
     if (reader->depth != 0 || end - begin < 3 || reader->text[end - 1] != ']' ||
-        !copy_name(reader->text + begin + 1, end - begin - 2, reader->table))
+        !copy_name(reader->text + begin + marks, end - begin - 2 * marks, reader->table) ||
+        (is_list && (is_within(reader->table, wanted) || is_within(wanted, reader->table))))
         return refuse(reader, error, "a table whose name is not read here");
     /* An empty one is in what containerd prints for a start. */
     if (is_within(reader->table, wanted) &&
-        strncmp(reader->table + strlen(wanted), ".mirrors.", 9) == 0)
+        strncmp(reader->table + strlen(wanted), DOT "mirrors" DOT, 9) == 0)
         return refuse(reader, error,
                       "mirrors and \"" KEY "\" exclude each other: run \"pullkey hosts "
                       "migrate\", or move them to hosts.toml");
@@ -166,8 +183,10 @@ static int take_value(struct reader *reader, size_t begin, size_t end, const cha
 
     *found = true;
     if (end - begin < 2 || !strchr("\"'", reader->text[begin]) ||
-        !copy_name(reader->text + begin, end - begin, old))
+        skip_string(reader, begin) != end || end - begin > sizeof(old) ||
+        memchr(reader->text + begin, '\\', end - begin))
         return refuse(reader, error, KEY " has a value that is not read here");
+    (void)snprintf(old, sizeof(old), "%.*s", (int)(end - begin - 2), reader->text + begin + 1);
     if (strcmp(old, value) == 0)
         return 0;
     for (size_t i = 0; i < sizeof(replaced) / sizeof(replaced[0]); i++)
@@ -197,16 +216,16 @@ static int take_key(struct reader *reader, const char *wanted, size_t equals, si
         equals++;
     if (equals >= end || !memchr("\"'[{+-0123456789tfin", reader->text[equals], 20))
         return refuse(reader, error, "a value that is not read here");
-    (void)snprintf(name, sizeof(name), "%s%s%s", reader->table, reader->table[0] ? "." : "", key);
+    (void)snprintf(name, sizeof(name), "%s%s%s", reader->table, reader->table[0] ? DOT : "", key);
     if (strcmp(name, "imports") == 0)
         ret->imports = reader->line;
-    if (is_within(name, wanted) && strcmp(name + length, "." KEY) == 0)
+    if (is_within(name, wanted) && strcmp(name + length, DOT KEY) == 0)
         return take_value(reader, equals, end, value, ret, found, error);
     if (is_within(name, wanted) && has_tls(reader, name, wanted))
         return refuse_tls(reader, error);
     if (is_within(wanted, name) ||
         (is_within(name, wanted) &&
-         (!is_within(reader->table, wanted) || strncmp(name + length, ".mirrors", 8) == 0)))
+         (!is_within(reader->table, wanted) || strncmp(name + length, DOT "mirrors", 8) == 0)))
         return refuse(reader, error,
                       "a table in braces, or a part of one: put \"" KEY "\" in yourself");
     return 0;
