@@ -49,11 +49,13 @@ static bool is_member_text(const cJSON *object, const char *name)
 static int add_in_helper(struct import *import, struct import_source *source, const char *server,
                          const char *helper, struct pullkey_error *error)
 {
-    const bool is_source = strcmp(helper, "secretservice") == 0 || strcmp(helper, "pass") == 0;
+    const bool is_source = import_knows_helper(helper);
     struct import_item *item;
     int r;
 
-    if (strcmp(helper, "pullkey") == 0 || (is_source && import->from_all))
+    /* A set-up for all registries has read docker's store by itself. */
+    if (strcmp(helper, "pullkey") == 0 || (is_source && import->from_all) ||
+        (import->is_setup && import->call->item_count == 0))
         return 0;
     r = import_add(import, source, server, "", &item, error);
     if (r < 0)

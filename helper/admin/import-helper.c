@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Entries of docker-credential-secretservice, read from the keyring itself, and those of
- * docker-credential-pass, which that helper is asked for.
+ * Entries of docker-credential-secretservice, read from the keyring itself, and those of another
+ * helper of docker's, which is asked for them.
  */
 #include "import.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "run-process.h"
 
 /* What pass(1) prints in place of a secret where a folder has the name: of a user with a slash. */
 #define FOLDER "\xe2\x94\x80\xe2\x94\x80 "
 
 /* gpg may ask for one, and somebody has to type it. */
 #define PASSPHRASE_MS 100000
+
+static bool is_asked(const struct import_source *source)
+{
+    return strcmp(source->helper, "secretservice") != 0;
+}
 
 /* A newer entry with this key. */
 static struct import_item *find_newer(const struct import *import,
@@ -38,14 +45,45 @@ static int add_listed(struct import *import, struct import_source *source,
     return import_decide(item, IMPORT_OLDER, error, "left out: there is a newer one");
 }
 
+/* A name; for `setup`, the program that docker finds. */
+static int write_program(const struct import *import, const char *helper, struct buffer *ret,
+                         struct pullkey_error *error)
+{
+    char name[FILE_PATH_MAX];
+    char *const program[] = { name, NULL };
+    struct run_program found;
+    const char *value = helper;
+    int r = 0;
+
+    (void)snprintf(name, sizeof(name), "docker-credential-%s", helper);
+    if (import->is_setup) {
+        r = run_program_find(program, &found, error);
+        value = found.path;
+    }
+    if (r < 0)
+        return r;
+    buffer_append_text(ret, import->is_setup ? "\"path\":" : "\"helper\":");
+    json_write_string(ret, value, strlen(value));
+    return 0;
+}
+
 int import_helper_read(struct import *import, struct import_source *source,
                        struct pullkey_error *error)
 {
     const struct resolve resolve = admin_resolve(&import->nothing);
-    const bool is_pass = strcmp(source->helper, "pass") == 0;
+    cleanup_buffer struct buffer options = BUFFER_INIT(JSON_SIZE_MAX);
     cleanup_list struct pullkey_list list = { 0 };
-    int r = resolve_open_with(&resolve, is_pass ? "exec" : "keyring",
-                              is_pass ? "{\"helper\":\"pass\"}" : "{}", &source->opened, error);
+    int r = 0;
+
+    buffer_append_text(&options, "{");
+    if (is_asked(source))
+        r = write_program(import, source->helper, &options, error);
+    buffer_append_text(&options, "}");
+    if (r == 0)
+        r = buffer_check(&options, error);
+    if (r == 0)
+        r = resolve_open_with(&resolve, is_asked(source) ? "exec" : "keyring", options.data,
+                              &source->opened, error);
 
     if (r == 0)
         r = source->opened.backend->list(source->opened.state, resolve.deadline_ms, &list, error);
@@ -59,16 +97,16 @@ static int get(const struct import *import, const struct import_item *item,
 {
     const struct resolve resolve = admin_resolve(&import->nothing);
     const struct resolve_opened *opened = &item->source->opened;
-    const bool is_pass = strcmp(item->source->helper, "pass") == 0;
     struct registry_reference reference;
     struct registry_request request;
     int r = registry_parse(item->server, strlen(item->server), &reference, error);
 
     if (r < 0)
         return r;
-    registry_request(&reference, resolve.deadline_ms + (is_pass ? PASSPHRASE_MS : 0), &request);
+    registry_request(&reference, resolve.deadline_ms + (is_asked(item->source) ? PASSPHRASE_MS : 0),
+                     &request);
     r = opened->backend->get(opened->state, &request.request, ret, error);
-    if (r == 0 && is_pass && strstr(ret->secret.bytes, FOLDER))
+    if (r == 0 && strcmp(item->source->helper, "pass") == 0 && strstr(ret->secret.bytes, FOLDER))
         return error_set(error, PULLKEY_INVALID,
                          "its user name has a slash, so docker-credential-pass cannot read it");
     return r;

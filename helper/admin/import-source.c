@@ -173,10 +173,15 @@ static bool has_pass(const char *name)
     return file_join(path, directory, name, &ignored) == 0 && access(path, F_OK) == 0;
 }
 
-static void add_helper(struct import *import, const char *name)
+void import_add_helper(struct import *import, const char *name)
 {
     import->sources[import->source_count++] =
         (struct import_source){ .name = name, .helper = name };
+}
+
+bool import_knows_helper(const char *name)
+{
+    return strcmp(name, SECRETSERVICE) == 0 || strcmp(name, PASS) == 0;
 }
 
 static int find_all(struct import *import, struct pullkey_error *error)
@@ -187,11 +192,11 @@ static int find_all(struct import *import, struct pullkey_error *error)
         r = add_podman(import, error);
     if (r < 0)
         return r;
-    add_helper(import, SECRETSERVICE);
+    import_add_helper(import, SECRETSERVICE);
     /* Without a folder of its own in the password store, the helper need not be asked: that may
      * take a key and its passphrase. */
     if (has_pass("docker-credential-helpers"))
-        add_helper(import, PASS);
+        import_add_helper(import, PASS);
     return 0;
 }
 
@@ -208,8 +213,8 @@ int import_find_sources(struct import *import, struct pullkey_error *error)
         return add_podman(import, error);
     if (strcmp(from, PASS) == 0 && !has_pass(".gpg-id"))
         return error_set(error, PULLKEY_INVALID, "--from: there is no password store of pass here");
-    if (strcmp(from, SECRETSERVICE) == 0 || strcmp(from, PASS) == 0)
-        add_helper(import, from);
+    if (import_knows_helper(from))
+        import_add_helper(import, from);
     else if (strcmp(from, "-") == 0)
         import->sources[import->source_count++] = (struct import_source){ .name = "stdin" };
     else
@@ -252,7 +257,7 @@ int import_read_sources(struct import *import, struct pullkey_error *error)
         if (r == -PULLKEY_NOT_FOUND && !source->helper)
             missing++;
         else if (r == -PULLKEY_INTERNAL || (r < 0 && !import->from_all))
-            return error_wrap(error, "--from");
+            return import->is_setup ? r : error_wrap(error, "--from");
         /* No desktop, no such helper: there is nothing that could be taken over. */
         else if (r < 0 && r != -PULLKEY_NOT_FOUND && r != -PULLKEY_UNSUPPORTED)
             source->error = *error;

@@ -259,18 +259,20 @@ static bool is_asked_for(const struct admin_call *call, const char *server)
     return call->item_count == 0;
 }
 
-int import_hidden(const struct admin_call *call, const char *from, struct pullkey_error *error)
+int import_hidden(const struct admin_call *call, const char *helper, struct pullkey_error *error)
 {
     struct admin_call own = { .caller = call->caller, .item_count = call->item_count };
     cleanup_import struct import import = { .call = &own, .is_setup = true };
     struct tally tally;
     int r;
 
-    own.values[ADMIN_FROM] = from;
+    own.values[ADMIN_FROM] = helper ? helper : "docker";
     memcpy(own.items, call->items, sizeof(own.items));
     import.end = &import.first;
     r = admin_load(call, &import.config, error);
-    if (r == 0)
+    if (r == 0 && helper)
+        import_add_helper(&import, helper);
+    else if (r == 0)
         r = import_find_sources(&import, error);
     if (r == 0)
         r = import_read_sources(&import, error);
@@ -296,8 +298,10 @@ int import_hidden(const struct admin_call *call, const char *from, struct pullke
         output_note("config.json was not changed: of what docker has, not everything could be "
                     "imported");
     else if (r == 0 && tally.stored > 0)
-        output_note(
-            "That is still where it was, too: \"pullkey import --from %s --move\" removes it",
-            from);
+        output_note(helper && !import_knows_helper(helper)
+                        ? "docker-credential-%s has it still, too"
+                        : "That is still where it was, too: \"pullkey import --from %s --move\" "
+                          "removes it",
+                    own.values[ADMIN_FROM]);
     return r == 0 && tally.failed > 0 ? ADMIN_PROBLEM : r;
 }

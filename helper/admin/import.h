@@ -77,6 +77,12 @@ void import_done(struct import *import);
 /* Finds the sources that --from names, or all. What is not there is none of them. */
 int import_find_sources(struct import *import, struct pullkey_error *error);
 
+/* Adds a helper of docker's. */
+void import_add_helper(struct import *import, const char *name);
+
+/* One that --from takes. */
+bool import_knows_helper(const char *name);
+
 /* Reads them all. An error is that of the one that --from names; one of several keeps its own. */
 int import_read_sources(struct import *import, struct pullkey_error *error);
 
@@ -98,10 +104,11 @@ int import_decide(struct import_item *item, enum import_action action, struct pu
                   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * For `setup`: shows what the source (as --from has it) holds for the registries of --for, or for
- * all, and with --write stores it. ADMIN_PROBLEM if something could not be stored.
+ * For `setup`: shows what docker's file, or with a name that helper of docker's, holds for the
+ * registries of --for, or for all, and with --write stores it. ADMIN_PROBLEM if something could not
+ * be stored.
  */
-int import_hidden(const struct admin_call *call, const char *from, struct pullkey_error *error);
+int import_hidden(const struct admin_call *call, const char *helper, struct pullkey_error *error);
 
 /* The document of docker's or podman's that the source is; its entries, and helpers it names. */
 int import_file_read(struct import *import, struct import_source *source,

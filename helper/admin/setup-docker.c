@@ -146,10 +146,8 @@ static int take_helper(struct setup *setup, const char *helper, struct pullkey_e
     int r;
 
     (void)snprintf(name, sizeof(name), "docker-credential-%s", helper);
-    r = strcmp(helper, "secretservice") == 0 || strcmp(helper, "pass") == 0
-            ? import_hidden(setup->call, helper, error)
-            : error_set(error, PULLKEY_UNSUPPORTED, "it is not known here");
-    if (r != -PULLKEY_UNSUPPORTED && r != -PULLKEY_NOT_FOUND && r != -PULLKEY_INVALID)
+    r = import_hidden(setup->call, helper, error);
+    if (r >= 0 || r == ADMIN_PROBLEM || r == -PULLKEY_INTERNAL)
         return r;
     setup_note(setup, "What %s has is not imported: %s", name, error->message);
     /* One that is not there gives docker nothing either. */
@@ -179,5 +177,5 @@ int setup_docker_hides(struct setup *setup, struct pullkey_error *error)
     name = cJSON_IsString(store) ? store->valuestring : "";
     if (setup->call->item_count == 0 && name[0] != '\0' && strcmp(name, "pullkey") != 0)
         r = take_helper(setup, name, error);
-    return r < 0 ? r : import_hidden(setup->call, "docker", error);
+    return r < 0 ? r : import_hidden(setup->call, NULL, error);
 }

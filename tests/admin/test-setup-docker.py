@@ -166,6 +166,38 @@ def unread():
                 equal(json.loads(home.read(DOCKER))["credsStore"], "pullkey")
 
 
+@case("what another helper has is listed, and imported with --write; what it does not give stops it")
+def foreign():
+    for broken in (False, True):
+        with Home() as home:
+            secret = json.dumps({"ServerURL": "h.example.com", "Username": "bob", "Secret": MARKER})
+            get = "echo broken; exit 1" if broken else f"echo '{secret}'"
+            list_ = json.dumps({"h.example.com": "bob"})
+            program = home.write(
+                "bin/docker-credential-ours", f"#!/bin/sh\ncase $1 in list) echo '{list_}';; get) {get};; esac\n"
+            )
+            os.chmod(program, 0o755)
+            home.env["PATH"] = os.path.dirname(program) + ":" + home.env["PATH"]
+            text = '{"credsStore": "ours"}'
+            write(home, text)
+            done = succeed(home)
+            lines = [line for line in done.stdout.splitlines() if "h.example.com" in line]
+            check(lines and "ours" in lines[0], done.stdout)
+            equal((home.read(DOCKER), home.list()), (text, {}), "shown")
+            if broken:
+                check("will not change config.json" in done.stderr, done.stderr)
+                done = setup(home, "--write")
+                equal((done.returncode, home.read(DOCKER), home.list()), (1, text, {}), done.stderr)
+                check("config.json was not changed" in done.stderr, done.stderr)
+                continue
+            done = succeed(home, "--write")
+            check("docker-credential-ours has it still" in done.stderr, done.stderr)
+            equal(home.get("h.example.com")["Secret"], MARKER)
+            equal(json.loads(home.read(DOCKER))["credsStore"], "pullkey")
+            succeed(home, "--undo")
+            equal((home.read(DOCKER), home.list()), (text, {"h.example.com": "bob"}), "the login stays")
+
+
 @case("names of helpers are shown, and nothing else that stands there")
 def masked():
     for text, shown in (
