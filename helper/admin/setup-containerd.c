@@ -14,10 +14,22 @@
 
 #define CONFIG "/etc/containerd/config.toml"
 #define VALUE "/run/pullkey/certs.d"
+#define IMPORTED "config-v3.toml.d"
 
 static const char *const distributions[] = { "k3s", "rke2" };
 static const char drop_in[] = "version = 3\n\n[plugins.\"io.containerd.cri.v1.images\".registry]\n"
                               "  config_path = \"" VALUE "\"\n";
+
+/* Somewhere on a line before its comment. */
+static bool has_imports(const char *text)
+{
+    for (size_t length; *text != '\0'; text += length + (text[length] == '\n')) {
+        length = strcspn(text, "\n");
+        if (memmem(text, strcspn(text, "#\n"), IMPORTED, sizeof(IMPORTED) - 1))
+            return true;
+    }
+    return false;
+}
 
 /* The directory beside config.toml must be one that it imports. */
 static int put_drop_in(struct setup *setup, const char *name, const char *config,
@@ -30,11 +42,10 @@ static int put_drop_in(struct setup *setup, const char *name, const char *config
 
     if (r < 0)
         return r;
-    if (!text.data || !strstr(text.data, "config-v3.toml.d"))
-        return error_set(
-            error, PULLKEY_INVALID,
-            "%s imports no config-v3.toml.d: this %s needs a config.toml.tmpl of yours", config,
-            name);
+    if (!text.data || !has_imports(text.data))
+        return error_set(error, PULLKEY_INVALID,
+                         "%s imports no " IMPORTED ": this %s needs a config.toml.tmpl of yours",
+                         config, name);
     (void)snprintf(path, sizeof(path),
                    "/var/lib/rancher/%s/agent/etc/containerd/config-v3.toml.d/pullkey.toml", name);
     r = setup_open(setup, path, 0600, &file, error);

@@ -159,9 +159,10 @@ if HAS_HOSTS:
         for name in ("k3s", "rke2"):
             with System() as home:
                 below = f"lib/rancher/{name}/agent/etc/containerd"
-                put(home, f"{below}/config.toml", "version = 3\n")
-                done = setup(home, "containerd", "--write")
-                check(done.returncode == 1 and "config.toml.tmpl" in done.stderr, done.stderr)
+                for comment in ("", '# imports = ["config-v3.toml.d/*.toml"]\n', "imports = [] # no config-v3.toml.d\n"):
+                    put(home, f"{below}/config.toml", "version = 3\n" + comment)
+                    done = setup(home, "containerd", "--write")
+                    check(done.returncode == 1 and "config.toml.tmpl" in done.stderr, comment + done.stderr)
                 put(home, f"{below}/config.toml", 'version = 3\nimports = ["config-v3.toml.d/*.toml"]\n')
                 done = succeed(home, "containerd", "--write")
                 check(f"link its {name}.conf" in done.stderr, done.stderr)
