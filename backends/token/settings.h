@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of an instance; pullkey.conf(5) is the manual. */
+/* The options of an instance; pullkey-backends(7) is the manual. */
 #ifndef PULLKEY_TOKEN_SETTINGS_H
 #define PULLKEY_TOKEN_SETTINGS_H
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Manual pages, and what --help says, agree with each other."""
+"""Manual pages agree with what --help says, with the schema, and with the hosts.toml that the program knows."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import tap
@@ -16,6 +18,7 @@ PROGRAMS = {"docker-credential-pullkey": 1, "pullkey": 1, "pullkey-kubelet": 8}
 if HAS_HOSTS:
     PROGRAMS["pullkey-hosts"] = 8
 KUBELET = os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-kubelet")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 WIDTH, HEIGHT = 80, 24
 
 # A word of a text that is an option: -x, --long. Not the rest of a hyphenated word or of a path.
@@ -209,6 +212,102 @@ def version():
     number = re.compile(r"\b\d+\.\d+\.\d+\b")
     tap.equal(number.findall(one), number.findall(other))
     tap.equal(number.findall(one), [os.environ["PULLKEY_VERSION"]])
+
+
+def source(name):
+    with open(os.path.join(ROOT, "docs", "man", f"{name}.scd"), encoding="utf-8") as file:
+        return file.read()
+
+
+def headings(text):
+    """The names that the entries of a list explain: lines of nothing but *name*, ... before a tab."""
+    found = re.findall(r"^(\*[^\n]*\*)\n(?=\t)", text, re.M)
+    return [name.replace("\\", "") for line in found for name in re.findall(r"\*([^*]+)\*", line)]
+
+
+def option_tables():
+    """The types of backends to their own options, by the schema: tests/unit/config-schema.py holds it against
+    the tables of the programs."""
+    with open(os.path.join(ROOT, "packaging", "config.schema.json"), encoding="utf-8") as file:
+        definitions = json.load(file)["$defs"]
+    common = set(definitions["instance"]["properties"])
+    found = {
+        name.removeprefix("backend-"): set(value["properties"]) - common
+        for name, value in definitions.items()
+        if name.startswith("backend-")
+    }
+    return definitions, common, found
+
+
+@tap.case("pullkey-backends(7) has each backend, each of its options once, an example, and no other")
+def backends():
+    definitions, common, tables = option_tables()
+    text = source("pullkey-backends.7")
+    keys = re.search(r"^# KEYS OF ALL\n(.*?)^# ", text, re.M | re.S)[1]
+    tap.equal(sorted(headings(keys)), sorted(common), "keys of all")
+    listed = json.loads(run("pullkey", "backends", "--json").stdout)
+    own = {one["type"] for one in listed if one["state"] != "absent"}
+    tap.check(own <= set(tables), f"{own} are not all in the schema")
+    body = re.search(r"^# BACKENDS\n(.*?)^# ", text, re.M | re.S)[1]
+    parts = dict(re.findall(r"^## ([a-z]+)\n(.*?)(?=^## |\Z)", body, re.M | re.S))
+    tap.equal(sorted(parts), sorted(tables), "backends")
+    for name, part in parts.items():
+        tap.equal(sorted(headings(part)), sorted(tables[name]), f"options of {name}")
+        tap.check(f'"type": "{name}"' in part, f"{name}: no example")
+    # Members of the objects that options of token are.
+    token = definitions["backend-token"]["properties"]
+    for option in ("aws", "google", "azure", "oauth"):
+        for member in token[option].get("properties", {}):
+            tap.check(f"*{member}*" in parts["token"], f"token: {option}: {member}")
+    for member in definitions["token-identity"]["properties"]:
+        tap.check(f'*"{member}"*' in parts["token"], f"token: identity: {member}")
+
+
+@tap.case("pullkey.conf(5) has each key of the configuration and of a rule, and no other")
+def keys():
+    with open(os.path.join(ROOT, "packaging", "config.schema.json"), encoding="utf-8") as file:
+        schema = json.load(file)
+    text = source("pullkey.conf.5")
+    for part, known in (("KEYS", schema), ("RULES", schema["$defs"]["rule"])):
+        found = headings(re.search(rf"^# {part}\n(.*?)^# ", text, re.M | re.S)[1])
+        tap.equal(sorted(found), sorted(known["properties"]), part)
+
+
+if HAS_HOSTS:
+
+    def unknown(text):
+        """The lines of hosts.toml in which `pullkey hosts check` finds a key that does nothing."""
+        with tempfile.TemporaryDirectory() as root:
+            for path, what in (
+                ("etc/containerd/certs.d/r.example/hosts.toml", text),
+                ("etc/containerd/config.toml", "version = 2\n"),
+            ):
+                os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
+                with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+                    file.write(what)
+            done = run("pullkey", "hosts", "check", "--json", "--root", root)
+            found = json.loads(done.stdout)["findings"]
+        names = ("unknown-key", "helper-misplaced")
+        return [one["line"] for one in found if one["id"] in names]
+
+    @tap.case("pullkey-hosts.toml(5) has the keys that the program knows, and no other")
+    def hosts_keys():
+        text = source("pullkey-hosts.toml.5")
+        values = {
+            "capabilities": '["pull"]', "ca": '"/ca"', "client": '"/c"', "skip_verify": "false", "header": "{}",
+            "override_path": "false", "dial_timeout": '"5s"', "credHelper": '"pullkey"', "assumeLifetime": '"1h"',
+            "allowInsecure": "true",
+        }
+        tables = {"CONTAINERD": '[host."https://r.example"]', "PULLKEY": '[host."https://r.example".auth]'}
+        for part, table in tables.items():
+            found = headings(re.search(rf"^# KEYS OF {part}\n(.*?)^# ", text, re.M | re.S)[1])
+            tap.check(len(found) >= 3, f"{part}: {found}")
+            for key in values:
+                lines = unknown(f"{table}\n{key} = {values[key]}\n")
+                # A helper may be named in either.
+                known = key in found or key == "credHelper"
+                tap.equal(lines, [] if known else [2], f"{table} {key}")
+            tap.equal(sorted(set(found) - set(values)), [], f"{part}: keys that this test does not know")
 
 
 sys.exit(tap.run())

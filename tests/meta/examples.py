@@ -24,8 +24,12 @@ del sys.argv[1:2]
 FOREIGN = {'{ "credsStore": "pullkey" }\n'}
 PARTS = os.environ["PULLKEY_PARTS"].split()
 # The helpers that the examples name, and nobody has to have.
-HELPERS = {"README.md": ["ecr-login"], "pullkey.conf.5.scd": ["ecr-login", "vault-login"]}
-EXAMPLES = 19
+HELPERS = {
+    "README.md": ["ecr-login"],
+    "pullkey.conf.5.scd": ["ecr-login", "vault-login"],
+    "pullkey-backends.7.scd": ["vault-login"],
+}
+EXAMPLES = 23
 ABSENT = re.compile(r": there is no docker-credential-(\S+) in ")
 
 
@@ -66,7 +70,7 @@ def configurations():
         for text in examples(path):
             if text in FOREIGN or os.path.basename(path) == "pullkey-recipe.5.scd":
                 continue
-            if all(f'"{part}"' not in text or part in PARTS for part in ("kubernetes", "token")):
+            if all(f'"{part}"' not in text or part in PARTS for part in ("kubernetes", "keyring", "token")):
                 check_example(os.path.basename(path), text)
             count += 1
     tap.equal(count, EXAMPLES, "examples")

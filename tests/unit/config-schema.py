@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The JSON Schema of the configuration and the program accept the same files.
 
-Arguments: the schema, the directory of the corpus, the manual and the config-verdict program. In the corpus,
+Arguments: the schema, the directory of the corpus, that of the manuals and the config-verdict program. In the corpus,
 good/ is accepted by both and bad/ refused by both. references/ holds what a schema cannot see: names
 that lead nowhere, and texts that are not JSON in the strict sense. A file that is to be refused begins
 with a comment that is the program's message, without the name of the file. Besides, every value of every good file is
@@ -23,7 +23,7 @@ try:
 except ImportError:
     jsonschema = None
 
-SCHEMA, CORPUS, MANUAL, VERDICT = (os.path.abspath(path) for path in sys.argv[1:5])
+SCHEMA, CORPUS, MANUALS, VERDICT = (os.path.abspath(path) for path in sys.argv[1:5])
 del sys.argv[1:5]
 
 # Refusals for reasons that a schema cannot express.
@@ -103,12 +103,13 @@ def good_program():
         tap.equal(message, None, name)
 
 
-@tap.case("the program accepts the example of the manual")
+@tap.case("the program accepts the examples of the manuals")
 def manual_example():
-    with open(MANUAL, encoding="utf-8") as file:
-        examples = re.findall(r"^```\n(.*?)^```$", file.read(), re.DOTALL | re.MULTILINE)
-    tap.check(examples, "there is no example")
-    tap.equal(verdicts(examples), [None] * len(examples))
+    for name in ("pullkey.conf.5.scd", "pullkey-backends.7.scd"):
+        with open(os.path.join(MANUALS, name), encoding="utf-8") as file:
+            examples = re.findall(r"^```\n(.*?)^```$", file.read(), re.DOTALL | re.MULTILINE)
+        tap.check(examples, f"{name}: there is no example")
+        tap.equal(verdicts(examples), [None] * len(examples), name)
 
 
 @tap.case("the program refuses bad files, with these messages")
