@@ -64,6 +64,7 @@ enum admin_option {
     ADMIN_ENV,
     ADMIN_WRITE,
     ADMIN_UNDO,
+    ADMIN_AS,
     ADMIN_OPTION_MAX,
 };
 
@@ -78,7 +79,8 @@ struct admin_option_text {
     const char *help;
     bool is_list;       /* may be given often */
     const char *values; /* "A|B": one of these and nothing else, but for "@list" at the end: or
-                           several with commas; or "@files": or anything, files offered. NULL:
+                           several with commas; or "@files": or anything, files offered; or "@any":
+                           or what the command takes beside them. NULL:
                            anything */
 };
 

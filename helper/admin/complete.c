@@ -18,7 +18,7 @@ static void complete_choices(const char *choices, struct buffer *text)
     while (*choices != '\0') {
         size_t length = strcspn(choices, "|]");
 
-        if (strcmp(choices, "@list") != 0)
+        if (choices[0] != '@' || strcmp(choices, "@files") == 0)
             buffer_printf(text, "%.*s\n", (int)length, choices);
         choices += length;
         choices += strspn(choices, "|]");

@@ -91,28 +91,57 @@ static void write_image(struct buffer *json, const struct doctor_image *image)
     buffer_append_text(json, ",\"callers\":[");
 }
 
+static int show_callers(const struct doctor_caller *callers, const struct doctor_verdict *verdicts,
+                        size_t count, struct pullkey_error *error)
+{
+    const char *cells[3 * (DOCTOR_CALLERS_MAX + 1)] = { "CALLER", "CREDENTIAL", "PULL" };
+
+    for (size_t i = 0; i < count; i++) {
+        const char **row = cells + 3 * (i + 1);
+        const bool is_known = strcmp(verdicts[i].cause, DOCTOR_NOT_KNOWN) != 0;
+
+        row[0] = callers[i].name;
+        row[1] = !is_known ? "" : callers[i].has_credential ? "yes" : "none";
+        row[2] = !is_known ? "not known" : verdicts[i].works ? "works" : verdicts[i].cause;
+    }
+    return output_table(cells, 3, count + 1, error);
+}
+
+static int show_text(const struct doctor_caller *callers, const struct doctor_verdict *verdicts,
+                     size_t count, struct pullkey_error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (count > 1)
+            output_line("%s:", callers[i].name);
+        r = show_table(&callers[i], error);
+        if (count > 1)
+            output_line("%s", "");
+    }
+    return r < 0 || count == 1 ? r : show_callers(callers, verdicts, count, error);
+}
+
 int doctor_show(const struct doctor_image *image, const struct doctor_caller *callers, size_t count,
                 bool as_json, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer json = BUFFER_INIT(JSON_MAX);
-    bool works = true;
-    int r = 0;
+    struct doctor_verdict verdicts[DOCTOR_CALLERS_MAX], all;
+    int r;
 
     write_image(&json, image);
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        struct doctor_verdict verdict;
-
-        doctor_judge(&callers[i], image, &verdict);
-        works = works && verdict.works;
+    for (size_t i = 0; i < count; i++) {
+        doctor_judge(&callers[i], image, &verdicts[i]);
         buffer_append_text(&json, i > 0 ? ",\n" : "");
-        write_caller(&json, &callers[i], &verdict);
-        if (as_json)
-            continue;
-        r = show_table(&callers[i], error);
-        output_line("%s", verdict.sentence);
+        write_caller(&json, &callers[i], &verdicts[i]);
     }
-    buffer_append_text(&json, "]}\n");
-    if (r == 0 && as_json)
-        r = output_buffer(&json, error);
-    return r < 0 ? r : works ? 0 : ADMIN_PROBLEM;
+    doctor_join(callers, verdicts, count, image, &all);
+    buffer_printf(&json, "],\n\"works\":%s", all.works ? "true" : "false");
+    json_write_member(&json, "cause", all.cause);
+    json_write_member(&json, "text", all.sentence);
+    buffer_append_text(&json, "}\n");
+    r = as_json ? output_buffer(&json, error) : show_text(callers, verdicts, count, error);
+    if (r == 0 && !as_json)
+        output_line("%s", all.sentence);
+    return r < 0 ? r : all.works ? 0 : ADMIN_PROBLEM;
 }

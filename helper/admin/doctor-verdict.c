@@ -111,7 +111,11 @@ void doctor_judge(const struct doctor_caller *caller, const struct doctor_image 
     const struct doctor_step *reason = find_reason(caller);
 
     *ret = (struct doctor_verdict){ .cause = "works", .works = !reason };
-    if (reason) {
+    if (caller->judged_sentence[0] != '\0') {
+        ret->cause = caller->judged_cause;
+        ret->works = caller->judged_works;
+        say(ret, "%s", caller->judged_sentence);
+    } else if (reason) {
         ret->cause = reason->cause;
         say(ret, "%s", reason->text);
         advise(caller, image->registry.text, ret);
@@ -122,5 +126,27 @@ void doctor_judge(const struct doctor_caller *caller, const struct doctor_image 
         say(ret, "%s answers as it should%s; name an image to see whether it can be pulled",
             image->name,
             caller->has_credential ? " and takes the credential" : ", without a credential");
+    }
+}
+
+void doctor_join(const struct doctor_caller *callers, const struct doctor_verdict *verdicts,
+                 size_t count, const struct doctor_image *image, struct doctor_verdict *ret)
+{
+    size_t failed = count, works = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        works += verdicts[i].works;
+        if (!verdicts[i].works && failed == count)
+            failed = i;
+    }
+    *ret = (struct doctor_verdict){ .cause = "works", .works = failed == count };
+    if (count == 1) {
+        *ret = verdicts[0];
+    } else if (failed == count) {
+        say(ret, "a pull of %s will work for all of them", image->name);
+    } else {
+        ret->cause = verdicts[failed].cause;
+        say(ret, "%s%s%s", works > 0 ? callers[failed].name : "", works > 0 ? ": " : "",
+            verdicts[failed].sentence);
     }
 }

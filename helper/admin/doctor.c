@@ -337,7 +337,6 @@ static int examine(const struct admin_call *call, const struct doctor_image *ima
     cleanup_credential struct pullkey_credential credential = { 0 };
     cleanup_config struct config config = { 0 };
     struct pullkey_error why;
-    int r;
 
     caller->name = "docker";
     doctor_tell(caller, "name", PULLKEY_STEP_FINE, -1, "",
@@ -350,21 +349,60 @@ static int examine(const struct admin_call *call, const struct doctor_image *ima
     caller->is_system = config.system;
     if (!config.system)
         doctor_look_at_docker(caller, image);
-    r = walk(call, caller, image, &credential, error);
-    if (access("/etc/containerd", F_OK) == 0 && admin_has_hosts())
-        doctor_tell(caller, "containerd", PULLKEY_STEP_NOTE, -1, "",
-                    "what containerd does is shown by \"pullkey hosts doctor %s\"", image->name);
+    return walk(call, caller, image, &credential, error);
+}
+
+/* Whoever runs this, and on a node containerd: where it can be seen, or is asked for. */
+static int examine_all(const struct admin_call *call, const struct doctor_image *image,
+                       struct doctor_caller *callers, size_t *count, struct pullkey_error *error)
+{
+    const char *as = call->values[ADMIN_AS];
+    const bool is_hosts = as && strcmp(as, "hosts") == 0;
+    int r = 0;
+
+    if (!is_hosts)
+        r = examine(call, image, &callers[(*count)++], error);
+    if (is_hosts || (!as && access("/etc/containerd", F_OK) == 0 && admin_has_hosts())) {
+        if (is_hosts || geteuid() == 0)
+            doctor_ask_hosts(&callers[(*count)++], image);
+        else
+            doctor_tell(&callers[0], "containerd", PULLKEY_STEP_NOTE, -1, "",
+                        "as root this shows what containerd does too");
+    }
     return r;
+}
+
+/* Before anything is read: whose environment and files count. */
+static int read_caller(const struct admin_call *call, struct pullkey_error *error)
+{
+    const char *as = call->values[ADMIN_AS];
+
+    if (!as || strcmp(as, "docker") == 0)
+        return 0;
+    if (strncmp(as, "user:", 5) == 0 && as[5] != '\0')
+        return doctor_become(as + 5, error);
+    if (strcmp(as, "hosts") != 0)
+        return admin_usage(error, "--as takes docker, hosts or user:NAME and nothing else");
+    if (call->values[ADMIN_SYSTEM] || call->values[ADMIN_CA_FILE] || call->values[ADMIN_REALM] ||
+        call->values[ADMIN_PLAIN_HTTP])
+        return admin_usage(error, "what containerd does is in its files: --as hosts takes no "
+                                  "option but --json");
+    return admin_has_hosts() ? 0
+                             : error_set(error, PULLKEY_UNSUPPORTED,
+                                         "pullkey-hosts is not installed on this machine");
 }
 
 int admin_doctor(const struct admin_call *call, struct pullkey_error *error)
 {
-    struct doctor_caller caller = { 0 };
+    struct doctor_caller callers[DOCTOR_CALLERS_MAX] = { 0 };
     struct doctor_image image;
-    int r = doctor_read_image(call->arguments[0], &image, error);
+    size_t count = 0;
+    int r = read_caller(call, error);
 
     if (r == 0)
-        r = examine(call, &image, &caller, error);
+        r = doctor_read_image(call->arguments[0], &image, error);
+    if (r == 0)
+        r = examine_all(call, &image, callers, &count, error);
     output_wait_end();
-    return r < 0 ? r : doctor_show(&image, &caller, 1, call->values[ADMIN_JSON] != NULL, error);
+    return r < 0 ? r : doctor_show(&image, callers, count, call->values[ADMIN_JSON] != NULL, error);
 }

@@ -2,7 +2,8 @@
 /*
  * What the parts of `pullkey doctor` share: the steps towards an image, as one of its callers takes
  * them, and the verdict that is made of them. doctor.c takes the steps, doctor-around.c looks at
- * what is not on the way and may be the reason, doctor-verdict.c judges, doctor-show.c prints.
+ * what is not on the way and may be the reason, doctor-callers.c asks as others, doctor-verdict.c
+ * judges, doctor-show.c prints.
  */
 #ifndef PULLKEY_ADMIN_DOCTOR_H
 #define PULLKEY_ADMIN_DOCTOR_H
@@ -12,6 +13,9 @@
 
 #define DOCTOR_STEPS_MAX 48
 #define DOCTOR_WORD_SIZE 64
+#define DOCTOR_SENTENCE_SIZE (2 * PULLKEY_ERROR_SIZE)
+/* The cause where it cannot be seen what a caller does. */
+#define DOCTOR_NOT_KNOWN "not-known"
 
 struct doctor_step {
     char name[DOCTOR_WORD_SIZE]; /* "rule", "tls", ..., or that of an instance */
@@ -23,12 +27,16 @@ struct doctor_step {
 
 /* Who pulls. */
 struct doctor_caller {
-    const char *name; /* "docker" */
+    const char *name; /* "docker", "containerd" */
     struct doctor_step steps[DOCTOR_STEPS_MAX];
     size_t count;
     bool has_credential; /* there is one, and it was used */
     bool can_log_in;     /* `pullkey login` would replace it */
     bool is_system;      /* of the system's configuration */
+    /* What another program says of its steps, which doctor_judge takes over; "": nothing. */
+    char judged_cause[DOCTOR_WORD_SIZE];
+    char judged_sentence[DOCTOR_SENTENCE_SIZE];
+    bool judged_works;
 };
 
 /* What is pulled. */
@@ -41,7 +49,7 @@ struct doctor_image {
 struct doctor_verdict {
     const char *cause; /* a stable word; "works" where a pull works */
     bool works;
-    char sentence[2 * PULLKEY_ERROR_SIZE];
+    char sentence[DOCTOR_SENTENCE_SIZE];
 };
 
 /* Past DOCTOR_STEPS_MAX nothing is kept. */
@@ -70,6 +78,19 @@ void doctor_look_at_docker(struct doctor_caller *caller, const struct doctor_ima
 /* The first step that failed is the cause, unless another one explains it. Pure. */
 void doctor_judge(const struct doctor_caller *caller, const struct doctor_image *image,
                   struct doctor_verdict *ret);
+
+/* Of all callers: what the first says whose pull fails, with its name where others' work. Pure. */
+void doctor_join(const struct doctor_caller *callers, const struct doctor_verdict *verdicts,
+                 size_t count, const struct doctor_image *image, struct doctor_verdict *ret);
+
+/* What containerd does, as root; and that of the JSON in which pullkey-hosts says it. */
+void doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *image);
+void doctor_take_hosts(struct doctor_caller *caller, const char *text);
+
+/* Makes this process that user's, with the environment of a login and nothing else. */
+int doctor_become(const char *name, struct pullkey_error *error);
+
+#define DOCTOR_CALLERS_MAX 2
 
 int doctor_show(const struct doctor_image *image, const struct doctor_caller *callers, size_t count,
                 bool as_json, struct pullkey_error *error);

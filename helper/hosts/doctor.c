@@ -334,6 +334,7 @@ static int report(const struct doctor *doctor, bool wants_json, struct pullkey_e
         visit(doctor, write_step, &json);
         buffer_append_text(&json, "],\n\"hosts\":");
         doctor_write_hosts(doctor, &json);
+        buffer_printf(&json, ",\n\"works\":%s", verdict.is_problem ? "false" : "true");
         json_write_member(&json, "cause", verdict.cause);
         json_write_member(&json, "verdict", verdict.sentence);
         buffer_append_text(&json, "}\n");

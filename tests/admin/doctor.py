@@ -14,7 +14,7 @@ MANUAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/ma
 
 
 def doctor(home, *words, env=None):
-    return home.run([home.pullkey, "doctor", *words], env=env)
+    return home.run([home.pullkey, "doctor", "--as", "docker", *words], env=env)
 
 
 def no_secret(text, *secrets):

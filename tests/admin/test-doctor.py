@@ -20,9 +20,9 @@ from doctor import MARKER, doctor, finds, no_secret, preload, step, store
 from home import Home
 from image import OCI, Image
 from proxy import HttpProxy
-from registry import Registry, find_program
+from registry import Registry
 from service import Recorder
-from tap import Skip, case, check, equal, run
+from tap import case, check, equal, run
 from terminal import Terminal
 from tokens import TokenRegistry
 from wire import Reply, Server
@@ -393,24 +393,6 @@ def names():
         check("\x1b" not in done.stderr and "lower case" not in done.stderr, done.stderr)
         check("lower case" in doctor(home, "ghcr.io/Foo/Bar").stderr, "ghcr.io/Foo/Bar")
         equal(doctor(home).returncode, 2)
-
-
-@case("where containerd is installed, the table ends with who asks for it")
-def containerd():
-    command = [find_program("unshare", "util-linux"), "-m" if os.geteuid() == 0 else "-Urm", "sh", "-ec"]
-    with Home() as home:
-        for directory, count in (("etc", 0), ("etc/containerd", 1)):
-            script = f"mount -t tmpfs none /etc && mkdir -p /{directory}; exec {home.pullkey} doctor 127.0.0.1:1 --json"
-            done = home.run([*command, script])
-            if "unshare:" in done.stderr:
-                raise Skip("no namespaces of its own here: " + done.stderr.strip())
-            (caller,) = json.loads(done.stdout)["callers"]
-            count *= os.path.exists(os.path.join(os.environ["PULLKEY_LIBEXECDIR"], "pullkey-hosts"))
-            equal([one["step"] for one in caller["steps"]].count("containerd"), count)
-            equal(caller["cause"], "connection-refused")
-            if count:
-                text = 'what containerd does is shown by "pullkey hosts doctor 127.0.0.1:1"'
-                equal((caller["steps"][-1]["text"], caller["steps"][-1]["state"]), (text, "note"))
 
 
 @case("at a terminal, who waits is told so")

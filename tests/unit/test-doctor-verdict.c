@@ -105,6 +105,27 @@ static void verdicts(void **state)
     }
 }
 
+static void joined(void **state)
+{
+    const struct doctor_caller callers[] = { { .name = "docker" }, { .name = "containerd" } };
+    const struct doctor_verdict fine = { "works", true, "fine" }, bad = { "clock", false, "late" };
+    const struct doctor_verdict pairs[][2] = { { fine, fine }, { fine, bad }, { bad, bad } };
+    static const char *const sentences[] = {
+        "a pull of r.example.com/team/app:1 will work for all of them", "containerd: late", "late"
+    };
+    struct doctor_verdict all;
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(pairs); i++) {
+        doctor_join(callers, pairs[i], 2, &image, &all);
+        assert_string_equal(all.sentence, sentences[i]);
+        assert_int_equal(all.works, i == 0);
+        assert_string_equal(all.cause, i == 0 ? "works" : "clock");
+    }
+    doctor_join(callers, &fine, 1, &image, &all);
+    assert_string_equal(all.sentence, "fine");
+}
+
 static void a_pull_that_works(void **state)
 {
     struct doctor_caller caller = { .has_credential = true };
@@ -128,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts),
+        cmocka_unit_test(joined),
         cmocka_unit_test(a_pull_that_works),
     };
 

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `pullkey doctor` as others than who runs it: containerd, of which pullkey-hosts knows what it
+ * does, and another user. */
+#include "admin.h"
+#include "doctor.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/child.h"
+#include "base/error.h"
+#include "pullkey-build.h"
+
+#define HOSTS PULLKEY_LIBEXECDIR "/pullkey-hosts"
+#define HOSTS_WAIT_MS 60000
+#define HOSTS_TEXT_MAX (256 * 1024)
+
+static void take_steps(struct doctor_caller *caller, const cJSON *root)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, json_member(root, "steps")) {
+        const char *state = json_text(item, "state"), *file = json_text(item, "file");
+        const char *cause = json_text(item, "cause"), *name = json_text(item, "step");
+        const char *text = json_text(item, "text");
+
+        if (!state || !name || !text)
+            continue;
+        doctor_tell(caller, name,
+                    strcmp(state, "problem") == 0 ? PULLKEY_STEP_FAILED
+                    : strcmp(state, "note") == 0  ? PULLKEY_STEP_NOTE
+                                                  : PULLKEY_STEP_FINE,
+                    -1, cause ? cause : "", "%s%s%s", file ? file : "", file ? ": " : "", text);
+    }
+}
+
+void doctor_take_hosts(struct doctor_caller *caller, const char *text)
+{
+    cleanup_json struct json json = { 0 };
+    struct pullkey_error ignored;
+    const char *cause = NULL, *sentence = NULL;
+
+    if (json_parse(&json, "pullkey-hosts", text, strlen(text), 0, &ignored) == 0) {
+        cause = json_text(json.root, "cause");
+        sentence = json_text(json.root, "verdict");
+    }
+    if (!cause || !sentence) {
+        doctor_tell(caller, "containerd", PULLKEY_STEP_FAILED, -1, DOCTOR_NOT_KNOWN,
+                    "pullkey-hosts says nothing of it: see \"pullkey hosts doctor\"");
+        return;
+    }
+    take_steps(caller, json.root);
+    caller->has_credential = strcmp(cause, "credential") == 0;
+    caller->judged_works = cJSON_IsTrue(json_member(json.root, "works"));
+    (void)snprintf(caller->judged_cause, sizeof(caller->judged_cause), "%s", cause);
+    (void)snprintf(caller->judged_sentence, sizeof(caller->judged_sentence), "%s", sentence);
+}
+
+void doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *image)
+{
+    char name[REGISTRY_CANONICAL_MAX + 1];
+    const char *const words[] = { HOSTS, "doctor", "--ask", "--json", name, NULL };
+    static char text[HOSTS_TEXT_MAX];
+    struct pullkey_error why;
+
+    caller->name = "containerd";
+    /* "localhost:5000" would be an image. */
+    (void)snprintf(name, sizeof(name), "%s%s", image->name,
+                   image->image.repository[0] != '\0' ? "" : "/");
+    if (geteuid() != 0)
+        doctor_tell(caller, "containerd", PULLKEY_STEP_FAILED, -1, DOCTOR_NOT_KNOWN,
+                    "what containerd does is for root to see: run this as root");
+    else if (child_run(HOSTS, words, HOSTS_WAIT_MS, text, sizeof(text), &why) < 0)
+        doctor_tell(caller, "containerd", PULLKEY_STEP_FAILED, -1, DOCTOR_NOT_KNOWN, "%s",
+                    why.message);
+    else
+        doctor_take_hosts(caller, text);
+}
+
+/* Of the environment of who runs this nothing is that user's but where programs are. */
+static int set_environment(const struct passwd *user, struct pullkey_error *error)
+{
+    const char *path = secure_getenv("PATH");
+    char runtime[32];
+
+    (void)snprintf(runtime, sizeof(runtime), "/run/user/%u", (unsigned int)user->pw_uid);
+    if (clearenv() != 0 || setenv("PATH", path ? path : "/usr/bin:/bin", 1) < 0 ||
+        setenv("HOME", user->pw_dir, 1) < 0 || setenv("USER", user->pw_name, 1) < 0 ||
+        setenv("LOGNAME", user->pw_name, 1) < 0 ||
+        (access(runtime, X_OK) == 0 && setenv("XDG_RUNTIME_DIR", runtime, 1) < 0))
+        return error_memory(error);
+    return 0;
+}
+
+int doctor_become(const char *name, struct pullkey_error *error)
+{
+    const struct passwd *user = getpwnam(name);
+
+    if (!user)
+        return error_set(error, PULLKEY_NOT_FOUND, "there is no user %.64s", name);
+    if (geteuid() != 0)
+        return user->pw_uid == geteuid()
+                   ? 0
+                   : error_set(error, PULLKEY_DENIED,
+                               "only root can see what %.64s gets: run this as root", name);
+    if (initgroups(user->pw_name, user->pw_gid) < 0 ||
+        setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
+        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
+        return error_errno(error, errno, "cannot become %.64s", name);
+    return set_environment(user, error);
+}
