@@ -53,8 +53,8 @@ const struct admin_option_text admin_options[ADMIN_OPTION_MAX] = {
     [ADMIN_HELPER] = { "--helper", 0, "NAME", "exec: docker-credential-NAME" },
     [ADMIN_WRITE] = { "--write", 0, NULL, "change files; without it changes are only shown" },
     [ADMIN_UNDO] = { "--undo", 0, NULL, "take back what --write has changed" },
-    [ADMIN_AS] = { "--as", 0, "WHO", "who pulls: docker, hosts or user:NAME",
-                   .values = "docker|hosts|user:|@any" },
+    [ADMIN_AS] = { "--as", 0, "WHO", "who pulls: docker, hosts, kubelet or user:NAME",
+                   .values = "docker|hosts|kubelet|user:|@any" },
     [ADMIN_ENV] = { "--env", 0, "LIST", "exec: variables that it gets in system programs" },
 };
 
@@ -168,7 +168,7 @@ const struct admin_command admin_commands[] = {
             "rule, what its backends answer, the connection, its certificates, the token and\n"
             "what it is good for. The last line says what is wrong and what to do, or that a\n"
             "pull will work. Exit status 1 if it will not. No secret is shown.\n"
-            "On a node root sees whether containerd can pull it as well, side by side.\n",
+            "On a node root sees containerd and the kubelet as well, side by side.\n",
         .group = ADMIN_FAILURES,
     },
     {

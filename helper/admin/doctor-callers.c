@@ -14,6 +14,7 @@
 
 #include "base/child.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "pullkey-build.h"
 
 #define HOSTS PULLKEY_LIBEXECDIR "/pullkey-hosts"
@@ -65,17 +66,21 @@ void doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *i
 {
     char name[REGISTRY_CANONICAL_MAX + 1];
     const char *const words[] = { HOSTS, "doctor", "--ask", "--json", name, NULL };
-    static char text[HOSTS_TEXT_MAX];
+    cleanup_release char *text = NULL;
     struct pullkey_error why;
 
     caller->name = "containerd";
     /* "localhost:5000" would be an image. */
     (void)snprintf(name, sizeof(name), "%s%s", image->name,
                    image->image.repository[0] != '\0' ? "" : "/");
-    if (geteuid() != 0)
+    text = secret_alloc(HOSTS_TEXT_MAX);
+    if (!text)
+        doctor_tell(caller, "containerd", PULLKEY_STEP_FAILED, -1, DOCTOR_NOT_KNOWN,
+                    "out of memory");
+    else if (geteuid() != 0)
         doctor_tell(caller, "containerd", PULLKEY_STEP_FAILED, -1, DOCTOR_NOT_KNOWN,
                     "what containerd does is for root to see: run this as root");
-    else if (child_run(HOSTS, words, HOSTS_WAIT_MS, text, sizeof(text), &why) < 0)
+    else if (child_run(HOSTS, words, environ, HOSTS_WAIT_MS, text, HOSTS_TEXT_MAX, &why) < 0)
         doctor_tell(caller, "containerd", PULLKEY_STEP_FAILED, -1, DOCTOR_NOT_KNOWN, "%s",
                     why.message);
     else

@@ -251,24 +251,29 @@ static bool can_log_in(const struct resolve *resolve, const struct registry_refe
            (source[0] == '\0' || strcmp(opened.instance->name, source) == 0);
 }
 
-static void find_credential(struct doctor_caller *caller, const struct config *config,
-                            const struct doctor_image *image, struct pullkey_credential *ret)
+void doctor_find_credential(struct doctor_caller *caller, const struct config *config,
+                            enum config_caller who, const struct doctor_image *image,
+                            struct pullkey_credential *ret)
 {
+    struct registry_reference asked = image->registry;
     struct resolve resolve = admin_resolve(config);
     char source[RESOLVE_SOURCE_MAX] = "";
     struct pullkey_error ignored;
     struct resolve_chain chain;
     int r;
 
-    resolve_chain_find(&resolve, &image->registry, &chain);
+    resolve.asker.caller = who;
+    if (who == CONFIG_KUBELET)
+        memcpy(asked.path, image->image.repository, sizeof(image->image.repository));
+    resolve_chain_find(&resolve, &asked, &chain);
     tell_rule(caller, &chain);
     resolve.watch = take_answer;
     resolve.watch_context = caller;
-    r = resolve_get(&resolve, &image->registry, ret, source, &ignored);
+    r = resolve_get(&resolve, &asked, ret, source, &ignored);
     resolve.watch = NULL;
     caller->has_credential = r == 0;
-    caller->can_log_in = can_log_in(&resolve, &image->registry, source);
-    if (r == -PULLKEY_NOT_FOUND)
+    caller->can_log_in = can_log_in(&resolve, &asked, source);
+    if (r == -PULLKEY_NOT_FOUND && who == CONFIG_DOCKER)
         doctor_look_around(caller, &resolve, image);
 }
 
@@ -293,7 +298,7 @@ static struct admin_call with_authority(const struct admin_call *call,
     return own;
 }
 
-static int walk(const struct admin_call *call, struct doctor_caller *caller,
+int doctor_walk(const struct admin_call *call, struct doctor_caller *caller,
                 const struct doctor_image *image, const struct pullkey_credential *credential,
                 struct pullkey_error *error)
 {
@@ -345,30 +350,35 @@ static int examine(const struct admin_call *call, const struct doctor_image *ima
         doctor_tell(caller, "rule", PULLKEY_STEP_FAILED, -1, "configuration", "%s", why.message);
         return 0;
     }
-    find_credential(caller, &config, image, &credential);
+    doctor_find_credential(caller, &config, CONFIG_DOCKER, image, &credential);
     caller->is_system = config.system;
     if (!config.system)
         doctor_look_at_docker(caller, image);
-    return walk(call, caller, image, &credential, error);
+    return doctor_walk(call, caller, image, &credential, error);
 }
 
-/* Whoever runs this, and on a node containerd: where it can be seen, or is asked for. */
+/* Whoever runs this, and on a node those that pull there: where they can be seen, or are asked for.
+ * A node without anything that asks as docker does has no docker. */
 static int examine_all(const struct admin_call *call, const struct doctor_image *image,
                        struct doctor_caller *callers, size_t *count, struct pullkey_error *error)
 {
     const char *as = call->values[ADMIN_AS];
-    const bool is_hosts = as && strcmp(as, "hosts") == 0;
+    const bool is_root = geteuid() == 0;
+    const bool has_hosts = access("/etc/containerd", F_OK) == 0 && admin_has_hosts();
+    const bool has_kubelet = as ? strcmp(as, "kubelet") == 0 : is_root && doctor_has_kubelet(call);
+    const bool shows_hosts = as ? strcmp(as, "hosts") == 0 : is_root && has_hosts;
+    const bool is_node = shows_hosts || has_kubelet;
     int r = 0;
 
-    if (!is_hosts)
+    if (!is_node || (!as && admin_has_program("docker nerdctl podman buildah skopeo")))
         r = examine(call, image, &callers[(*count)++], error);
-    if (is_hosts || (!as && access("/etc/containerd", F_OK) == 0 && admin_has_hosts())) {
-        if (is_hosts || geteuid() == 0)
-            doctor_ask_hosts(&callers[(*count)++], image);
-        else
-            doctor_tell(&callers[0], "containerd", PULLKEY_STEP_NOTE, -1, "",
-                        "as root this shows what containerd does too");
-    }
+    if (!as && has_hosts && !is_root)
+        doctor_tell(&callers[0], "containerd", PULLKEY_STEP_NOTE, -1, "",
+                    "as root this shows what containerd does too");
+    if (r == 0 && shows_hosts)
+        doctor_ask_hosts(&callers[(*count)++], image);
+    if (r == 0 && has_kubelet)
+        r = doctor_kubelet(call, image, &callers[(*count)++], error);
     return r;
 }
 
@@ -377,12 +387,13 @@ static int read_caller(const struct admin_call *call, struct pullkey_error *erro
 {
     const char *as = call->values[ADMIN_AS];
 
-    if (!as || strcmp(as, "docker") == 0)
+    if (!as || strcmp(as, "docker") == 0 || strcmp(as, "kubelet") == 0)
         return 0;
     if (strncmp(as, "user:", 5) == 0 && as[5] != '\0')
         return doctor_become(as + 5, error);
     if (strcmp(as, "hosts") != 0)
-        return admin_usage(error, "--as takes docker, hosts or user:NAME and nothing else");
+        return admin_usage(error,
+                           "--as takes docker, hosts, kubelet or user:NAME and nothing else");
     if (call->values[ADMIN_SYSTEM] || call->values[ADMIN_CA_FILE] || call->values[ADMIN_REALM] ||
         call->values[ADMIN_PLAIN_HTTP])
         return admin_usage(error, "what containerd does is in its files: --as hosts takes no "

@@ -8,6 +8,7 @@
 #ifndef PULLKEY_ADMIN_DOCTOR_H
 #define PULLKEY_ADMIN_DOCTOR_H
 
+#include "admin.h"
 #include "core/resolve-chain.h"
 #include "run-image.h"
 
@@ -27,7 +28,7 @@ struct doctor_step {
 
 /* Who pulls. */
 struct doctor_caller {
-    const char *name; /* "docker", "containerd" */
+    const char *name; /* "docker", "containerd", "kubelet" */
     struct doctor_step steps[DOCTOR_STEPS_MAX];
     size_t count;
     bool has_credential; /* there is one, and it was used */
@@ -83,6 +84,22 @@ void doctor_judge(const struct doctor_caller *caller, const struct doctor_image 
 void doctor_join(const struct doctor_caller *callers, const struct doctor_verdict *verdicts,
                  size_t count, const struct doctor_image *image, struct doctor_verdict *ret);
 
+/* The rule and its backends, as this caller asks them: the kubelet alone names a path. */
+void doctor_find_credential(struct doctor_caller *caller, const struct config *config,
+                            enum config_caller who, const struct doctor_image *image,
+                            struct pullkey_credential *ret);
+
+/* From the name of the registry to the manifest, with the credential where the caller has one. */
+int doctor_walk(const struct admin_call *call, struct doctor_caller *caller,
+                const struct doctor_image *image, const struct pullkey_credential *credential,
+                struct pullkey_error *error);
+
+/* A kubelet runs here, or is configured. */
+bool doctor_has_kubelet(const struct admin_call *call);
+/* Its configuration, and what our plugin answers it; then the registry. */
+int doctor_kubelet(const struct admin_call *call, const struct doctor_image *image,
+                   struct doctor_caller *caller, struct pullkey_error *error);
+
 /* What containerd does, as root; and that of the JSON in which pullkey-hosts says it. */
 void doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *image);
 void doctor_take_hosts(struct doctor_caller *caller, const char *text);
@@ -90,7 +107,7 @@ void doctor_take_hosts(struct doctor_caller *caller, const char *text);
 /* Makes this process that user's, with the environment of a login and nothing else. */
 int doctor_become(const char *name, struct pullkey_error *error);
 
-#define DOCTOR_CALLERS_MAX 2
+#define DOCTOR_CALLERS_MAX 3
 
 int doctor_show(const struct doctor_image *image, const struct doctor_caller *callers, size_t count,
                 bool as_json, struct pullkey_error *error);

@@ -11,15 +11,13 @@
 
 #define TEXT_MAX (8u * JSON_SIZE_MAX)
 
-static void check_done(struct kubelet_check *check)
+void kubelet_check_done(struct kubelet_check *check)
 {
     for (size_t i = 0; i < check->file_count; i++)
         kubelet_file_done(&check->files[i]);
     secret_release(check->files);
     findings_done(&check->findings);
 }
-
-#define cleanup_check __attribute__((cleanup(check_done)))
 
 /* The kubelet's program reads the system's configuration, whoever runs this. */
 static int load_config(struct kubelet_check *check, struct config *config,
@@ -133,10 +131,22 @@ static int report_text(const struct kubelet_check *check, bool is_fine, struct p
     return r;
 }
 
+int kubelet_check_run(const struct admin_call *call, struct kubelet_check *check,
+                      struct config *config, struct pullkey_error *error)
+{
+    int r = kubelet_node_find(call, &check->node, error);
+
+    if (r == 0)
+        r = load_config(check, config, error);
+    if (r == 0)
+        r = check_all(check, error);
+    return r < 0 ? r : findings_sort(&check->findings, error);
+}
+
 int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *error)
 {
     cleanup_config struct config config = { 0 };
-    cleanup_check struct kubelet_check check = {
+    cleanup_kubelet_check struct kubelet_check check = {
         .is_given = call->values[ADMIN_CONFIG] != NULL,
         .kubeconfig = call->values[ADMIN_KUBECONFIG],
     };
@@ -145,13 +155,7 @@ int admin_kubelet_check(const struct admin_call *call, struct pullkey_error *err
 
     if (check.kubeconfig && strcmp(check.kubeconfig, "auto") != 0 && check.kubeconfig[0] != '/')
         return admin_usage(error, "--kubeconfig: give an absolute path, or \"auto\"");
-    r = kubelet_node_find(call, &check.node, error);
-    if (r == 0)
-        r = load_config(&check, &config, error);
-    if (r == 0)
-        r = check_all(&check, error);
-    if (r == 0)
-        r = findings_sort(&check.findings, error);
+    r = kubelet_check_run(call, &check, &config, error);
     if (r < 0)
         return r;
     is_fine = check.findings.levels[OUTPUT_ERROR] + check.findings.levels[OUTPUT_WARNING] == 0;

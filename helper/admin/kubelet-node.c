@@ -176,7 +176,7 @@ static bool ask(const char *program, struct kubelet_version *ret)
 
     return program[0] == '/' && realpath(program, path) &&
            file_check(path, FILE_LINKED, &ignored) == 0 &&
-           child_run(path, words, ANSWER_WAIT_MS, text, sizeof(text), &ignored) == 0 &&
+           child_run(path, words, NULL, ANSWER_WAIT_MS, text, sizeof(text), &ignored) == 0 &&
            kubelet_version_parse(text, ret);
 }
 

@@ -84,6 +84,18 @@ static bool ports_meet(const char *pattern, const char *rule)
            (pattern[0] == '\0' && strcmp(rule, "443") == 0);
 }
 
+bool kubelet_pattern_matches(const char *pattern, const char *image)
+{
+    struct kubelet_pattern one, other;
+    const enum kubelet_flaw flaw = kubelet_pattern_read(pattern, &one);
+
+    if (flaw >= KUBELET_REFUSED && flaw <= KUBELET_ADDRESS)
+        return false;
+    (void)kubelet_pattern_read(image, &other);
+    return hosts_meet(one.host, other.host) && strcmp(one.port, other.port) == 0 &&
+           strncmp(one.path, other.path, strlen(one.path)) == 0;
+}
+
 enum meeting { APART, APART_BY_PORT, TOGETHER };
 
 static enum meeting meet(const char *pattern, const char *rule)

@@ -117,6 +117,14 @@ struct kubelet_check {
     bool is_given;               /* the file was named by whoever asks */
 };
 
+/* Finds all that is wrong; `config` is the system's configuration of pullkey, and has to outlive
+ * `check`. */
+int kubelet_check_run(const struct admin_call *call, struct kubelet_check *check,
+                      struct config *config, struct pullkey_error *error);
+void kubelet_check_done(struct kubelet_check *check);
+
+#define cleanup_kubelet_check __attribute__((cleanup(kubelet_check_done)))
+
 /* A finding at an item of a file, or about the whole file where that is NULL. */
 void kubelet_find(struct kubelet_check *check, const struct kubelet_file *file, const cJSON *item,
                   enum output_level level, const char *id, const char *fix, const char *format, ...)
@@ -139,6 +147,10 @@ void kubelet_check_audiences(struct kubelet_check *check);
 /* What `kubelet config` prints for these options. */
 int kubelet_config_text(const struct admin_call *call, struct buffer *ret,
                         struct pullkey_error *error);
+
+/* True if the kubelet asks for an image ("registry.example.com/team/app", without its tag) a plugin
+ * that has this pattern in its matchImages. */
+bool kubelet_pattern_matches(const char *pattern, const char *image);
 
 /* A rule's pattern in the kubelet's form. -PULLKEY_UNSUPPORTED: the kubelet has none, with why. */
 int kubelet_pattern_write(const char *rule, struct buffer *ret, struct pullkey_error *error);

@@ -28,10 +28,10 @@ static int set_files(posix_spawn_file_actions_t *actions, int pipe_end, bool is_
     return r;
 }
 
-static int spawn(const char *program, const char *const *words, int pipe_end, bool is_read,
-                 pid_t *ret_pid)
+static int spawn(const char *program, const char *const *words, char *const *environment,
+                 int pipe_end, bool is_read, pid_t *ret_pid)
 {
-    char *const environment[] = { (char[]){ "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, NULL };
+    char *const usual[] = { (char[]){ "PATH=/usr/sbin:/usr/bin:/sbin:/bin" }, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -49,7 +49,7 @@ static int spawn(const char *program, const char *const *words, int pipe_end, bo
         r = set_files(&actions, pipe_end, is_read);
         if (r == 0)
             r = posix_spawn(ret_pid, program, &actions, &attributes, (char **)(uintptr_t)words,
-                            environment);
+                            environment ? environment : usual);
         (void)posix_spawnattr_destroy(&attributes);
     }
     (void)posix_spawn_file_actions_destroy(&actions);
@@ -76,8 +76,8 @@ static bool read_to_end(int fd, int64_t deadline, char *text, size_t size)
     return count <= 0;
 }
 
-int child_run(const char *program, const char *const *words, int64_t wait_ms, char *ret_text,
-              size_t size, struct pullkey_error *error)
+int child_run(const char *program, const char *const *words, char *const *environment,
+              int64_t wait_ms, char *ret_text, size_t size, struct pullkey_error *error)
 {
     int64_t deadline = clock_monotonic_ms() + wait_ms;
     int ends[2], status = 0, errnum;
@@ -86,7 +86,7 @@ int child_run(const char *program, const char *const *words, int64_t wait_ms, ch
 
     if (pipe2(ends, O_CLOEXEC) < 0)
         return error_errno(error, errno, "cannot run %s", program);
-    errnum = spawn(program, words, ends[1], ret_text != NULL, &pid);
+    errnum = spawn(program, words, environment, ends[1], ret_text != NULL, &pid);
     (void)close(ends[1]);
     if (errnum != 0) {
         (void)close(ends[0]);

@@ -477,7 +477,7 @@ int migrate_check_config(const char *path, struct pullkey_error *error)
 {
     const char *const words[] = { "containerd", "--config", path, "config", "dump", NULL };
     const char *containerd = migrate_containerd();
-    int r = containerd ? child_run(containerd, words, CHECK_MS, NULL, 0, error) : 0;
+    int r = containerd ? child_run(containerd, words, NULL, CHECK_MS, NULL, 0, error) : 0;
 
     if (r == -PULLKEY_INVALID)
         return error_set(error, PULLKEY_INVALID,

@@ -40,7 +40,7 @@ static bool ask(const char *program, const char *name, struct node_version *ret)
     char text[ANSWER_MAX];
 
     return program &&
-           child_run(program, words, ANSWER_WAIT_MS, text, sizeof(text), &ignored) == 0 &&
+           child_run(program, words, NULL, ANSWER_WAIT_MS, text, sizeof(text), &ignored) == 0 &&
            node_version_parse(text, ret) == 0;
 }
 

@@ -36,6 +36,8 @@ def on_node(home, *words, script=NODE):
 
 def side_by_side():
     with Home() as home:
+        os.chmod(home.write("bin/docker", "#!/bin/sh\n"), 0o755)
+        home.env["PATH"] = f"{home.path}/bin:{home.env.get('PATH', os.environ['PATH'])}"
         found = json.loads(on_node(home, "--json").stdout)
         equal([one["caller"] for one in found["callers"]], ["docker", "containerd"])
         docker, containerd = found["callers"]
@@ -49,6 +51,13 @@ def side_by_side():
         equal([line.split() for line in lines[-4:-1]],
               [["CALLER", "CREDENTIAL", "PULL"], ["docker", "none", docker["cause"]],
                ["containerd", "none", containerd["cause"]]])
+
+
+def without_docker():
+    with Home() as home:
+        script = NODE + f"PATH={home.path}; export PATH; "
+        found = json.loads(on_node(home, "--json", script=script).stdout)
+        equal([one["caller"] for one in found["callers"]], ["containerd"])
 
 
 def hosts_alone():
@@ -73,6 +82,7 @@ def another_user():
 if os.geteuid() == 0:
     case("as another user nothing of one's own is used")(another_user)
     if HAS_HOSTS:
+        case("a node with nothing that asks as docker does has no docker")(without_docker)
         case("on a node docker and containerd stand side by side")(side_by_side)
         case("containerd alone")(hosts_alone)
 else:
@@ -102,7 +112,7 @@ def values():
         check("there is no user" in done.stderr, done.stderr)
         done = ask(home, "--as", "user:" + pwd.getpwuid(os.geteuid()).pw_name, "--json")
         equal([one["caller"] for one in json.loads(done.stdout)["callers"]], ["docker"])
-        equal(home.run([home.pullkey, "--complete", "doctor", "--as"]).stdout.split(), ["docker", "hosts", "user:"])
+        equal(home.run([home.pullkey, "--complete", "doctor", "--as"]).stdout.split(), ["docker", "hosts", "kubelet", "user:"])
 
 
 run()

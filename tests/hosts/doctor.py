@@ -45,7 +45,8 @@ def judge(run, image=A, options=()):
         for secret in (MARKER, BASIC):
             check(secret not in done.stdout, "a secret is in the output")
     report = json.loads(machine.stdout)
-    equal(set(report), {"caller", "steps", "hosts", "cause", "verdict"})
+    equal(set(report), {"caller", "steps", "hosts", "works", "cause", "verdict"})
+    equal(report["works"], machine.returncode == 0)
     equal((machine.returncode, report["caller"]), (human.returncode, "hosts"))
     lines = untimed(human.stdout).splitlines()
     equal(lines[-1], "problem: " * machine.returncode + untimed(report["verdict"]))
