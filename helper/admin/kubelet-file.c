@@ -14,27 +14,29 @@ static bool is_json(const char *text)
     return text[strspn(text, " \t\r\n\v\f")] == '{';
 }
 
+int kubelet_file_parse(const char *path, const char *text, size_t length, struct kubelet_file *ret,
+                       struct pullkey_error *error)
+{
+    *ret =
+        (struct kubelet_file){ .path = secret_copy(path, strlen(path)), .is_yaml = !is_json(text) };
+    if (!ret->path)
+        return error_memory(error);
+    if (!ret->is_yaml)
+        return json_parse(&ret->json, path, text, length, 0, error);
+    ret->text = secret_copy(text, length);
+    return ret->text ? convert_yaml(path, ret->text, length, &ret->json, &ret->places,
+                                    &ret->place_count, error)
+                     : error_memory(error);
+}
+
 int kubelet_file_read(const char *path, struct kubelet_file *ret, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
-    int r;
+    int r = file_read(path, FILE_GIVEN, 0, &text, NULL, error);
 
-    *ret = (struct kubelet_file){ .path = secret_copy(path, strlen(path)) };
-    if (!ret->path)
-        return error_memory(error);
-    r = file_read(path, FILE_GIVEN, 0, &text, NULL, error);
-    if (r < 0)
-        return r;
-    ret->is_yaml = !text.data || !is_json(text.data);
-    if (!ret->is_yaml)
-        return json_parse(&ret->json, path, text.data, text.length, 0, error);
-    ret->text = text.data ? text.data : secret_copy("", 0);
-    if (!ret->text)
-        return error_memory(error);
-    r = convert_yaml(path, ret->text, text.length, &ret->json, &ret->places, &ret->place_count,
-                     error);
-    text = (struct buffer){ 0 };
-    return r;
+    *ret = (struct kubelet_file){ 0 };
+    return r < 0 ? r
+                 : kubelet_file_parse(path, text.data ? text.data : "", text.length, ret, error);
 }
 
 void kubelet_file_done(struct kubelet_file *file)

@@ -80,8 +80,12 @@ enum kubelet_type {
 };
 
 /* Content that begins with '{' is JSON, all else YAML, whatever the name of the file. */
+int kubelet_file_parse(const char *path, const char *text, size_t length, struct kubelet_file *ret,
+                       struct pullkey_error *error);
 int kubelet_file_read(const char *path, struct kubelet_file *ret, struct pullkey_error *error);
 void kubelet_file_done(struct kubelet_file *file);
+
+#define cleanup_kubelet_file __attribute__((cleanup(kubelet_file_done)))
 
 /* As the kubelet reads it: "yes" without quotes is no string in YAML. NULL is null. */
 enum kubelet_type kubelet_type(const struct kubelet_file *file, const cJSON *item);

@@ -119,6 +119,7 @@ int setup_docker(struct setup *setup, struct pullkey_error *error)
     struct change *file;
     int r;
 
+    setup->is_masked = true;
     r = import_docker_path(path, error);
     if (r == 0)
         r = setup_open(setup, path, 0600, &file, error);

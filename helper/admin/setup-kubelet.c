@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The kubelet: the file of its credential providers, and its two flags in a drop-in of
- * kubelet.service, where KUBELET_EXTRA_ARGS are kubeadm's. A kubelet that has these flags already
- * has providers of others, too: that file is somebody's to change.
+ * kubelet.service, where KUBELET_EXTRA_ARGS are kubeadm's. A kubelet that runs with these flags
+ * keeps them, and its file with the providers of others gets ours in front of them.
  */
 #include "setup.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
-#include "base/secret.h"
+#include "base/json-edit.h"
+#include "core/convert.h"
 #include "kubelet.h"
 #include "pullkey-build.h"
 
@@ -93,15 +96,10 @@ static int check_directory(const char *directory, struct pullkey_error *error)
     return r;
 }
 
-static int check_node(const struct kubelet_node *node, struct pullkey_error *error)
+static int check_unit(struct pullkey_error *error)
 {
     int r = 0;
 
-    if (node->has_config && strcmp(node->config, CONFIG) != 0)
-        return error_set(error, PULLKEY_INVALID,
-                         "the kubelet that runs has its providers in %s: add to them what "
-                         "\"pullkey kubelet config\" prints",
-                         node->config[0] != '\0' ? node->config : "a file of its own");
     for (size_t i = 0; r == 0 && i < sizeof(variables) / sizeof(variables[0]); i++)
         r = check_file(variables[i], error);
     for (size_t i = 0; r == 0 && i < sizeof(directories) / sizeof(directories[0]); i++)
@@ -109,66 +107,204 @@ static int check_node(const struct kubelet_node *node, struct pullkey_error *err
     return r;
 }
 
-/* True if pullkey's is the only provider: then the file is ours. */
-static int is_ours(const struct change *file, bool *ret, struct pullkey_error *error)
+/* -- The providers ---------------------------------------------------------------------------- */
+
+static const cJSON *providers_of(const struct kubelet_file *file)
 {
-    struct kubelet_file parsed = { 0 };
-    const cJSON *list;
-    int r = kubelet_file_read(file->path, &parsed, error);
+    return kubelet_member(file, file->json.root, "providers", KUBELET_TYPE_LIST);
+}
 
-    if (r < 0)
-        return r;
-    list = kubelet_member(&parsed, parsed.json.root, "providers", KUBELET_TYPE_LIST);
-    *ret = list != NULL;
+/* pullkey's, or NULL. *ret_is_alone: there is no other. */
+static const cJSON *find_ours(const struct kubelet_file *file, bool *ret_is_alone)
+{
+    const cJSON *list = providers_of(file), *ours = NULL;
+
+    *ret_is_alone = list && list->child;
     for (const cJSON *item = list ? list->child : NULL; item; item = item->next) {
-        const char *name = kubelet_string(&parsed, item, "name");
+        const char *name = kubelet_string(file, item, "name");
+        const bool is_ours = name && strcmp(name, KUBELET_PROGRAM) == 0;
 
-        *ret = *ret && name && strcmp(name, KUBELET_PROGRAM) == 0;
+        *ret_is_alone = *ret_is_alone && is_ours;
+        ours = is_ours ? item : ours;
     }
-    kubelet_file_done(&parsed);
+    return ours;
+}
+
+/* That has been written by somebody else, or for other rules: it is theirs to change. */
+static int check_ours(const struct kubelet_file *file, const cJSON *ours,
+                      const struct kubelet_file *fresh, struct pullkey_error *error)
+{
+    const cJSON *has = json_member(ours, "matchImages"), *item, *old;
+
+    cJSON_ArrayForEach(item, json_member(providers_of(fresh)->child, "matchImages")) {
+        cJSON_ArrayForEach(old, has)
+            if (cJSON_IsString(old) && strcmp(old->valuestring, item->valuestring) == 0)
+                break;
+        if (!old)
+            return json_error(&file->json, ours, error, "add \"%s\" to its matchImages",
+                              item->valuestring);
+    }
     return 0;
 }
 
-/* The whole text, if it is another. */
-static int put(struct setup *setup, const char *path, const char *text, struct pullkey_error *error)
+/* Its lines stand as far to the right as those of the one that was the first. */
+static int put_yaml(struct setup *setup, struct change *file, const struct kubelet_file *parsed,
+                    const char *lines, struct pullkey_error *error)
 {
-    struct change *file;
-    bool ours = true;
-    int r = setup_open(setup, path, 0644, &file, error);
+    const cJSON *list = providers_of(parsed);
+    const struct pullkey_place *place =
+        convert_place(&parsed->json, parsed->places, parsed->place_count, list);
+    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
+    size_t at = place->key_end, indent = 0;
 
-    if (r < 0 || (file->old.data && strcmp(file->old.data, text) == 0))
-        return r;
-    if (!change_is_new(file) && strcmp(path, CONFIG) == 0)
-        r = is_ours(file, &ours, error);
-    else
-        ours = change_is_new(file);
+    at += strspn(parsed->text + at, " \t");
+    at += parsed->text[at] == ':';
+    at += strspn(parsed->text + at, " \t\r");
+    if (parsed->text[at] == '#')
+        at += strcspn(parsed->text + at, "\n");
+    while (parsed->text[place->begin - indent - 1] == ' ')
+        indent++;
+    if (parsed->text[at] != '\n' || parsed->text[place->begin] != '-' ||
+        parsed->text[place->begin - indent - 1] != '\n')
+        return json_error(&parsed->json, list, error,
+                          "what is on this line is not changed here: write each provider on lines "
+                          "of its own, or add what \"pullkey kubelet config\" prints");
+    for (size_t length; *lines != '\0'; lines += length) {
+        lines += 2;
+        length = strcspn(lines, "\n") + 1;
+        buffer_printf(&text, "%*s%.*s", (int)indent, "", (int)length, lines);
+    }
+    return buffer_check(&text, error) < 0
+               ? -(int)error->code
+               : setup_edit(setup, file, at + 1, at + 1, text.data, text.length, NULL, NULL, error);
+}
+
+static int put_json(struct setup *setup, struct change *file, const struct kubelet_file *parsed,
+                    char *value, struct pullkey_error *error)
+{
+    cleanup_json_edit struct json_edit edit = JSON_EDIT_INIT;
+    int r;
+
+    value[strlen(value) - 3] = '\0'; /* of "]}\n" */
+    r = json_edit_insert(&parsed->json, providers_of(parsed), NULL, value, &edit, error);
     if (r < 0)
         return r;
-    if (!ours)
+    /* What stands on the same line is shown, and may be anything. */
+    setup->is_masked = !strchr("\r\n", parsed->json.text[edit.begin]);
+    return setup_edit(setup, file, edit.begin, edit.end, edit.text.data, edit.text.length, NULL,
+                      NULL, error);
+}
+
+/* Into a file that is there. */
+static int merge(struct setup *setup, struct change *file, struct pullkey_error *error)
+{
+    static const char head[][16] = { "\"providers\":[", "providers:\n" };
+    cleanup_buffer struct buffer text = BUFFER_INIT(4u * JSON_SIZE_MAX);
+    cleanup_kubelet_file struct kubelet_file parsed = { 0 }, fresh = { 0 };
+    struct admin_call call = *setup->call;
+    const cJSON *ours = NULL;
+    bool is_alone = false;
+    char *item;
+    int r = kubelet_file_parse(file->path, file->old.data ? file->old.data : "", file->old.length,
+                               &parsed, error);
+
+    if (r == 0 && !providers_of(&parsed))
+        r = json_error(&parsed.json, parsed.json.root, error,
+                       "there is no list \"providers\": begin one, or remove the file");
+    if (r == 0)
+        ours = find_ours(&parsed, &is_alone);
+    call.values[ADMIN_JSON] = parsed.is_yaml || is_alone ? NULL : "";
+    if (r == 0)
+        r = kubelet_config_text(&call, &text, error);
+    if (r < 0 ||
+        (file->old.length == text.length && memcmp(file->old.data, text.data, text.length) == 0))
+        return r;
+    if (is_alone)
+        return setup_edit(setup, file, 0, file->old.length, text.data, text.length, NULL, NULL,
+                          error);
+    if (ours) {
+        r = kubelet_file_parse(KUBELET_PROGRAM, text.data, text.length, &fresh, error);
+        return r < 0 ? r : check_ours(&parsed, ours, &fresh, error);
+    }
+    item = strstr(text.data, head[parsed.is_yaml]) + strlen(head[parsed.is_yaml]);
+    return parsed.is_yaml ? put_yaml(setup, file, &parsed, item, error)
+                          : put_json(setup, file, &parsed, item, error);
+}
+
+static int put_providers(struct setup *setup, const char *path, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(4u * JSON_SIZE_MAX);
+    struct admin_call call = *setup->call;
+    struct change *file;
+    int r = setup_open(setup, path, 0644, &file, error);
+
+    if (r < 0 || !change_is_new(file))
+        return r < 0 ? r : merge(setup, file, error);
+    call.values[ADMIN_JSON] = NULL;
+    r = kubelet_config_text(&call, &text, error);
+    return r < 0 ? r : setup_edit(setup, file, 0, 0, text.data, text.length, NULL, NULL, error);
+}
+
+/* A kubelet of 1.34 may have a directory, whose files are one. */
+static int find_providers(const struct kubelet_node *node, char ret[FILE_PATH_MAX],
+                          struct pullkey_error *error)
+{
+    const char *path = node->has_config ? node->config : CONFIG;
+    struct stat status;
+
+    if (path[0] == '\0')
         return error_set(error, PULLKEY_INVALID,
-                         "%s is there, and somebody's: it stays as it is; add to it %s", file->path,
-                         strcmp(path, CONFIG) == 0 ? "the output of \"pullkey kubelet config\""
-                                                   : FLAGS);
-    return setup_edit(setup, file, 0, file->old.length, text, strlen(text), NULL, NULL, error);
+                         "it cannot be seen which file of providers the kubelet that runs has: add "
+                         "to it what \"pullkey kubelet config\" prints");
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode)
+               ? file_join(ret, path, "pullkey.yaml", error)
+               : file_join(ret, "", path + 1, error);
+}
+
+static int put_unit(struct setup *setup, struct pullkey_error *error)
+{
+    static const char unit[] = "[Service]\nEnvironment=\"" VARIABLE FLAGS "\"\n";
+    struct change *file;
+    int r = check_unit(error);
+
+    if (r == 0)
+        r = setup_open(setup, UNIT, 0644, &file, error);
+    if (r < 0 || (file->old.data && strcmp(file->old.data, unit) == 0))
+        return r;
+    return change_is_new(file)
+               ? setup_edit(setup, file, 0, 0, unit, sizeof(unit) - 1, NULL, NULL, error)
+               : error_set(error, PULLKEY_INVALID,
+                           "%s is there, and somebody's: it stays as it is; add to it " FLAGS,
+                           file->path);
+}
+
+/* The kubelet looks for the program nowhere else. */
+static void note_program(struct setup *setup, const char *bin_dir)
+{
+    char path[FILE_PATH_MAX];
+    struct pullkey_error ignored;
+
+    if (file_join(path, bin_dir, KUBELET_PROGRAM, &ignored) == 0 && access(path, X_OK) < 0)
+        setup_note(setup, "First: ln -s " PULLKEY_LIBEXECDIR "/" KUBELET_PROGRAM " %s", bin_dir);
 }
 
 int setup_kubelet(struct setup *setup, struct pullkey_error *error)
 {
-    static const char unit[] = "[Service]\nEnvironment=\"" VARIABLE FLAGS "\"\n";
-    cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
     struct kubelet_node node;
+    char path[FILE_PATH_MAX];
     int r = kubelet_node_find(setup->call, &node, error);
 
     if (r == 0)
-        r = check_node(&node, error);
+        r = find_providers(&node, path, error);
     if (r == 0)
-        r = kubelet_config_text(setup->call, &text, error);
-    if (r == 0)
-        r = put(setup, CONFIG, text.data, error);
-    if (r == 0)
-        r = put(setup, UNIT, unit, error);
-    if (r == 0)
-        setup_note(setup, "Then: systemctl daemon-reload && systemctl restart kubelet; before "
-                          "that, \"pullkey kubelet check\" tells whether it will start");
-    return r;
+        r = put_providers(setup, path, error);
+    if (r == 0 && !node.has_config)
+        r = put_unit(setup, error);
+    if (r < 0)
+        return r;
+    if (node.has_config)
+        note_program(setup, node.bin_dir);
+    setup_note(setup, "Then: systemctl daemon-reload && systemctl restart kubelet; before that, "
+                      "\"pullkey kubelet check\" tells whether it will start");
+    return 0;
 }

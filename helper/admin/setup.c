@@ -17,12 +17,11 @@ static const struct tool {
     const char *name;
     int (*plan)(struct setup *setup, struct pullkey_error *error);
     int (*hides)(struct setup *setup, struct pullkey_error *error); /* or NULL */
-    bool is_json;                                                   /* it may hold passwords */
 } tools[] = {
-    { "docker", setup_docker, setup_docker_hides, true },
-    { "podman", setup_podman, NULL, false },
-    { "containerd", setup_containerd, NULL, false },
-    { "kubelet", setup_kubelet, NULL, false },
+    { "docker", setup_docker, setup_docker_hides },
+    { "podman", setup_podman, NULL },
+    { "containerd", setup_containerd, NULL },
+    { "kubelet", setup_kubelet, NULL },
 };
 
 static void setup_done(struct setup *setup)
@@ -155,7 +154,7 @@ static void mask(const char *text, struct buffer *ret)
     }
 }
 
-static int show_file(const struct change *file, bool is_json, struct pullkey_error *error)
+static int show_file(const struct change *file, bool is_masked, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer old = BUFFER_INIT(8u * JSON_SIZE_MAX), new = old, diff = old;
     struct diff_text a = { file->old.data, file->old.length,
@@ -163,7 +162,7 @@ static int show_file(const struct change *file, bool is_json, struct pullkey_err
     struct diff_text b = { file->new.data, file->new.length, file->path };
     int r = 0;
 
-    if (is_json && file->old.length > 0) {
+    if (is_masked && file->old.length > 0) {
         mask(file->old.data, &old);
         mask(file->new.data, &new);
         r = buffer_check(&old, error);
@@ -174,9 +173,9 @@ static int show_file(const struct change *file, bool is_json, struct pullkey_err
         b.text = new.data;
         b.length = new.length;
     }
-    /* What is not JSON is shown by the lines that change alone. */
+    /* What is not masked is shown by the lines that change alone. */
     if (r == 0)
-        r = diff_unified(&a, &b, is_json ? DIFF_CONTEXT : 0, &diff, error);
+        r = diff_unified(&a, &b, is_masked ? DIFF_CONTEXT : 0, &diff, error);
     if (r == 0)
         output_lines(&diff);
     return r;
@@ -224,7 +223,7 @@ static int run(struct setup *setup, const struct tool *tool, struct pullkey_erro
     }
     for (size_t i = 0; r == 0 && i < setup->count; i++)
         if (setup->files[i].new.data)
-            r = show_file(&setup->files[i], tool->is_json, error);
+            r = show_file(&setup->files[i], setup->is_masked, error);
     if (r == 0 && tool->hides)
         r = tool->hides(setup, error);
     if (r == 0 && setup->call->values[ADMIN_WRITE])

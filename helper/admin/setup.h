@@ -13,7 +13,8 @@
 
 struct setup {
     const struct admin_call *call;
-    bool system; /* the files and the record are the system's */
+    bool system;    /* the files and the record are the system's */
+    bool is_masked; /* values are not shown: the files are JSON that may hold passwords */
     struct change files[SETUP_FILES_MAX];
     size_t count;
     struct buffer record; /* the entries of what is changed, each with a comma in front */

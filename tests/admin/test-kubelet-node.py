@@ -10,21 +10,12 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from home import Home
-from kubelet_cases import PLAIN, WITH_TOKENS, change
+from kubelet_cases import PLAIN, START, WITH_TOKENS, change
 from registry import find_program
 from tap import Skip, case, check, equal, run
 
 SAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "kubelet")
 GATE = "KubeletServiceAccountTokenForCredentialProviders"
-# Standard input ends with the test, and so does the kubelet.
-START = """import os, subprocess, sys
-kubelet = subprocess.Popen(sys.argv[3:], executable=sys.argv[2], stdin=subprocess.PIPE)
-while kubelet.args[0].encode() not in open(f"/proc/{kubelet.pid}/cmdline", "rb").read(): pass
-status = subprocess.call(["sh", "-c", sys.argv[1]])
-kubelet.stdin.close()
-kubelet.wait()
-sys.exit(status)
-"""
 
 
 class Machine(Home):

@@ -10,6 +10,8 @@ import sys
 import tomllib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from kubelet_cases import START
 from registry import find_program
 from system_home import System
 from tap import case, check, equal, run
@@ -204,15 +206,85 @@ def kubelet():
         equal([os.path.exists(os.path.join(home.path, name)) for name in (PROVIDERS, UNIT)], [False, False])
 
 
-@case("kubelet: providers of others, and flags that are set elsewhere, are somebody's")
+def placed():
+    """What stands before and behind a place where a provider may be put in."""
+    for indent in ("", "  ", "      "):
+        for line in ("providers:", '"providers":  # theirs', "'providers' :"):
+            first = f"{indent}# ECR\n{indent}- " + OTHERS.partition("  - ")[2].replace("\n    ", f"\n{indent}  ")
+            yield OTHERS.partition("providers:")[0] + f"{line}\n", first + "# the end"
+    document = {"apiVersion": "kubelet.config.k8s.io/v1", "kind": "CredentialProviderConfig"}
+    provider = {"name": "other", "apiVersion": "credentialprovider.kubelet.k8s.io/v1", "defaultCacheDuration": "0s",
+                "matchImages": ["b.example"], "env": [{"name": "A", "value": "marker-5e11"}]}
+    for indent in (None, 1, "\t"):
+        before, key, behind = json.dumps({**document, "providers": [provider]}, indent=indent).partition('"providers": [')
+        yield before + key, behind
+
+
+@case("kubelet: among providers of others ours comes first, everything else stays; and back again")
+def merged():
+    with node() as home:
+        for before, behind in placed():
+            put(home, PROVIDERS, before + behind)
+            done = succeed(home, "kubelet", "--write")
+            check("+" in done.stdout and "marker" not in done.stdout, done.stdout)
+            new = home.read(PROVIDERS)
+            check(new.startswith(before) and new.endswith(behind), new)
+            words = ["kubelet", "check", "--json", "--config", os.path.join(home.path, PROVIDERS), "--bin-dir", home.path]
+            found = json.loads(home.system(*words).stdout)
+            equal({item["id"] for item in found["findings"] if item["level"] == "error"}, {"binary-missing"}, new)
+            check("asks pullkey already" in succeed(home, "kubelet").stdout, "twice")
+            # For other rules than those of that day it is a person's.
+            home.configure({**RULES, "rules": [{**RULES["rules"][0], "match": "c.example"}]})
+            done = setup(home, "kubelet", "--write")
+            check(done.returncode == 1 and 'add "c.example" to its matchImages' in done.stderr, done.stderr)
+            equal(home.read(PROVIDERS), new)
+            home.configure(RULES)
+            succeed(home, "kubelet", "--undo")
+            equal(home.read(PROVIDERS), before + behind)
+
+
+@case("kubelet: a list that cannot be added to safely is refused with its line")
+def unsafe():
+    head = OTHERS.partition("providers:")[0]
+    with node() as home:
+        for text, said in (
+            ("providers: []\n", ":3: providers: what is on this line"),
+            ('providers: [{name: "x"}]\n', ":3: providers: what is on this line"),
+            ("providers:\n", "no list"),
+            ("providers: {}\n", "no list"),
+            ("", "no list"),
+            ("providers:\n- name: a\n  name: b\n", ":5: "),
+        ):
+            put(home, PROVIDERS, head + text)
+            done = setup(home, "kubelet", "--write")
+            equal((done.returncode, home.read(PROVIDERS)), (1, head + text), done.stderr)
+            check(said in done.stderr and "credential-provider.yaml" in done.stderr, done.stderr)
+            check(not os.path.exists(os.path.join(home.path, UNIT)), "nothing is written")
+
+
+@case("kubelet: one that runs keeps its flags, and its own file or directory gets the provider")
+def running():
+    with node() as home:
+        home.enter[1:2] = ["-mpf" if os.geteuid() == 0 else "-Urmpf", "--mount-proc"]
+        kubelet = shutil.copy(os.environ["KUBELET_PROGRAM"], home.directory("programs") + "/kubelet")
+        path = put(home, "kubelet.d/first.yaml", OTHERS)
+        put(home, "etc/default/kubelet", "KUBELET_EXTRA_ARGS=--v=2\n")
+        for config, name in ((path, path), (os.path.dirname(path), os.path.dirname(path) + "/pullkey.yaml")):
+            flags = [f"--image-credential-provider-config={config}", f"--image-credential-provider-bin-dir={home.path}"]
+            for words in ("--write", "--undo"):
+                script = f"exec {home.pullkey} setup kubelet {words}"
+                done = home.run([*home.enter, sys.executable, "-c", START, script, kubelet, "kubelet", *flags])
+                equal(done.returncode, 0, done.stderr)
+                check((words == "--undo") ^ (f"/pullkey-kubelet {home.path}" in done.stderr), done.stderr)
+                check(f"{name}" in done.stdout, done.stdout)
+                equal("pullkey-kubelet" in (home.read(name) or ""), words == "--write")
+            equal((home.read(path), home.entries("kubelet.d")), (OTHERS, ["first.yaml"]))
+        check(not os.path.exists(os.path.join(home.path, UNIT)), "no unit")
+
+
+@case("kubelet: flags that are set elsewhere, and a unit of that name, are somebody's")
 def others():
     with node() as home:
-        put(home, PROVIDERS, OTHERS)
-        done = setup(home, "kubelet", "--write")
-        equal((done.returncode, home.read(PROVIDERS)), (1, OTHERS), done.stderr)
-        check("credential-provider.yaml is there, and somebody's" in done.stderr, done.stderr)
-        check(not os.path.exists(os.path.join(home.path, UNIT)), "nothing is written")
-        os.unlink(os.path.join(home.path, PROVIDERS))
         for text in ("--v=2", '"--v=2"', "'--v=2' ", ' --v=2', '" --v=2"', "--v=2"):
             for before in ("", "  ", "# KUBELET_EXTRA_ARGS=--v=1\n", "; x\nKUBELET_EXTRA_ARGS=\n"):
                 put(home, "etc/default/kubelet", f"{before}KUBELET_EXTRA_ARGS={text}\n")
