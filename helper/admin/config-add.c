@@ -387,7 +387,7 @@ static int publish(struct addition *addition, const struct config_source *source
     if (r == 0)
         r = show(change, error);
     if (r == 0)
-        r = admin_check_config(addition->call, &config, error);
+        r = admin_check_config(addition->call, &config, change->path, error);
     if (r == ADMIN_PROBLEM)
         output_note("Nothing was changed");
     if (r == 0)

@@ -17,6 +17,8 @@ struct findings {
     const struct admin_call *call;
     size_t count[OUTPUT_NOTE + 1];
     struct buffer json;
+    const char *added; /* the file with a rule that is new, or NULL */
+    bool is_in_way;    /* that rule hides another, or is hidden */
 };
 
 static void findings_done(struct findings *findings)
@@ -118,6 +120,12 @@ static bool rule_covers(const struct config_rule *earlier, const struct config_r
     return false;
 }
 
+static bool is_added(const struct findings *findings, const struct config_rule *rule)
+{
+    return findings->added && !rule->item->prev->next &&
+           strcmp(rule->document->name, findings->added) == 0;
+}
+
 static void check_pattern(const struct config *config, size_t number, const cJSON *item,
                           struct findings *findings)
 {
@@ -128,6 +136,8 @@ static void check_pattern(const struct config *config, size_t number, const cJSO
 
         if (!rule_covers(&config->rules[i], rule, item->valuestring))
             continue;
+        findings->is_in_way = findings->is_in_way || is_added(findings, rule) ||
+                              is_added(findings, &config->rules[i]);
         instances_where(config->rules[i].document, config->rules[i].item, &where);
         find_at(findings, OUTPUT_WARNING, rule->document, item,
                 "\"%s\" is never reached: the rule at %s comes first", item->valuestring,
@@ -192,15 +202,24 @@ static int report(const struct config *config, const struct instances *instances
 }
 
 int admin_check_config(const struct admin_call *call, const struct config *config,
-                       struct pullkey_error *error)
+                       const char *added, struct pullkey_error *error)
 {
-    cleanup_findings struct findings findings = { .call = call, .json = BUFFER_INIT(TEXT_MAX) };
+    cleanup_findings struct findings findings = {
+        .call = call,
+        .json = BUFFER_INIT(TEXT_MAX),
+        .added = added,
+    };
     cleanup_instances struct instances instances = { 0 };
     int r = instances_collect(config, &instances, error);
 
     if (r == 0)
         check_all(config, &instances, &findings);
-    return r == 0 && findings.count[OUTPUT_ERROR] > 0 ? ADMIN_PROBLEM : r;
+    if (r < 0 || findings.count[OUTPUT_ERROR] > 0)
+        return r < 0 ? r : ADMIN_PROBLEM;
+    if (!findings.is_in_way || call->values[ADMIN_YES])
+        return 0;
+    output_note("Name other registries with --match, or say with --yes that this is meant");
+    return ADMIN_PROBLEM;
 }
 
 int admin_config_check(const struct admin_call *call, struct pullkey_error *error)

@@ -183,13 +183,26 @@ def asks():
         check(home.read(CONFIG) != "", "it is written")
 
 
-@case("a rule that is hidden, or hides another, is warned of")
+@case("a rule that is hidden, or hides another, is refused with what is wrong, unless --yes says that it is meant")
 def hides():
     with Home() as home:
-        configure(home, WRITTEN)
-        done = add(home, "acr", "--match", "a.example", "--yes")
-        equal(done.returncode, 0, done.stderr)
-        check('"a.example" is never reached' in done.stdout, done.stdout)
+        for match in ("a.example", "**", "*.example"):
+            configure(home, WRITTEN)
+            done = add(home, "acr", "--match", match)
+            equal((done.returncode, home.read(CONFIG)), (1, WRITTEN), done.stderr)
+            check(re.search(r':\d+: "a.example" is never reached: the rule at \S+:\d+ comes first', done.stdout), done.stdout)
+            check("--yes" in done.stderr and "Nothing was changed" in done.stderr, done.stderr)
+            command = [home.pullkey, "config", "add", "acr", "--match", match]
+            with Terminal(command, home.env) as terminal:
+                equal((terminal.wait(), home.read(CONFIG)), (1, WRITTEN), terminal.output)
+            done = add(home, "acr", "--match", match, "--yes")
+            equal(done.returncode, 0, done.stderr)
+            check('"a.example" is never reached' in done.stdout, done.stdout)
+            check('"acr"' in home.read(CONFIG), "written")
+            # What was hidden before is no reason.
+            done = add(home, "gcp")
+            equal(done.returncode, 0, done.stderr)
+            check("Nothing is changed yet" in done.stderr, done.stderr)
 
 
 @case("several at once: all of them are there in the end, and of one name only one")
@@ -235,7 +248,10 @@ def places():
             ("m2", "after.example", "aa.json", "m2.json"),
             ("m3", "last.example", "/config.json", "m3.json"),
         ):
-            done = home.system("config", "add", "ecr", "--name", name, "--match", match, "--yes")
+            words = ("config", "add", "ecr", "--name", name, "--match", match)
+            equal(home.system(*words).returncode, 1, "not meant")
+            check(f"{name}.json" not in home.entries("etc/pullkey/config.d"), "nothing is written")
+            done = home.system(*words, "--yes")
             equal(done.returncode, 0, done.stderr)
             pattern = rf"{hidden}:\d+: \"{match}\" is never reached: the rule at \S+{first}:\d+ comes first"
             for output in (done.stdout, home.system("config", "check").stdout):
