@@ -20,7 +20,7 @@ static const char *const tables[] = {
     "plugins" DOT "io.containerd.cri.v1.images" DOT "registry",
     "plugins" DOT "io.containerd.cri.v1.images" DOT "registry",
 };
-static const char *const headers[] = { NULL, "[plugins.cri.registry]",
+static const char *const headers[] = { "\"registry\" of the CRI plugin", "[plugins.cri.registry]",
                                        "[plugins.\"io.containerd.grpc.v1.cri\".registry]",
                                        "[plugins.\"io.containerd.cri.v1.images\".registry]",
                                        "[plugins.\"io.containerd.cri.v1.images\".registry]" };
@@ -41,6 +41,14 @@ struct reader {
 static int refuse(const struct reader *reader, struct pullkey_error *error, const char *what)
 {
     return error_set(error, PULLKEY_INVALID, "%s:%zu: %s", reader->name, reader->line, what);
+}
+
+/* It may be right, and the change can be made by hand. */
+static int leave(const struct reader *reader, struct pullkey_error *error, const char *what)
+{
+    (void)refuse(reader, error, what);
+    error->code = PULLKEY_UNSUPPORTED;
+    return -PULLKEY_UNSUPPORTED;
 }
 
 static bool is_blank(char c)
@@ -111,9 +119,7 @@ static int scan_line(struct reader *reader, size_t *ret, size_t *ret_end,
 
         if (c == '"' || c == '\'') {
             if (reader->end - at >= 3 && reader->text[at + 1] == c && reader->text[at + 2] == c)
-                return refuse(reader, error,
-                              "a text of several lines is not read here: put "
-                              "\"" KEY "\" in yourself");
+                return leave(reader, error, "a text of several lines is not read here");
             at = skip_string(reader, at);
             if (at == SIZE_MAX)
                 return refuse(reader, error, "a text does not end");
@@ -163,7 +169,7 @@ static int take_header(struct reader *reader, const char *wanted, size_t begin, 
     if (reader->depth != 0 || end - begin < 3 || reader->text[end - 1] != ']' ||
         !copy_name(reader->text + begin + marks, end - begin - 2 * marks, reader->table) ||
         (is_list && (is_within(reader->table, wanted) || is_within(wanted, reader->table))))
-        return refuse(reader, error, "a table whose name is not read here");
+        return leave(reader, error, "a table whose name is not read here");
     /* An empty one is in what containerd prints for a start. */
     if (is_within(reader->table, wanted) &&
         strncmp(reader->table + strlen(wanted), DOT "mirrors" DOT, 9) == 0)
@@ -185,7 +191,7 @@ static int take_value(struct reader *reader, size_t begin, size_t end, const cha
     if (end - begin < 2 || !strchr("\"'", reader->text[begin]) ||
         skip_string(reader, begin) != end || end - begin > sizeof(old) ||
         memchr(reader->text + begin, '\\', end - begin))
-        return refuse(reader, error, KEY " has a value that is not read here");
+        return leave(reader, error, KEY " has a value that is not read here");
     (void)snprintf(old, sizeof(old), "%.*s", (int)(end - begin - 2), reader->text + begin + 1);
     if (strcmp(old, value) == 0)
         return 0;
@@ -211,11 +217,11 @@ static int take_key(struct reader *reader, const char *wanted, size_t equals, si
     const size_t length = strlen(wanted);
 
     if (!copy_name(reader->text + reader->at, equals - reader->at, key))
-        return refuse(reader, error, "a key that is not read here");
+        return leave(reader, error, "a key that is not read here");
     for (equals++; equals < end && is_blank(reader->text[equals]);)
         equals++;
     if (equals >= end || !memchr("\"'[{+-0123456789tfin", reader->text[equals], 20))
-        return refuse(reader, error, "a value that is not read here");
+        return leave(reader, error, "a value that is not read here");
     (void)snprintf(name, sizeof(name), "%s%s%s", reader->table, reader->table[0] ? DOT : "", key);
     if (strcmp(name, "imports") == 0)
         ret->imports = reader->line;
@@ -226,15 +232,14 @@ static int take_key(struct reader *reader, const char *wanted, size_t equals, si
     if (is_within(wanted, name) ||
         (is_within(name, wanted) &&
          (!is_within(reader->table, wanted) || strncmp(name + length, DOT "mirrors", 8) == 0)))
-        return refuse(reader, error,
-                      "a table in braces, or a part of one: put \"" KEY "\" in yourself");
+        return leave(reader, error, "a table in braces, or a part of one, is not changed here");
     return 0;
 }
 
-/* 1 where the file has none. */
+/* 0 where it is not known yet. */
 static int read_version(struct reader reader, size_t *version, struct pullkey_error *error)
 {
-    *version = 1;
+    *version = 0;
     while (next_line(&reader)) {
         size_t equals, end, begin = reader.at;
         const bool is_inside = reader.depth > 0;
@@ -246,7 +251,7 @@ static int read_version(struct reader reader, size_t *version, struct pullkey_er
         while (begin < end && is_blank(reader.text[begin]))
             begin++;
         if (!is_inside && begin < end && reader.text[begin] == '[')
-            return 0;
+            break;
         if (equals == SIZE_MAX || is_inside ||
             !copy_name(reader.text + reader.at, equals - reader.at, key) ||
             strcmp(key, "version") != 0)
@@ -259,7 +264,17 @@ static int read_version(struct reader reader, size_t *version, struct pullkey_er
                           "a version of containerd's configuration that is not known");
         *version = (size_t)(reader.text[equals] - '0');
     }
+    *version += *version == 0; /* that of a file without one */
     return 0;
+}
+
+/* What is left for somebody's hands. */
+static int say_by_hand(size_t version, const char *value, struct pullkey_error *error)
+{
+    const struct pullkey_error why = *error;
+
+    return error_set(error, PULLKEY_INVALID, "%s: write " KEY " = \"%s\" into %s yourself",
+                     why.message, value, headers[version]);
 }
 
 int setup_toml(const char *name, const char *text, size_t length, const char *value,
@@ -290,11 +305,13 @@ int setup_toml(const char *name, const char *text, size_t length, const char *va
                 indent = begin - reader.at;
             }
         } else if (equals == SIZE_MAX) {
-            r = refuse(&reader, error, "a line that is not read here");
+            r = leave(&reader, error, "a line that is not read here");
         } else {
             r = take_key(&reader, tables[version], equals, end, value, ret, &found, error);
         }
     }
+    if (r == -PULLKEY_UNSUPPORTED)
+        return say_by_hand(version, value, error);
     if (r == 0 && reader.depth != 0)
         r = refuse(&reader, error, "a bracket does not end");
     if (r < 0 || found)

@@ -19,6 +19,8 @@ from tap import case, check, equal, run
 CONTAINERD = "etc/containerd/config.toml"
 VALUE = "/run/pullkey/certs.d"
 NAMES = {1: "cri", 2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.images"}
+HANDS = {version: f'write config_path = "{VALUE}" into [plugins."{name}".registry] yourself'
+         for version, name in NAMES.items() if version > 1}
 PROVIDERS = "etc/kubernetes/credential-provider.yaml"
 UNIT = "etc/systemd/system/kubelet.service.d/pullkey.conf"
 RULES = {"version": 1, "rules": [{"match": "a.example", "use": ["file"], "when": {"caller": ["kubelet"]}}]}
@@ -114,7 +116,15 @@ if HAS_HOSTS:
         for text, said in (
             ("version = 2\n" + table + 'config_path = "/mine"\n', ":3: config_path is"),
             ("version = 2\n" + table.replace("]", '.mirrors."a"]'), ":2: mirrors"),
-            ('version = 2\nx = """\n"""\n', ":2: a text of several lines"),
+            ('x = """\n"""\nversion = 2\n', 'not read here: write config_path = "/run/pullkey/certs.d" into "registry" of the CRI'),
+            *((f'version = {version}\nx = """\n"""\n', f':2: a text of several lines is not read here: {hand}')
+              for version, hand in HANDS.items()),
+            ('version = 2\n[plugins."a\\u0062"]\n', f":2: a table whose name is not read here: {HANDS[2]}"),
+            ('version = 3\n"a\\u0062" = 1\n', f":2: a key that is not read here: {HANDS[3]}"),
+            ("version = 2\n" + table + "config_path = 1\n", f":3: config_path has a value that is not read here: {HANDS[2]}"),
+            ("version = 2\nx = bar\n", f":2: a value that is not read here: {HANDS[2]}"),
+            ("x = bar\n", "into [plugins.cri.registry] yourself"),
+            ("version = 2\nnot TOML\n", f":2: a line that is not read here: {HANDS[2]}"),
             *(
                 (f"version = {version}\n[plugins.{name}.registry.configs{rest}", f"{line}: \"tls\" of")
                 for version, name in NAMES.items()
