@@ -151,8 +151,10 @@ static int take_helper(struct setup *setup, const char *helper, struct pullkey_e
     if (r >= 0 || r == ADMIN_PROBLEM || r == -PULLKEY_INTERNAL)
         return r;
     setup_note(setup, "What %s has is not imported: %s", name, error->message);
-    /* One that is not there gives docker nothing either. */
-    if (!setup->call->values[ADMIN_WRITE] || run_program_find(program, &found, &ignored) < 0)
+    /* One that is not there gives docker nothing either, and of a registry that is named somebody
+     * knows what it had. */
+    if (!setup->call->values[ADMIN_WRITE] || setup->call->item_count > 0 ||
+        run_program_find(program, &found, &ignored) < 0)
         return 0;
     output_note("Nothing was changed: what %s has, docker would not find any more, and it cannot "
                 "be imported: %s. \"--for REGISTRY\" leaves the others to it",
@@ -160,23 +162,34 @@ static int take_helper(struct setup *setup, const char *helper, struct pullkey_e
     return ADMIN_PROBLEM;
 }
 
+/* The helper that a member named before. */
+static int take_member(struct setup *setup, const cJSON *object, const char *key,
+                       struct pullkey_error *error)
+{
+    const cJSON *item = setup_member(object, key);
+    const char *name = cJSON_IsString(item) ? item->valuestring : "";
+
+    return name[0] == '\0' || strcmp(name, "pullkey") == 0 ? 0 : take_helper(setup, name, error);
+}
+
 int setup_docker_hides(struct setup *setup, struct pullkey_error *error)
 {
     const struct change *file = &setup->files[0];
     cleanup_json struct json json = { 0 };
-    const cJSON *store;
-    const char *name;
     int r;
 
     if (file->old.length == 0)
         return 0;
     r = json_parse(&json, file->path, file->old.data, file->old.length, JSON_ANY_CASE, error);
-    if (r < 0)
-        return r;
-    /* It goes before "auths". */
-    store = setup_member(json.root, STORE);
-    name = cJSON_IsString(store) ? store->valuestring : "";
-    if (setup->call->item_count == 0 && name[0] != '\0' && strcmp(name, "pullkey") != 0)
-        r = take_helper(setup, name, error);
+    /* In the order in which docker asks them. */
+    for (size_t i = 0; r == 0 && i < setup->call->item_count; i++) {
+        char key[REGISTRY_CANONICAL_MAX + sizeof(HUB_KEY)];
+
+        r = key_of(setup->call->items[i], key, error);
+        if (r == 0)
+            r = take_member(setup, setup_member(json.root, HELPERS), key, error);
+    }
+    if (r == 0)
+        r = take_member(setup, json.root, STORE, error);
     return r < 0 ? r : import_hidden(setup->call, NULL, error);
 }

@@ -272,5 +272,10 @@ int admin_setup(const struct admin_call *call, struct pullkey_error *error)
             : 0;
     if (r < 0)
         return r;
-    return call->values[ADMIN_UNDO] ? setup_undo(&setup, error) : run(&setup, tool, error);
+    if (!call->values[ADMIN_UNDO])
+        return run(&setup, tool, error);
+    r = setup_undo(&setup, error);
+    if (r == 0 && tool->hides)
+        output_note("Logins that were imported stay in the store");
+    return r;
 }

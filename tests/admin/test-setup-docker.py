@@ -158,7 +158,8 @@ def unread():
             done = setup(home, "--write")
             equal((done.returncode, home.read(DOCKER), home.list()), (1, text, {}), done.stderr)
             check(f"Nothing was changed: what docker-credential-{name} has" in done.stderr, done.stderr)
-            succeed(home, "--write", "--for", "r.example.com")
+            done = succeed(home, "--write", "--for", "r.example.com")
+            check(f"What docker-credential-{name} has is not imported" in done.stderr, done.stderr)
             os.unlink(program)
             # Now it gives docker nothing either.
             if name == "ours":
@@ -194,8 +195,37 @@ def foreign():
             check("docker-credential-ours has it still" in done.stderr, done.stderr)
             equal(home.get("h.example.com")["Secret"], MARKER)
             equal(json.loads(home.read(DOCKER))["credsStore"], "pullkey")
-            succeed(home, "--undo")
+            check("stay in the store" in succeed(home, "--undo").stderr, "the login")
             equal((home.read(DOCKER), home.list()), (text, {"h.example.com": "bob"}), "the login stays")
+
+
+@case("with --for, what the helper before had of that registry is listed and imported, and nothing else")
+def foreign_for():
+    for before in ({"credsStore": "ours"}, {"credHelpers": {"h.example.com": "ours"}, "credsStore": "not-there"},
+                   {"credHelpers": {"h.example.com": "pullkey", "x.example.com": "ours"}, "credsStore": "ours"}):
+        for broken in (False, True):
+            with Home() as home:
+                secret = json.dumps({"ServerURL": "h.example.com", "Username": "bob", "Secret": MARKER})
+                get = "echo broken; exit 1" if broken else f"echo '{secret}'"
+                list_ = json.dumps({"h.example.com": "bob", "i.example.com": "eve"})
+                program = home.write(
+                    "bin/docker-credential-ours", f"#!/bin/sh\ncase $1 in list) echo '{list_}';; get) {get};; esac\n"
+                )
+                os.chmod(program, 0o755)
+                home.env["PATH"] = os.path.dirname(program) + ":" + home.env["PATH"]
+                text = json.dumps(before)
+                write(home, text)
+                done = succeed(home, "--for", "h.example.com")
+                if before.get("credHelpers", {}).get("h.example.com") == "pullkey":
+                    check("asks pullkey already" in done.stdout, done.stdout)
+                    continue
+                check("h.example.com" in done.stdout and "i.example.com" not in done.stdout, done.stdout)
+                done = setup(home, "--write", "--for", "h.example.com")
+                equal(done.returncode, int(broken), done.stderr)
+                equal(home.list(), {} if broken else {"h.example.com": "bob"})
+                equal(home.read(DOCKER) == text, broken)
+                if not broken:
+                    equal(json.loads(home.read(DOCKER))["credHelpers"]["h.example.com"], "pullkey")
 
 
 @case("names of helpers are shown, and nothing else that stands there")
