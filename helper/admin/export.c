@@ -3,11 +3,14 @@
  * long. */
 #include "export.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "admin.h"
 #include "base/clock.h"
@@ -25,6 +28,9 @@
 #define NAME "pullkey"
 #define SUBDOMAIN_MAX 253
 #define LABEL_MAX 63
+#define SUFFIX ".pullkey-export-"
+#define DIGITS 16 /* behind that */
+#define LEFT_SECONDS 60
 #define TEXT_MAX (2 * TARGETS_DOCUMENT_MAX)
 
 void export_quote(struct buffer *ret, const char *bytes, size_t length)
@@ -209,16 +215,42 @@ static int check_old(const char *path, const struct buffer *text, bool is_json,
     return r == -PULLKEY_INTERNAL ? r : 0;
 }
 
+/* What runs left beside the file that were killed: none of them writes for so long. */
+static void tidy(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const size_t length = strlen(name), mark = sizeof(SUFFIX) - 1;
+    char directory[FILE_PATH_MAX];
+    const struct dirent *entry;
+    struct stat status;
+    DIR *entries;
+
+    (void)snprintf(directory, sizeof(directory), "%.*s.", (int)(name - path), path);
+    entries = opendir(directory);
+    while (entries && (entry = readdir(entries)))
+        if (strncmp(entry->d_name, name, length) == 0 &&
+            strncmp(entry->d_name + length, SUFFIX, mark) == 0 &&
+            strspn(entry->d_name + length + mark, "0123456789abcdef") == DIGITS &&
+            entry->d_name[length + mark + DIGITS] == '\0' &&
+            fstatat(dirfd(entries), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(status.st_mode) && status.st_uid == file_caller() &&
+            status.st_mtime < clock_wall_seconds() - LEFT_SECONDS)
+            (void)unlinkat(dirfd(entries), entry->d_name, 0);
+    if (entries)
+        (void)closedir(entries);
+}
+
 /* Beside the file nothing is ours but names that begin like this one. */
 static int write_file(const char *path, const struct buffer *text, struct pullkey_error *error)
 {
-    char suffix[sizeof(".pullkey-export-") + 16];
+    char suffix[sizeof(SUFFIX) + DIGITS];
     uint64_t number;
     int r = random_fill(&number, sizeof(number), error);
 
     if (r < 0)
         return r;
-    (void)snprintf(suffix, sizeof(suffix), ".pullkey-export-%016" PRIx64, number);
+    tidy(path);
+    (void)snprintf(suffix, sizeof(suffix), SUFFIX "%016" PRIx64, number);
     return file_replace_by(path, suffix, NULL, text->data, text->length, 0600, error);
 }
 

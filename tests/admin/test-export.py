@@ -170,6 +170,28 @@ def together():
         check(MARKER in home.read("out/same"), "the file")
 
 
+@case("--output: what runs left that were killed goes, once it is old, and nothing else")
+def left():
+    with Home() as home:
+        login(home)
+        own = "x.json.pullkey-export-0123456789abcdef"
+        others = [own + "0", own[:-1], own[:-1] + "g", "y" + own, own.replace("export", "other"), "x.json.tmp"]
+        for name in (own, *others):
+            os.utime(home.write("out/" + name, MARKER), (0, time.time() - 120))
+        fresh = own.replace("0", "1")
+        home.write("out/" + fresh, MARKER)
+        os.symlink("x.json.tmp", os.path.join(home.path, "out", own.replace("0", "2")))
+        os.mkdir(os.path.join(home.path, "out", own.replace("0", "3")))
+        export(home, "docker-config", "--output", os.path.join(home.path, "out/x.json"), SERVER)
+        kept = [*others, fresh, own.replace("0", "2"), own.replace("0", "3"), "x.json"]
+        equal(sorted(os.listdir(os.path.join(home.path, "out"))), sorted(kept))
+        # In the directory in which it runs.
+        os.utime(os.path.join(home.path, "out", fresh), (0, 0))
+        command = [home.pullkey, "export", "--format", "docker-config", "--output", "x.json", SERVER]
+        subprocess.run(command, cwd=os.path.join(home.path, "out"), env=home.env, check=True, capture_output=True)
+        check(fresh not in os.listdir(os.path.join(home.path, "out")), "old by now")
+
+
 @case("what cannot be held is refused, a terminal gets none, and what expires is said")
 def refusals():
     with Home() as home:
