@@ -173,11 +173,11 @@ int admin_probe_options(const struct admin_call *call, const struct registry_ref
 /* False for a backend whose stores are never locked. */
 bool admin_can_unlock(const struct pullkey_backend *backend);
 
-/* Prints what `config check` finds in a configuration. ADMIN_PROBLEM if there is an error, or
- * without --yes if the first rule of the file `added` is never reached, or another because of it.
- */
+/* Prints what `config check` finds in a configuration, or with --json appends it, with commas
+ * between. ADMIN_PROBLEM if there is an error, or without --yes if the first rule of the file
+ * `added` is never reached, or another because of it. */
 int admin_check_config(const struct admin_call *call, const struct config *config,
-                       const char *added, struct pullkey_error *error);
+                       const char *added, struct buffer *json, struct pullkey_error *error);
 
 int admin_login(const struct admin_call *call, struct pullkey_error *error);
 int admin_logout(const struct admin_call *call, struct pullkey_error *error);

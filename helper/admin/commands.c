@@ -262,8 +262,7 @@ const struct admin_command admin_commands[] = {
         .arguments = "docker|podman|containerd|kubelet",
         .at_least = 1,
         .at_most = 1,
-        .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_FOR) | BIT(ADMIN_WRITE) |
-                   BIT(ADMIN_UNDO),
+        .options = COMMON | BIT(ADMIN_FOR) | BIT(ADMIN_WRITE) | BIT(ADMIN_UNDO),
         .run = admin_setup,
         .summary = "make docker, podman or a node ask pullkey",
         .details =
@@ -299,11 +298,10 @@ const struct admin_command admin_commands[] = {
         .arguments = "ecr|gcp|acr|kubernetes|exec",
         .at_least = 1,
         .at_most = 1,
-        .options = BIT(ADMIN_SYSTEM) | BIT(ADMIN_HELP) | BIT(ADMIN_YES) | BIT(ADMIN_NAME) |
-                   BIT(ADMIN_MATCH) | BIT(ADMIN_KUBECONFIG) | BIT(ADMIN_CALLER) |
-                   BIT(ADMIN_PROFILE) | BIT(ADMIN_REGION) | BIT(ADMIN_ROLE_ARN) |
-                   BIT(ADMIN_TENANT) | BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_SECRET) |
-                   BIT(ADMIN_HELPER) | BIT(ADMIN_ENV),
+        .options = COMMON | BIT(ADMIN_YES) | BIT(ADMIN_NAME) | BIT(ADMIN_MATCH) |
+                   BIT(ADMIN_KUBECONFIG) | BIT(ADMIN_CALLER) | BIT(ADMIN_PROFILE) |
+                   BIT(ADMIN_REGION) | BIT(ADMIN_ROLE_ARN) | BIT(ADMIN_TENANT) |
+                   BIT(ADMIN_CLIENT_ID) | BIT(ADMIN_SECRET) | BIT(ADMIN_HELPER) | BIT(ADMIN_ENV),
         .run = admin_config_add,
         .summary = "add a source of credentials",
         .details =

@@ -375,29 +375,43 @@ static int show(const struct change *change, struct pullkey_error *error)
     return r;
 }
 
+static int show_json(const struct addition *addition, const struct buffer *findings, bool is_done,
+                     struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer json = BUFFER_INIT(16u * JSON_SIZE_MAX);
+
+    json_write_format(&json, "{\"file\":%s,\"backend\":%s,", addition->change.path, addition->name);
+    buffer_printf(&json, "\"rule\":%s,\"findings\":[%s],\"done\":%s}\n", addition->rule.data,
+                  findings->data ? findings->data : "", is_done ? "true" : "false");
+    return output_buffer(&json, error);
+}
+
 static int publish(struct addition *addition, const struct config_source *source,
                    struct pullkey_error *error)
 {
     const struct change *change = &addition->change;
     const struct config_draft draft = { change->path, change->new.data, change->new.length };
+    const bool is_json = addition->call->values[ADMIN_JSON] != NULL;
+    cleanup_buffer struct buffer findings = BUFFER_INIT(8u * JSON_SIZE_MAX);
     cleanup_config struct config config = { 0 };
-    bool agreed;
-    int r = config_load_draft(source, &draft, &config, error);
+    bool agreed = false;
+    int r = config_load_draft(source, &draft, &config, error), shown = 0;
 
-    if (r == 0)
+    if (r == 0 && !is_json)
         r = show(change, error);
     if (r == 0)
-        r = admin_check_config(addition->call, &config, change->path, error);
+        r = admin_check_config(addition->call, &config, change->path, &findings, error);
     if (r == ADMIN_PROBLEM)
         output_note("Nothing was changed");
     if (r == 0)
         r = prompt_agree(addition->call, "Write it? [y/N] ", &agreed, error);
-    if (r < 0 || !agreed)
-        return r;
-    r = change_write(change, error);
-    if (r == 0)
+    if (r == 0 && agreed)
+        r = change_write(change, error);
+    if (is_json && (r == 0 || r == ADMIN_PROBLEM))
+        shown = show_json(addition, &findings, agreed, error);
+    else if (r == 0 && agreed)
         output_line("Added to %s", change->path);
-    return r;
+    return shown < 0 ? shown : r;
 }
 
 int admin_config_add(const struct admin_call *call, struct pullkey_error *error)

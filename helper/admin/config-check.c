@@ -202,7 +202,7 @@ static int report(const struct config *config, const struct instances *instances
 }
 
 int admin_check_config(const struct admin_call *call, const struct config *config,
-                       const char *added, struct pullkey_error *error)
+                       const char *added, struct buffer *json, struct pullkey_error *error)
 {
     cleanup_findings struct findings findings = {
         .call = call,
@@ -214,6 +214,8 @@ int admin_check_config(const struct admin_call *call, const struct config *confi
 
     if (r == 0)
         check_all(config, &instances, &findings);
+    if (findings.json.data)
+        buffer_append_text(json, findings.json.data);
     if (r < 0 || findings.count[OUTPUT_ERROR] > 0)
         return r < 0 ? r : ADMIN_PROBLEM;
     if (!findings.is_in_way || call->values[ADMIN_YES])

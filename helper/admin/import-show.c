@@ -130,17 +130,25 @@ static int show_item(const struct import *import, const struct import_item *item
     return 0;
 }
 
+int import_list(const struct import *import, struct buffer *json, struct pullkey_error *error)
+{
+    int r = 0;
+
+    for (const struct import_item *item = import->first; r == 0 && item; item = item->next)
+        r = show_item(import, item, json, error);
+    return r;
+}
+
 int import_show(const struct import *import, bool is_done, struct pullkey_error *error)
 {
     /* Names of a few KiB each, of sources of 1 MiB each. */
     cleanup_buffer struct buffer json = BUFFER_INIT(64u * JSON_SIZE_MAX);
-    int r = 0;
+    int r;
 
     if (!import->call->values[ADMIN_JSON])
         return show_table(import, error);
     buffer_printf(&json, "{\"done\":%s,\"entries\":[", is_done ? "true" : "false");
-    for (const struct import_item *item = import->first; r == 0 && item; item = item->next)
-        r = show_item(import, item, &json, error);
+    r = import_list(import, &json, error);
     buffer_append_text(&json, "]}\n");
     return r < 0 ? r : output_buffer(&json, error);
 }

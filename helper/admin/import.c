@@ -259,8 +259,16 @@ static bool is_asked_for(const struct admin_call *call, const char *server)
     return call->item_count == 0;
 }
 
-int import_hidden(const struct admin_call *call, const char *helper, struct pullkey_error *error)
+static int add_list(const struct import *import, struct buffer *json, struct pullkey_error *error)
 {
+    buffer_append_text(json, json->length > 0 ? "," : "");
+    return import_list(import, json, error);
+}
+
+int import_hidden(const struct admin_call *call, const char *helper, struct buffer *json,
+                  struct pullkey_error *error)
+{
+    const bool is_json = call->values[ADMIN_JSON] != NULL;
     struct admin_call own = { .caller = call->caller, .item_count = call->item_count };
     cleanup_import struct import import = { .call = &own, .is_setup = true };
     struct tally tally;
@@ -285,15 +293,20 @@ int import_hidden(const struct admin_call *call, const char *helper, struct pull
         r = import_plan(&import, error);
     if (r < 0 || !import.first)
         return r;
-    output_line("What docker would not find there any more:");
-    r = import_show(&import, false, error);
+    if (!is_json) {
+        output_line("What docker would not find there any more:");
+        r = import_show(&import, false, error);
+    }
     count(&import, &tally);
     if (r == 0 && !call->values[ADMIN_WRITE] && tally.failed > 0)
         output_note("\"--write\" will not change config.json: of what docker has, not everything "
                     "can be imported");
+    if (r == 0 && call->values[ADMIN_WRITE])
+        r = perform(&import, &tally, error);
+    if (r == 0 && is_json)
+        r = add_list(&import, json, error);
     if (r < 0 || !call->values[ADMIN_WRITE])
         return r;
-    r = perform(&import, &tally, error);
     if (r == 0 && tally.failed > 0)
         output_note("config.json was not changed: of what docker has, not everything could be "
                     "imported");

@@ -106,9 +106,10 @@ int import_decide(struct import_item *item, enum import_action action, struct pu
 /*
  * For `setup`: shows what docker's file, or with a name that helper of docker's, holds for the
  * registries of --for, or for all, and with --write stores it. ADMIN_PROBLEM if something could not
- * be stored.
+ * be stored. With --json it is appended, as import_list has it, with a comma behind what is there.
  */
-int import_hidden(const struct admin_call *call, const char *helper, struct pullkey_error *error);
+int import_hidden(const struct admin_call *call, const char *helper, struct buffer *json,
+                  struct pullkey_error *error);
 
 /* The document of docker's or podman's that the source is; its entries, and helpers it names. */
 int import_file_read(struct import *import, struct import_source *source,
@@ -163,6 +164,9 @@ bool import_is_dropped(const struct import *import, const struct import_item *it
 
 /* What a message may show of a key: a password may stand before an '@'. */
 const char *import_server(const struct import_item *item);
+
+/* JSON: the entries, with commas between them. */
+int import_list(const struct import *import, struct buffer *json, struct pullkey_error *error);
 
 /* The table, or with --json all there is to know; `is_done`: somebody agreed. */
 int import_show(const struct import *import, bool is_done, struct pullkey_error *error);

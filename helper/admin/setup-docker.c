@@ -147,7 +147,7 @@ static int take_helper(struct setup *setup, const char *helper, struct pullkey_e
     int r;
 
     (void)snprintf(name, sizeof(name), "docker-credential-%s", helper);
-    r = import_hidden(setup->call, helper, error);
+    r = import_hidden(setup->call, helper, &setup->logins, error);
     if (r >= 0 || r == ADMIN_PROBLEM || r == -PULLKEY_INTERNAL)
         return r;
     setup_note(setup, "What %s has is not imported: %s", name, error->message);
@@ -191,5 +191,5 @@ int setup_docker_hides(struct setup *setup, struct pullkey_error *error)
     }
     if (r == 0)
         r = take_member(setup, json.root, STORE, error);
-    return r < 0 ? r : import_hidden(setup->call, NULL, error);
+    return r < 0 ? r : import_hidden(setup->call, NULL, &setup->logins, error);
 }

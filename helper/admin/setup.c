@@ -29,6 +29,7 @@ static void setup_done(struct setup *setup)
     for (size_t i = 0; i < setup->count; i++)
         change_done(&setup->files[i]);
     buffer_done(&setup->record);
+    buffer_done(&setup->logins);
     buffer_done(&setup->notes);
 }
 
@@ -154,9 +155,10 @@ static void mask(const char *text, struct buffer *ret)
     }
 }
 
-static int show_file(const struct change *file, bool is_masked, struct pullkey_error *error)
+static int write_diff(const struct change *file, bool is_masked, struct buffer *ret,
+                      struct pullkey_error *error)
 {
-    cleanup_buffer struct buffer old = BUFFER_INIT(8u * JSON_SIZE_MAX), new = old, diff = old;
+    cleanup_buffer struct buffer old = BUFFER_INIT(8u * JSON_SIZE_MAX), new = old;
     struct diff_text a = { file->old.data, file->old.length,
                            change_is_new(file) ? "/dev/null" : file->path };
     struct diff_text b = { file->new.data, file->new.length, file->path };
@@ -174,11 +176,54 @@ static int show_file(const struct change *file, bool is_masked, struct pullkey_e
         b.length = new.length;
     }
     /* What is not masked is shown by the lines that change alone. */
-    if (r == 0)
-        r = diff_unified(&a, &b, is_masked ? DIFF_CONTEXT : 0, &diff, error);
-    if (r == 0)
-        output_lines(&diff);
+    return r < 0 ? r : diff_unified(&a, &b, is_masked ? DIFF_CONTEXT : 0, ret, error);
+}
+
+static int show_files(const struct setup *setup, struct pullkey_error *error)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < setup->count; i++) {
+        cleanup_buffer struct buffer diff = BUFFER_INIT(8u * JSON_SIZE_MAX);
+
+        if (!setup->files[i].new.data)
+            continue;
+        r = write_diff(&setup->files[i], setup->is_masked, &diff, error);
+        if (r == 0)
+            output_lines(&diff);
+    }
     return r;
+}
+
+/* With --json all of it, in the end. */
+static int show_json(const struct setup *setup, bool is_done, struct pullkey_error *error)
+{
+    cleanup_buffer struct buffer json = BUFFER_INIT(64u * JSON_SIZE_MAX);
+    const char *at = setup->notes.data ? setup->notes.data : "", *before = "";
+    int r = 0;
+
+    json_write_format(&json, "{\"tool\":%s,", setup->call->arguments[0]);
+    buffer_printf(&json, "\"done\":%s,\"files\":[", is_done ? "true" : "false");
+    for (size_t i = 0; r == 0 && i < setup->count; i++) {
+        cleanup_buffer struct buffer diff = BUFFER_INIT(8u * JSON_SIZE_MAX);
+        const struct change *file = &setup->files[i];
+
+        if (file->new.data)
+            r = write_diff(file, setup->is_masked, &diff, error);
+        json_write_format(&json,
+                          i > 0 ? ",\n {\"file\":%s,\"diff\":%s" : "\n {\"file\":%s,\"diff\":%s",
+                          file->path, diff.data ? diff.data : "");
+        buffer_printf(&json, ",\"changes\":%s}", file->new.data ? "true" : "false");
+    }
+    buffer_printf(&json, "],\"logins\":[%s],\"notes\":[",
+                  setup->logins.data ? setup->logins.data : "");
+    for (size_t length; *at != '\0'; at += length + 1, before = ",") {
+        length = strcspn(at, "\n");
+        buffer_append_text(&json, before);
+        json_write_string(&json, at, length);
+    }
+    buffer_append_text(&json, "]}\n");
+    return r < 0 ? r : output_buffer(&json, error);
 }
 
 static void say_notes(const struct setup *setup)
@@ -201,38 +246,46 @@ static int write_files(struct setup *setup, struct pullkey_error *error)
     for (size_t i = 0; r == 0 && i < setup->count; i++)
         if (setup->files[i].new.data) {
             r = change_write(&setup->files[i], error);
-            if (r == 0)
+            if (r == 0 && !setup->call->values[ADMIN_JSON])
                 output_line("%s is written", setup->files[i].path);
         }
     return r;
 }
 
+static int make(struct setup *setup, const struct tool *tool, struct pullkey_error *error)
+{
+    int r = setup->call->values[ADMIN_JSON] ? 0 : show_files(setup, error);
+
+    if (r == 0 && tool->hides)
+        r = tool->hides(setup, error);
+    return r == 0 && setup->call->values[ADMIN_WRITE] ? write_files(setup, error) : r;
+}
+
 static int run(struct setup *setup, const struct tool *tool, struct pullkey_error *error)
 {
-    const char *name = tool->name;
+    const bool writes = setup->call->values[ADMIN_WRITE] != NULL;
+    const bool is_json = setup->call->values[ADMIN_JSON] != NULL;
     int r = tool->plan(setup, error);
 
     if (r == 0)
         r = buffer_check(&setup->record, error);
+    if (r == 0 && setup->record.data)
+        r = make(setup, tool, error);
     if (r == 0)
         r = buffer_check(&setup->notes, error);
-    if (r == 0 && !setup->record.data) {
-        output_line("%s asks pullkey already", name);
-        say_notes(setup);
-        return 0;
+    if (is_json && (r == 0 || r == ADMIN_PROBLEM)) {
+        const int shown = show_json(setup, r == 0 && (writes || !setup->record.data), error);
+
+        return shown < 0 ? shown : r;
     }
-    for (size_t i = 0; r == 0 && i < setup->count; i++)
-        if (setup->files[i].new.data)
-            r = show_file(&setup->files[i], setup->is_masked, error);
-    if (r == 0 && tool->hides)
-        r = tool->hides(setup, error);
-    if (r == 0 && setup->call->values[ADMIN_WRITE])
-        r = write_files(setup, error);
-    if (r == 0)
-        say_notes(setup);
-    if (r == 0 && !setup->call->values[ADMIN_WRITE])
+    if (r < 0)
+        return r;
+    if (!setup->record.data)
+        output_line("%s asks pullkey already", tool->name);
+    say_notes(setup);
+    if (setup->record.data && !writes)
         output_note("Nothing is changed yet: \"--write\" does it, and \"--undo\" takes it back");
-    return r;
+    return 0;
 }
 
 int admin_setup(const struct admin_call *call, struct pullkey_error *error)
@@ -241,6 +294,7 @@ int admin_setup(const struct admin_call *call, struct pullkey_error *error)
         .call = call,
         .system = call->values[ADMIN_SYSTEM] != NULL,
         .record = BUFFER_INIT(JSON_SIZE_MAX),
+        .logins = BUFFER_INIT(32u * JSON_SIZE_MAX),
         .notes = BUFFER_INIT(NOTES_MAX),
     };
     cleanup_lock struct lock lock = LOCK_INIT;
@@ -255,9 +309,10 @@ int admin_setup(const struct admin_call *call, struct pullkey_error *error)
                            "there is no set-up of \"%s\": it is docker, podman, containerd or "
                            "kubelet",
                            call->arguments[0]);
-    if (call->values[ADMIN_UNDO] && (call->values[ADMIN_WRITE] || call->item_count > 0))
-        return admin_usage(error,
-                           "--undo takes back everything, and goes with no --write or --for");
+    if (call->values[ADMIN_UNDO] &&
+        (call->values[ADMIN_WRITE] || call->values[ADMIN_JSON] || call->item_count > 0))
+        return admin_usage(error, "--undo takes back everything, and goes with no --write, --for "
+                                  "or --json");
     if (setup.system && tool->plan == setup_docker)
         return admin_usage(error,
                            "docker has no file for the whole machine: run this as each user");

@@ -18,6 +18,7 @@ struct setup {
     struct change files[SETUP_FILES_MAX];
     size_t count;
     struct buffer record; /* the entries of what is changed, each with a comma in front */
+    struct buffer logins; /* JSON: what import_hidden has listed */
     struct buffer notes;  /* lines: what somebody has to know or to do besides */
 };
 

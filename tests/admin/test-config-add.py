@@ -205,6 +205,20 @@ def hides():
             check("Nothing is changed yet" in done.stderr, done.stderr)
 
 
+@case("--json: the file, the rule, and what config check finds; written with --yes alone")
+def as_json():
+    with Home() as home:
+        for match, words, status, found in (("b.example", (), 0, 0), ("a.example", (), 1, 1), ("a.example", ("--yes",), 0, 1)):
+            configure(home, WRITTEN)
+            done = add(home, "acr", "--match", match, "--json", *words)
+            report = json.loads(done.stdout)
+            equal((done.returncode, report["done"], len(report["findings"])), (status, bool(words), found), done.stderr)
+            equal((report["file"], report["backend"]), (os.path.join(home.path, CONFIG), "acr"))
+            equal(report["rule"], {"match": [match], "use": ["acr"]})
+            equal([item["level"] for item in report["findings"]], ["warning"] * found)
+            equal('"acr"' in home.read(CONFIG), bool(words))
+
+
 @case("several at once: all of them are there in the end, and of one name only one")
 def at_once():
     with Home() as home:

@@ -187,6 +187,9 @@ def foreign():
             equal((home.read(DOCKER), home.list()), (text, {}), "shown")
             if broken:
                 check("will not change config.json" in done.stderr, done.stderr)
+                done = setup(home, "--write", "--json")
+                found = json.loads(done.stdout)
+                equal((done.returncode, found["done"], found["logins"][0]["action"]), (1, False, "refuse"))
                 done = setup(home, "--write")
                 equal((done.returncode, home.read(DOCKER), home.list()), (1, text, {}), done.stderr)
                 check("config.json was not changed" in done.stderr, done.stderr)
@@ -246,6 +249,27 @@ def masked():
             write(home, text % "not-there")
             done = setup(home)
             equal((done.returncode, "not-there" in done.stdout), (0, shown), text + done.stdout + done.stderr)
+
+
+@case("--json: files with their diffs, what would be hidden or was imported, and what is to be known")
+def as_json():
+    with Home() as home:
+        write(home)
+        for words, done in (((), False), (("--write",), True)):
+            text = succeed(home, "--json", *words).stdout
+            found = json.loads(text)
+            equal([*found], ["tool", "done", "files", "logins", "notes"])
+            equal((found["tool"], found["done"]), ("docker", done))
+            file = found["files"][0]
+            equal((os.path.basename(file["file"]), file["changes"]), ("config.json", True))
+            check('\n+ "credsStore": "pullkey",\n' in file["diff"].replace("\t", " "), file["diff"])
+            equal({(item["registry"], item["stored"]) for item in found["logins"]},
+                  {("https://index.docker.io/v1/", done), ("r.example.com", done)})
+            check("docker-credential-other" in found["notes"][0], text)
+        found = json.loads(succeed(home, "--json").stdout)
+        equal((found["done"], found["files"][0]["changes"], found["files"][0]["diff"], found["logins"]), (True, False, "", []))
+        done = setup(home, "--undo", "--json")
+        check(done.returncode == 2 and "--json" in done.stderr, done.stderr)
 
 
 @case("with --for only that registry is imported")

@@ -336,6 +336,19 @@ def drop_ins():
         check("asks pullkey already" in succeed(home, "kubelet").stdout, "its own is none")
 
 
+@case("--json: each file, and whether it changes")
+def as_json():
+    with node() as home:
+        for words, changes in (((), True), (("--write",), True), ((), False)):
+            found = json.loads(succeed(home, "kubelet", "--json", *words).stdout)
+            equal([os.path.basename(item["file"]) for item in found["files"]], ["credential-provider.yaml", "pullkey.conf"])
+            equal([item["changes"] for item in found["files"]], [changes, changes])
+            equal("+kind: CredentialProviderConfig" in found["files"][0]["diff"], changes)
+            equal(found["done"], "--write" in words or not changes)
+        check("systemctl" in found["notes"][0], found["notes"])
+        check("kind: CredentialProviderConfig\n" in home.read(PROVIDERS), "YAML")
+
+
 @case("what is only shown writes nothing, and makes no directory")
 def only_shown():
     with node() as home:
