@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/text.h"
 #include "probe/grant.h"
+
+#include "../lib/base64url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,23 +21,6 @@ static void require(bool condition)
 
 #define REPOSITORY "team/app"
 
-/* The claims as they stand in a token, so that what is changed is JSON and not base64. */
-static int write_token(const uint8_t *data, size_t size, struct buffer *token,
-                       struct pullkey_error *error)
-{
-    buffer_append_text(token, "e30.");
-    text_base64_encode(token, (const char *)data, size);
-    while (token->length > 0 && token->data[token->length - 1] == '=')
-        token->data[--token->length] = '\0';
-    for (size_t i = 0; i < token->length; i++) {
-        char c = token->data[i];
-
-        token->data[i] = (char)(c == '+' ? '-' : c == '/' ? '_' : c);
-    }
-    buffer_append_text(token, ".e30");
-    return buffer_check(token, error);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char name[] = "\"" REPOSITORY "\"", claim[] = "\"access\"";
@@ -46,7 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int grant;
 
     json_start();
-    if (write_token(data, size, &text, &error) < 0)
+    /* The input is JSON, so that what is changed of it is not base64. */
+    buffer_append_text(&text, "e30.");
+    append_base64url(&text, (const char *)data, size);
+    buffer_append_text(&text, ".e30");
+    if (buffer_check(&text, &error) < 0)
         return 0;
     token = (struct pullkey_secret){ text.data, text.length };
     grant = grant_read(&token, REPOSITORY);

@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/text.h"
 #include "kubelet/claims.h"
+
+#include "../lib/base64url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -17,20 +18,6 @@ static void require(bool condition)
 {
     if (!condition)
         abort();
-}
-
-static void append_payload(struct buffer *token, const uint8_t *data, size_t size)
-{
-    buffer_append_text(token, "e30.");
-    text_base64_encode(token, (const char *)data, size);
-    while (token->length > 0 && token->data[token->length - 1] == '=')
-        token->data[--token->length] = '\0';
-    for (size_t i = 0; i < token->length; i++) {
-        char c = token->data[i];
-
-        token->data[i] = (char)(c == '+' ? '-' : c == '/' ? '_' : c);
-    }
-    buffer_append_text(token, ".e30");
 }
 
 static void check_names(const uint8_t *data, size_t size, const struct pullkey_workload *workload)
@@ -79,10 +66,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pullkey_error error = { 0 };
 
     json_start();
-    if (is_payload)
-        append_payload(&token, data, size);
-    else
+    if (is_payload) {
+        buffer_append_text(&token, "e30.");
+        append_base64url(&token, (const char *)data, size);
+        buffer_append_text(&token, ".e30");
+    } else {
         buffer_append(&token, (const char *)data, size);
+    }
     if (buffer_check(&token, &error) < 0)
         size = 0;
     if (claims_read(token.data ? token.data : (char[]){ "" }, NULL, NULL, &claims, &error) < 0) {

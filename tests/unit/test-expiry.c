@@ -4,8 +4,9 @@
 
 #include "base/json.h"
 #include "base/secret.h"
-#include "base/text.h"
 #include "token/expiry.h"
+
+#include "../lib/base64url.h"
 
 #define NOW 1700000000
 #define MOST (NOW + EXPIRY_MAX_SECONDS)
@@ -160,9 +161,7 @@ static int64_t jwt(const char *claims)
     struct pullkey_secret token;
 
     buffer_append_text(&text, "e30.");
-    text_base64_encode(&text, claims, strlen(claims));
-    while (text.data[text.length - 1] == '=')
-        text.data[--text.length] = '\0';
+    append_base64url(&text, claims, strlen(claims));
     buffer_append_text(&text, ".c2ln");
     token = (struct pullkey_secret){ text.data, text.length };
     return expiry_jwt(&token, NOW);

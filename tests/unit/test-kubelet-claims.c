@@ -4,8 +4,9 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
-#include "base/text.h"
 #include "kubelet/claims.h"
+
+#include "../lib/base64url.h"
 
 #define NOW 1800000000
 #define SIGNATURE "c2lnbmF0dXJl"
@@ -48,12 +49,7 @@ static char *make_token(const char *payload, size_t length)
     struct pullkey_error error;
 
     buffer_append_text(&buffer, HEADER ".");
-    text_base64_encode(&buffer, payload, length);
-    while (buffer.data[buffer.length - 1] == '=')
-        buffer.length--;
-    buffer.data[buffer.length] = '\0';
-    for (char *c = buffer.data; *c != '\0'; c++)
-        *c = (char)(*c == '+' ? '-' : *c == '/' ? '_' : *c);
+    append_base64url(&buffer, payload, length);
     buffer_append_text(&buffer, "." SIGNATURE);
     assert_fine(buffer_steal(&buffer, &text, &error), error);
     return text.bytes;

@@ -13,6 +13,8 @@
 #include "base/json.h"
 #include "base/text.h"
 
+#include "../lib/base64url.h"
+
 static int64_t read_text(const char *text)
 {
     const struct pullkey_secret secret = { (char *)(uintptr_t)text, strlen(text) };
@@ -20,19 +22,12 @@ static int64_t read_text(const char *text)
     return lifetime_read(&secret);
 }
 
-/* "HEADER.PAYLOAD.SIGNATURE" with the payload in base64url, without padding as RFC 7515 has it. */
 static int64_t read_jwt(const char *payload)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(4096);
-    size_t begin;
 
     buffer_append_text(&text, "eyJhbGciOiJub25lIn0.");
-    begin = text.length;
-    text_base64_encode(&text, payload, strlen(payload));
-    while (text.data[text.length - 1] == '=')
-        text.length--;
-    for (size_t i = begin; i < text.length; i++)
-        text.data[i] = text.data[i] == '+' ? '-' : text.data[i] == '/' ? '_' : text.data[i];
+    append_base64url(&text, payload, strlen(payload));
     buffer_append_text(&text, ".c2ln");
     return read_text(text.data);
 }
