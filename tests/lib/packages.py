@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 
 import namespace
+from rootdir import Root
 from tap import check, equal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -151,24 +152,13 @@ def base():
     return run(os.path.join(HERE, "..", "packages", "root")).strip()
 
 
-class Machine:
+class Machine(Root):
     """A root directory in memory, above one that is never changed; namespace.enter() before it."""
 
     def __init__(self, *directories):
         self.place = tempfile.mkdtemp(prefix="pullkey-machine.")
         self.root = os.path.join(self.place, "root")
         self.directories = directories
-
-    def __enter__(self):
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
 
     def start(self):
         below = base()
@@ -200,20 +190,6 @@ class Machine:
         if os.path.ismount(self.place):
             namespace.unmount(self.place)
         os.rmdir(self.place)
-
-    def path(self, name):
-        return os.path.join(self.root, name.lstrip("/"))
-
-    def write(self, name, text, mode=0o644):
-        path = self.path(name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(path, mode)
-
-    def read(self, name):
-        with open(self.path(name), encoding="utf-8") as file:
-            return file.read()
 
     def command(self, *words):
         return ["chroot", self.root, *words]

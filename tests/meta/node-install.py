@@ -18,6 +18,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import namespace
 import tap
+from rootdir import Root
 
 namespace.enter(map_root=True)
 
@@ -90,7 +91,7 @@ SCRATCH = tempfile.TemporaryDirectory()
 build(SCRATCH.name)
 
 
-class Bare:
+class Bare(Root):
     """A root directory with /opt/pullkey, an empty home, and nothing else."""
 
     def __init__(self):
@@ -98,26 +99,11 @@ class Bare:
         self.root = self.scratch.name
         os.chmod(self.root, 0o755)
 
-    def __enter__(self):
+    def start(self):
         shutil.copytree(TREE, self.root + TREE, symlinks=True)
-        return self
 
-    def __exit__(self, *_):
+    def stop(self):
         self.scratch.cleanup()
-
-    def path(self, name):
-        return os.path.join(self.root, name.lstrip("/"))
-
-    def write(self, name, text, mode=0o644):
-        path = self.path(name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(path, mode)
-
-    def read(self, name):
-        with open(self.path(name), encoding="utf-8") as file:
-            return file.read()
 
     def run(self, program, *words, **more):
         return run("chroot", self.root, f"{TREE}/{program}", *words, HOME="/root", **more)
@@ -218,7 +204,7 @@ def alone():
 class Node(Bare):
     """A root directory with systemd's programs, which only note that they were called."""
 
-    def __enter__(self):
+    def start(self):
         for name in ("systemctl", "systemd-sysusers", "systemd-tmpfiles"):
             os.makedirs(self.path("usr/bin"), exist_ok=True)
             shutil.copy(os.path.join(SCRATCH.name, "systemctl"), self.path(f"usr/bin/{name}"))
@@ -227,7 +213,6 @@ class Node(Bare):
         self.write("etc/containerd/config.toml", "version = 3\n")
         self.write("config/config.json", '{ "version": 1 }\n')
         self.write("config/credential-provider.yaml", PROVIDER)
-        return self
 
     def start_kubelet(self, *flags, release="1.34"):
         """As far as it is seen from outside: its program, and its words."""
