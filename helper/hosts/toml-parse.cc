@@ -2,7 +2,7 @@
 // The one file in C++: a toml++ tree becomes one for C.
 #include "toml-parse.h"
 
-#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string_view>
@@ -31,7 +31,7 @@ void *operator new[](std::size_t size)
     return operator new(size);
 }
 
-// Sorting has a buffer of these. The defaults lead here too, but not those of a sanitizer.
+// The defaults of these lead here too, but not those of a sanitizer.
 void *operator new(std::size_t size, const std::nothrow_t &) noexcept
 {
     return secret_alloc(size);
@@ -170,13 +170,23 @@ class converter
         return at < text_.size() && (static_cast<unsigned char>(text_[at]) & 0xc0) == 0x80;
     }
 
-    // toml++ sorts by key.
+    static int compare_positions(const void *left, const void *right)
+    {
+        const auto *a = *static_cast<const struct toml_item *const *>(left);
+        const auto *b = *static_cast<const struct toml_item *const *>(right);
+
+        if (a->begin != b->begin)
+            return a->begin < b->begin ? -1 : 1;
+        return std::strcmp(a->key, b->key);
+    }
+
+    // toml++ sorts by key. std::stable_sort would be 3 KiB of code for this type.
     static void link_by_position(struct toml_item *parent, std::vector<struct toml_item *> &members)
     {
         struct toml_item **end = &parent->first;
 
-        std::stable_sort(members.begin(), members.end(),
-                         [](auto *a, auto *b) { return a->begin < b->begin; });
+        if (!members.empty())
+            std::qsort(members.data(), members.size(), sizeof(members[0]), compare_positions);
         for (auto *member : members) {
             *end = member;
             end = &member->next;
