@@ -99,8 +99,12 @@ int sign_jwt(const struct pullkey_secret *key, const struct buffer *header,
     unsigned char signature[SIGNATURE_MAX];
     size_t length = sizeof(signature);
     EVP_PKEY *pkey;
-    int r;
+    int r = buffer_check(header, error);
 
+    if (r == 0)
+        r = buffer_check(claims, error);
+    if (r < 0)
+        return r;
     append_base64url(&jwt, header->data, header->length);
     buffer_append(&jwt, ".", 1);
     append_base64url(&jwt, claims->data, claims->length);
