@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/go-duration.h"
 
 #define NO_START "the kubelet does not start"
 
@@ -111,7 +112,7 @@ static void check_duration(struct kubelet_check *check, const struct kubelet_pro
         kubelet_find(check, provider->file, place_of(provider, "defaultCacheDuration"),
                      OUTPUT_ERROR, "duration-missing", "write defaultCacheDuration: \"0s\"",
                      "%s has no defaultCacheDuration: " NO_START, name_of(provider));
-    else if (!kubelet_duration(item->valuestring, &is_negative))
+    else if (!go_duration(item->valuestring, &is_negative))
         kubelet_find(check, provider->file, item, OUTPUT_ERROR, "duration-invalid",
                      "write a number with its unit, as \"5m\" or \"1h30m\"",
                      "%s: its defaultCacheDuration is no duration: " NO_START, name_of(provider));
@@ -153,7 +154,7 @@ static bool may_be_secret(const char *value)
     bool is_negative;
 
     return strlen(value) >= 6 && value[0] != '/' && !strstr(value, "://") &&
-           !kubelet_duration(value, &is_negative) && kubelet_scalar(value) == KUBELET_STRING;
+           !go_duration(value, &is_negative) && kubelet_scalar(value) == KUBELET_STRING;
 }
 
 static void check_env(struct kubelet_check *check, const struct kubelet_provider *provider)

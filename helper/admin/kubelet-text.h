@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Texts of a CredentialProviderConfig as the kubelet reads them. Sources: Go's time.ParseDuration
- * and path/filepath.Match, go.yaml.in/yaml/v2 (resolve.go),
+ * Texts of a CredentialProviderConfig as the kubelet reads them; its durations are in
+ * base/go-duration.h. Sources: Go's path/filepath.Match, go.yaml.in/yaml/v2 (resolve.go),
  * k8s.io/kubernetes/pkg/credentialprovider (keyring.go), k8s.io/apimachinery (validation of
  * qualified names).
  */
@@ -9,10 +9,6 @@
 #define PULLKEY_ADMIN_KUBELET_TEXT_H
 
 #include <pullkey/backend.h>
-
-/* A duration as "1h30m", "-1.5s", "0". False: Go does not read it. *ret_is_negative is of less than
- * nothing. */
-bool kubelet_duration(const char *text, bool *ret_is_negative);
 
 enum kubelet_scalar { KUBELET_STRING, KUBELET_NULL, KUBELET_TRUE, KUBELET_FALSE, KUBELET_NUMBER };
 

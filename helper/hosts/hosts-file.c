@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/go-duration.h"
+#include "base/go-url.h"
 #include "base/secret.h"
 #include "base/text.h"
 #include "core/cache.h"
-#include "base/go-url.h"
 
 #define HELPER_NAME_MAX 62
 #define LIFETIME_MAX ((int64_t)CACHE_LONGEST_SECONDS)
@@ -115,65 +116,12 @@ static bool is_header(const struct toml_item *item)
     return true;
 }
 
-/* A number and its unit. Moves the text on, and adds nanoseconds to a sum that must not pass 2^63.
- */
-static bool read_span(const char **text, uint64_t *sum)
-{
-    static const struct {
-        const char *name;
-        uint64_t nanoseconds;
-    } units[] = {
-        { "ns", 1 },
-        { "us", 1000 },
-        { "\xc2\xb5s", 1000 },
-        { "\xce\xbcs", 1000 },
-        { "ms", 1000000 },
-        { "s", 1000000000 },
-        { "m", 60 * 1000000000ULL },
-        { "h", 3600 * 1000000000ULL },
-    };
-    const uint64_t most = (uint64_t)1 << 63;
-    size_t whole = strspn(*text, "0123456789"), fraction = 0, i = 0, length;
-    uint64_t value = 0;
-
-    for (size_t k = 0; k < whole; k++) {
-        if (value > most / 10)
-            return false;
-        value = value * 10 + (uint64_t)((*text)[k] - '0');
-        if (value > most)
-            return false;
-    }
-    *text += whole;
-    if (**text == '.') {
-        fraction = strspn(++*text, "0123456789");
-        *text += fraction;
-    }
-    length = strcspn(*text, ".0123456789");
-    while (i < sizeof(units) / sizeof(units[0]) &&
-           (strlen(units[i].name) != length || strncmp(*text, units[i].name, length) != 0))
-        i++;
-    if (whole + fraction == 0 || i == sizeof(units) / sizeof(units[0]) ||
-        value > most / units[i].nanoseconds)
-        return false;
-    *text += length;
-    *sum += value * units[i].nanoseconds;
-    return *sum <= most;
-}
-
-/* Go's time.ParseDuration: numbers, each with a unit, a sign in front; "0" needs none. */
+/* containerd does not mind one of less than nothing. */
 static bool is_duration(const char *text)
 {
-    bool is_negative = *text == '-';
-    uint64_t sum = 0;
+    bool is_negative;
 
-    text += *text == '-' || *text == '+';
-    if (strcmp(text, "0") == 0)
-        return true;
-    do
-        if (!read_span(&text, &sum))
-            return false;
-    while (*text != '\0');
-    return is_negative || sum < (uint64_t)1 << 63;
+    return go_duration(text, &is_negative);
 }
 
 static bool has_type(const struct toml_item *item, enum value_type type, const char *key)

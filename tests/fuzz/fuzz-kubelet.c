@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * admin/kubelet-text and kubelet-pattern: two lines. Nothing is read outside of a text, the parts
- * of a pattern come from it, a label meets itself, and meeting does not depend on the order where
- * both sides have '*' alone.
+ * admin/kubelet-text, kubelet-pattern and base/go-duration: two lines. Nothing is read outside of a
+ * text, the parts of a pattern come from it, a label meets itself, and meeting does not depend on
+ * the order where both sides have '*' alone.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/kubelet-text.h"
+#include "base/go-duration.h"
 #include "base/secret.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -25,7 +26,7 @@ static void check_line(const char *text)
 
     (void)kubelet_scalar(text);
     (void)kubelet_is_annotation(text);
-    if (kubelet_duration(text, &is_negative) && is_negative)
+    if (go_duration(text, &is_negative) && is_negative)
         require(text[0] == '-');
     if (kubelet_pattern_read(text, &pattern) == KUBELET_REFUSED)
         return;
