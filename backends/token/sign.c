@@ -44,22 +44,6 @@ void sign_hex(const unsigned char hash[SIGN_SHA256_SIZE], char ret[SIGN_SHA256_T
     ret[SIGN_SHA256_TEXT_SIZE - 1] = '\0';
 }
 
-/* RFC 4648 section 5, without padding. */
-static void append_base64url(struct buffer *buffer, const void *bytes, size_t length)
-{
-    const size_t begin = buffer->length;
-
-    text_base64_encode(buffer, bytes, length);
-    for (size_t i = begin; i < buffer->length; i++) {
-        if (buffer->data[i] == '+')
-            buffer->data[i] = '-';
-        else if (buffer->data[i] == '/')
-            buffer->data[i] = '_';
-    }
-    while (buffer->length > begin && buffer->data[buffer->length - 1] == '=')
-        buffer->data[--buffer->length] = '\0';
-}
-
 /* A key with a passphrase is none: nobody is there to be asked. */
 static int no_passphrase(char *buffer, int size, int writing, void *data)
 {
@@ -105,9 +89,9 @@ int sign_jwt(const struct pullkey_secret *key, const struct buffer *header,
         r = buffer_check(claims, error);
     if (r < 0)
         return r;
-    append_base64url(&jwt, header->data, header->length);
+    text_base64url_encode(&jwt, header->data, header->length);
     buffer_append(&jwt, ".", 1);
-    append_base64url(&jwt, claims->data, claims->length);
+    text_base64url_encode(&jwt, claims->data, claims->length);
     r = buffer_check(&jwt, error);
     if (r < 0)
         return r;
@@ -124,7 +108,7 @@ int sign_jwt(const struct pullkey_secret *key, const struct buffer *header,
     if (r < 0)
         return r;
     buffer_append(&jwt, ".", 1);
-    append_base64url(&jwt, signature, length);
+    text_base64url_encode(&jwt, (const char *)signature, length);
     r = buffer_check(&jwt, error);
     return r < 0 ? r : secret_set(ret, jwt.data, jwt.length, error);
 }

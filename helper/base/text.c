@@ -129,6 +129,21 @@ void text_base64_encode(struct buffer *buffer, const char *bytes, size_t length)
     }
 }
 
+void text_base64url_encode(struct buffer *buffer, const char *bytes, size_t length)
+{
+    const size_t begin = buffer->length;
+
+    text_base64_encode(buffer, bytes, length);
+    for (size_t i = begin; i < buffer->length; i++) {
+        if (buffer->data[i] == '+')
+            buffer->data[i] = '-';
+        else if (buffer->data[i] == '/')
+            buffer->data[i] = '_';
+    }
+    while (buffer->length > begin && buffer->data[buffer->length - 1] == '=')
+        buffer->data[--buffer->length] = '\0';
+}
+
 static int digit_value(char c)
 {
     if (c >= 'A' && c <= 'Z')

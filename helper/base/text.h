@@ -26,6 +26,9 @@ bool text_is_ascii(const char *bytes, size_t length, char least);
 /* RFC 4648 section 4, with padding. */
 void text_base64_encode(struct buffer *buffer, const char *bytes, size_t length);
 
+/* Section 5 of it, without padding, as JWTs have it. */
+void text_base64url_encode(struct buffer *buffer, const char *bytes, size_t length);
+
 /* Accepts missing padding, refuses everything else that is not canonical alphabet:
  * -PULLKEY_INVALID. */
 int text_base64_decode(const char *text, size_t length, struct buffer *buffer,

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "probe/grant.h"
-
-#include "../lib/base64url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_start();
     /* The input is JSON, so that what is changed of it is not base64. */
     buffer_append_text(&text, "e30.");
-    append_base64url(&text, (const char *)data, size);
+    text_base64url_encode(&text, (const char *)data, size);
     buffer_append_text(&text, ".e30");
     if (buffer_check(&text, &error) < 0)
         return 0;

@@ -8,9 +8,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "kubelet/claims.h"
-
-#include "../lib/base64url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -68,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_start();
     if (is_payload) {
         buffer_append_text(&token, "e30.");
-        append_base64url(&token, (const char *)data, size);
+        text_base64url_encode(&token, (const char *)data, size);
         buffer_append_text(&token, ".e30");
     } else {
         buffer_append(&token, (const char *)data, size);

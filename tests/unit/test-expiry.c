@@ -4,9 +4,8 @@
 
 #include "base/json.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "token/expiry.h"
-
-#include "../lib/base64url.h"
 
 #define NOW 1700000000
 #define MOST (NOW + EXPIRY_MAX_SECONDS)
@@ -161,7 +160,7 @@ static int64_t jwt(const char *claims)
     struct pullkey_secret token;
 
     buffer_append_text(&text, "e30.");
-    append_base64url(&text, claims, strlen(claims));
+    text_base64url_encode(&text, claims, strlen(claims));
     buffer_append_text(&text, ".c2ln");
     token = (struct pullkey_secret){ text.data, text.length };
     return expiry_jwt(&token, NOW);

@@ -4,9 +4,8 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "kubelet/claims.h"
-
-#include "../lib/base64url.h"
 
 #define NOW 1800000000
 #define SIGNATURE "c2lnbmF0dXJl"
@@ -49,7 +48,7 @@ static char *make_token(const char *payload, size_t length)
     struct pullkey_error error;
 
     buffer_append_text(&buffer, HEADER ".");
-    append_base64url(&buffer, payload, length);
+    text_base64url_encode(&buffer, payload, length);
     buffer_append_text(&buffer, "." SIGNATURE);
     assert_fine(buffer_steal(&buffer, &text, &error), error);
     return text.bytes;

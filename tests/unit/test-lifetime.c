@@ -13,8 +13,6 @@
 #include "base/json.h"
 #include "base/text.h"
 
-#include "../lib/base64url.h"
-
 static int64_t read_text(const char *text)
 {
     const struct pullkey_secret secret = { (char *)(uintptr_t)text, strlen(text) };
@@ -27,7 +25,7 @@ static int64_t read_jwt(const char *payload)
     cleanup_buffer struct buffer text = BUFFER_INIT(4096);
 
     buffer_append_text(&text, "eyJhbGciOiJub25lIn0.");
-    append_base64url(&text, payload, strlen(payload));
+    text_base64url_encode(&text, payload, strlen(payload));
     buffer_append_text(&text, ".c2ln");
     return read_text(text.data);
 }

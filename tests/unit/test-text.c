@@ -127,6 +127,25 @@ static void base64_of_the_rfc(void **state)
     }
 }
 
+static void base64url_of_what_is_added(void **state)
+{
+    static const char *const rows[][2] = {
+        { "", "+/=" },
+        { "f", "+/=Zg" },
+        { "fo", "+/=Zm8" },
+        { "\xfb\xff\xbf", "+/=-_-_" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+        cleanup_buffer struct buffer coded = BUFFER_INIT(100);
+
+        buffer_append_text(&coded, "+/=");
+        text_base64url_encode(&coded, rows[i][0], strlen(rows[i][0]));
+        assert_string_equal(coded.data, rows[i][1]);
+    }
+}
+
 static void base64_round_trips(void **state)
 {
     char bytes[300];
@@ -248,6 +267,7 @@ int main(void)
         cmocka_unit_test(nothing_else_is_accepted),
         cmocka_unit_test(names),
         cmocka_unit_test(base64_of_the_rfc),
+        cmocka_unit_test(base64url_of_what_is_added),
         cmocka_unit_test(base64_round_trips),
         cmocka_unit_test(base64_refuses),
         cmocka_unit_test(case_is_that_of_ascii),
