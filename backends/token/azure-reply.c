@@ -127,35 +127,49 @@ int azure_read_managed_error(const struct buffer *body, const char *server, cons
                                  "which with AZURE_CLIENT_ID");
 }
 
+static int read_token(const struct buffer *body, const char *name, struct json *ret_json,
+                      struct pullkey_secret *ret, struct pullkey_error *error)
+{
+    struct pullkey_error ignored;
+    const char *token;
+
+    if (json_parse(ret_json, "reply", body->data ? body->data : "", body->length, 0, &ignored) < 0)
+        return error_set(error, PULLKEY_INVALID, "it is no proper JSON");
+    token = text_of(ret_json->root, name);
+    if (!token || token[0] == '\0' || strlen(token) > PULLKEY_SECRET_MAX)
+        return error_set(error, PULLKEY_INVALID, "it has no %s, or a huge one", name);
+    return secret_set(ret, token, strlen(token), error);
+}
+
+/* Where the reply does not say when it ends (0), the token itself is asked. */
+static int complete_expiry(const struct pullkey_secret *token, int64_t now, int64_t *expiry,
+                           struct pullkey_error *error)
+{
+    if (*expiry == 0)
+        *expiry = expiry_jwt(token, now);
+    if (*expiry == 0)
+        *expiry = now + EXPIRY_UNKNOWN_SECONDS;
+    return expiry_check(*expiry, now, error);
+}
+
 int azure_read_managed(const struct buffer *body, int64_t now, struct oauth_reply *ret,
                        struct pullkey_error *error)
 {
     cleanup_json struct json json = { 0 };
     cleanup_secret struct pullkey_secret secret = { 0 };
     struct pullkey_error ignored;
-    const char *token;
     int64_t expiry = 0;
-    int r;
+    int r = read_token(body, "access_token", &json, &secret, error);
 
-    if (json_parse(&json, "reply", body->data ? body->data : "", body->length, 0, &ignored) < 0)
-        return error_set(error, PULLKEY_INVALID, "it is no proper JSON");
-    token = text_of(json.root, "access_token");
-    if (!token || token[0] == '\0' || strlen(token) > PULLKEY_SECRET_MAX)
-        return error_set(error, PULLKEY_INVALID, "it has no access_token, or a huge one");
-    r = expiry_in(json_member(json.root, "expires_in"), now, &expiry, error);
     if (r == 0)
-        r = secret_set(&secret, token, strlen(token), error);
+        r = expiry_in(json_member(json.root, "expires_in"), now, &expiry, error);
     if (r < 0)
         return r;
-    /* Some say so as a date of some language, and then the token itself is asked. */
+    /* Some say so as a date of some language. */
     if (expiry == 0 && json_member(json.root, "expires_on") &&
         expiry_epoch(json_member(json.root, "expires_on"), now, &expiry, &ignored) < 0)
         expiry = 0;
-    if (expiry == 0)
-        expiry = expiry_jwt(&secret, now);
-    if (expiry == 0)
-        expiry = now + EXPIRY_UNKNOWN_SECONDS;
-    r = expiry_check(expiry, now, error);
+    r = complete_expiry(&secret, now, &expiry, error);
     if (r < 0)
         return r;
     *ret = (struct oauth_reply){ .access_token = secret, .expiry = expiry };
@@ -168,23 +182,11 @@ int azure_read_refresh(const struct buffer *body, int64_t now, struct pullkey_se
 {
     cleanup_json struct json json = { 0 };
     cleanup_secret struct pullkey_secret secret = { 0 };
-    struct pullkey_error ignored;
-    const char *token;
-    int64_t expiry;
-    int r;
+    int64_t expiry = 0;
+    int r = read_token(body, "refresh_token", &json, &secret, error);
 
-    if (json_parse(&json, "reply", body->data ? body->data : "", body->length, 0, &ignored) < 0)
-        return error_set(error, PULLKEY_INVALID, "it is no proper JSON");
-    token = text_of(json.root, "refresh_token");
-    if (!token || token[0] == '\0' || strlen(token) > PULLKEY_SECRET_MAX)
-        return error_set(error, PULLKEY_INVALID, "it has no refresh_token, or a huge one");
-    r = secret_set(&secret, token, strlen(token), error);
-    if (r < 0)
-        return r;
-    expiry = expiry_jwt(&secret, now);
-    if (expiry == 0)
-        expiry = now + EXPIRY_UNKNOWN_SECONDS;
-    r = expiry_check(expiry, now, error);
+    if (r == 0)
+        r = complete_expiry(&secret, now, &expiry, error);
     if (r < 0)
         return r;
     *ret_expiry = expiry;
