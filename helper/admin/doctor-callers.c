@@ -40,7 +40,8 @@ static void take_steps(struct doctor_caller *caller, const cJSON *root)
     }
 }
 
-void doctor_take_hosts(struct doctor_caller *caller, const char *text)
+static int take_hosts(struct doctor_caller *caller, const struct doctor_image *image,
+                      const char *text, struct pullkey_error *error)
 {
     cleanup_json struct json json = { 0 };
     struct pullkey_error ignored;
@@ -53,16 +54,20 @@ void doctor_take_hosts(struct doctor_caller *caller, const char *text)
     if (!cause || !sentence) {
         doctor_tell(caller, "containerd", PULLKEY_STEP_FAILED, -1, DOCTOR_NOT_KNOWN,
                     "pullkey-hosts says nothing of it: see \"pullkey hosts doctor\"");
-        return;
+        return 0;
     }
     take_steps(caller, json.root);
     caller->has_credential = strcmp(cause, "credential") == 0;
     caller->judged_works = cJSON_IsTrue(json_member(json.root, "works"));
     (void)snprintf(caller->judged_cause, sizeof(caller->judged_cause), "%s", cause);
     (void)snprintf(caller->judged_sentence, sizeof(caller->judged_sentence), "%s", sentence);
+    return caller->judged_works
+               ? doctor_ask_mirrors(caller, image, json_member(json.root, "hosts"), error)
+               : 0;
 }
 
-void doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *image)
+int doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *image,
+                     struct pullkey_error *error)
 {
     char name[REGISTRY_CANONICAL_MAX + 1];
     const char *const words[] = { HOSTS, "doctor", "--ask", "--json", name, NULL };
@@ -84,7 +89,8 @@ void doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *i
         doctor_tell(caller, "containerd", PULLKEY_STEP_FAILED, -1, DOCTOR_NOT_KNOWN, "%s",
                     why.message);
     else
-        doctor_take_hosts(caller, text);
+        return take_hosts(caller, image, text, error);
+    return 0;
 }
 
 /* Of the environment of who runs this nothing is that user's but where programs are. */

@@ -152,6 +152,9 @@ void doctor_join(const struct doctor_caller *callers, const struct doctor_verdic
         *ret = verdicts[0];
     } else if (failed == count) {
         say(ret, "a pull of %s will work for all of them", image->name);
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(verdicts[i].cause, "mirror-failed") == 0)
+                say(ret, "; %s: %s", callers[i].name, verdicts[i].sentence);
     } else {
         ret->cause = verdicts[failed].cause;
         say(ret, "%s%s%s", works > 0 ? callers[failed].name : "", works > 0 ? ": " : "",

@@ -286,14 +286,14 @@ static void take_step(void *context, const struct pullkey_step *step)
 
 /* What docker trusts for a registry, beside the system's authorities, if nobody says otherwise. */
 static struct admin_call with_authority(const struct admin_call *call,
-                                        const struct doctor_image *image,
+                                        const struct doctor_image *image, bool has_own,
                                         char path[REGISTRY_CANONICAL_MAX])
 {
     struct admin_call own = *call;
 
     (void)snprintf(path, REGISTRY_CANONICAL_MAX, "/etc/docker/certs.d/%.*s/ca.crt", PULLKEY_KEY_MAX,
                    image->registry.text);
-    if (!own.values[ADMIN_CA_FILE] && access(path, R_OK) == 0)
+    if (!own.values[ADMIN_CA_FILE] && !has_own && access(path, R_OK) == 0)
         own.values[ADMIN_CA_FILE] = path;
     return own;
 }
@@ -304,7 +304,7 @@ int doctor_walk(const struct admin_call *call, struct doctor_caller *caller,
 {
     cleanup_buffer struct buffer options = BUFFER_INIT(JSON_SIZE_MAX);
     char authority[REGISTRY_CANONICAL_MAX];
-    const struct admin_call own = with_authority(call, image, authority);
+    const struct admin_call own = with_authority(call, image, caller->has_own_trust, authority);
     const struct pullkey_probe *probe;
     struct registry_request request;
     struct pullkey_error why;
@@ -376,7 +376,7 @@ static int examine_all(const struct admin_call *call, const struct doctor_image 
         doctor_tell(&callers[0], "containerd", PULLKEY_STEP_NOTE, -1, "",
                     "as root this shows what containerd does too");
     if (r == 0 && shows_hosts)
-        doctor_ask_hosts(&callers[(*count)++], image);
+        r = doctor_ask_hosts(&callers[(*count)++], image, error);
     if (r == 0 && has_kubelet)
         r = doctor_kubelet(call, image, &callers[(*count)++], error);
     return r;

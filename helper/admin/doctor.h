@@ -12,7 +12,7 @@
 #include "core/resolve-chain.h"
 #include "run-image.h"
 
-#define DOCTOR_STEPS_MAX 48
+#define DOCTOR_STEPS_MAX 96
 #define DOCTOR_WORD_SIZE 64
 #define DOCTOR_SENTENCE_SIZE (2 * PULLKEY_ERROR_SIZE)
 /* The cause where it cannot be seen what a caller does. */
@@ -34,6 +34,7 @@ struct doctor_caller {
     bool has_credential; /* there is one, and it was used */
     bool can_log_in;     /* `pullkey login` would replace it */
     bool is_system;      /* of the system's configuration */
+    bool has_own_trust;  /* what docker trusts is not asked for */
     /* What another program says of its steps, which doctor_judge takes over; "": nothing. */
     char judged_cause[DOCTOR_WORD_SIZE];
     char judged_sentence[DOCTOR_SENTENCE_SIZE];
@@ -100,9 +101,14 @@ bool doctor_has_kubelet(const struct admin_call *call);
 int doctor_kubelet(const struct admin_call *call, const struct doctor_image *image,
                    struct doctor_caller *caller, struct pullkey_error *error);
 
-/* What containerd does, as root; and that of the JSON in which pullkey-hosts says it. */
-void doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *image);
-void doctor_take_hosts(struct doctor_caller *caller, const char *text);
+/* What containerd does, as root: what pullkey-hosts says of it, and then its hosts. */
+int doctor_ask_hosts(struct doctor_caller *caller, const struct doctor_image *image,
+                     struct pullkey_error *error);
+
+/* The "hosts" of that JSON, asked as containerd asks them, up to the first that has the image:
+ * their steps, and what is to be said of the pull where that is more than pullkey-hosts says. */
+int doctor_ask_mirrors(struct doctor_caller *caller, const struct doctor_image *image,
+                       const cJSON *hosts, struct pullkey_error *error);
 
 /* Makes this process that user's, with the environment of a login and nothing else. */
 int doctor_become(const char *name, struct pullkey_error *error);

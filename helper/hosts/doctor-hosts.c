@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/secret.h"
 
 #define HUB_HOST "registry-1.docker.io"
@@ -307,10 +308,38 @@ int doctor_hosts(struct doctor *doctor, struct pullkey_error *error)
 
 /* -- JSON ------------------------------------------------------------------------------------- */
 
-static void write_host(const struct doctor_host *host, struct buffer *json)
+/* The one file of authorities; NULL: there are more, or none. */
+static const char *ca_file(const struct doctor *doctor, const struct hosts_host *host,
+                           char ret[FILE_PATH_MAX])
+{
+    const struct toml_item *item = host ? hosts_member(host->table, "ca") : NULL;
+    const struct node_host_directory *in = doctor->read ? doctor->read : doctor->source;
+    const char *end = in ? strrchr(in->path, '/') : NULL;
+
+    if (!item || item->kind != TOML_STRING || !end)
+        return NULL;
+    /* What is relative is so to the directory of the file. */
+    (void)snprintf(ret, FILE_PATH_MAX, "%.*s%s",
+                   item->string[0] == '/' ? 0 : (int)(end + 1 - in->path), in->path, item->string);
+    return ret;
+}
+
+/* Where whoever wants another order changes it. */
+static const char *file_to_edit(const struct doctor *doctor, const struct doctor_host *host)
+{
+    if (!host->host)
+        return host->is_mirror ? doctor->config->path : NULL;
+    return doctor->source ? doctor->source->path : doctor->read ? doctor->read->path : NULL;
+}
+
+static void write_host(const struct doctor *doctor, const struct doctor_host *host,
+                       struct buffer *json)
 {
     static const char *const keys[] = { "ca", "client", "override_path" };
     const struct hosts_host *file = host->host;
+    const bool has_certificates =
+        doctor->read && !doctor->read->has_file && doctor->read->has_certificates;
+    char path[FILE_PATH_MAX];
     const char *comma = "";
 
     buffer_printf(json, "{\"role\":\"%s\"", host->is_mirror ? "mirror" : "server");
@@ -323,11 +352,14 @@ static void write_host(const struct doctor_host *host, struct buffer *json)
         }
     buffer_append_text(json, "]");
     for (size_t i = 0; i < COUNT(keys); i++)
-        buffer_printf(json, ",\"%s\":%s", keys[i], has_key(file, keys[i]) ? "true" : "false");
+        buffer_printf(json, ",\"%s\":%s", keys[i],
+                      has_key(file, keys[i]) || (i == 0 && has_certificates) ? "true" : "false");
     buffer_printf(json,
                   ",\"skip_verify\":%s,\"credential\":%s,\"expires\":%lld,\"last_success\":%lld",
                   file && file->skip_verify ? "true" : "false", host->has_header ? "true" : "false",
                   (long long)host->expires, (long long)host->last_success);
+    json_write_member(json, "ca_file", ca_file(doctor, file, path));
+    json_write_member(json, "file", file_to_edit(doctor, host));
     json_write_member(json, "helper", file ? file->helper : NULL);
     json_write_member(json, "class", host->last_answer);
     json_write_member(json, "message", host->message);
@@ -339,7 +371,7 @@ void doctor_write_hosts(const struct doctor *doctor, struct buffer *json)
     buffer_append_text(json, "[");
     for (size_t i = 0; i < doctor->host_count; i++) {
         buffer_append_text(json, i > 0 ? ",\n " : "");
-        write_host(&doctor->hosts[i], json);
+        write_host(doctor, &doctor->hosts[i], json);
     }
     buffer_append_text(json, "]");
 }
