@@ -12,6 +12,8 @@
 #include "base/secret.h"
 #include "core/credential.h"
 
+#define MIRROR_FAILED "mirror-failed"
+
 enum outcome { HAS_IT, FAILS, NOT_TRIED };
 
 struct round {
@@ -19,8 +21,12 @@ struct round {
     struct doctor_caller *caller;
     struct doctor_caller *host;    /* the steps of the one that is asked */
     struct doctor_verdict verdict; /* of that one */
-    const cJSON *failed;           /* the first mirror that does */
-    char reason[DOCTOR_SENTENCE_SIZE];
+    const cJSON *server;           /* the last of all */
+    struct failure {
+        const char *url; /* NULL: it did not */
+        const char *file;
+        char cause[DOCTOR_WORD_SIZE], reason[DOCTOR_SENTENCE_SIZE];
+    } mirror, last;        /* the first mirror, and the server */
     const char *not_tried; /* URL of the first that is not */
 };
 
@@ -149,56 +155,85 @@ static int ask(struct round *round, const cJSON *host, enum outcome *ret,
     return r;
 }
 
-/* What the caller's verdict is, if it is another than that of pullkey-hosts. */
-__attribute__((format(printf, 4, 5))) static void
-conclude(struct doctor_caller *caller, bool works, const char *cause, const char *format, ...)
+/* Another verdict than that of pullkey-hosts; its sentence is made of parts. */
+static void conclude(struct doctor_caller *caller, bool works, const char *cause)
 {
+    (void)snprintf(caller->judged_cause, sizeof(caller->judged_cause), "%s", cause);
+    caller->judged_works = works;
+    caller->judged_sentence[0] = '\0';
+}
+
+__attribute__((format(printf, 2, 3))) static void say(struct doctor_caller *caller,
+                                                      const char *format, ...)
+{
+    const size_t used = strlen(caller->judged_sentence);
     va_list arguments;
 
     va_start(arguments, format);
-    (void)vsnprintf(caller->judged_sentence, sizeof(caller->judged_sentence), format, arguments);
+    (void)vsnprintf(caller->judged_sentence + used, sizeof(caller->judged_sentence) - used, format,
+                    arguments);
     va_end(arguments);
-    (void)snprintf(caller->judged_cause, sizeof(caller->judged_cause), "%s", cause);
-    caller->judged_works = works;
 }
 
-static void conclude_works(struct round *round, const cJSON *host)
+static void conclude_works(struct round *round, const char *url)
 {
-    const char *url = json_text(host, "url"), *file = json_text(round->failed, "file");
-    const bool is_image = round->image->image.repository[0] != '\0';
+    const struct failure *mirror = &round->mirror;
+    struct doctor_caller *caller = round->caller;
 
-    round->caller->has_credential = round->host->has_credential;
-    if (round->failed)
-        conclude(round->caller, true, "mirror-failed",
-                 "%s %s %s, from %s; but the mirror %s fails: %s: start it, or take it out of %s",
-                 is_image ? "a pull of" : "", round->image->name,
-                 is_image ? "will work" : "answers as it should", url,
-                 json_text(round->failed, "url"), round->reason,
-                 file ? file : "containerd's configuration");
-    else if (is_image)
-        conclude(round->caller, true, "works", "a pull of %s will work, from %s",
-                 round->image->name, url);
+    conclude(caller, true, mirror->url ? MIRROR_FAILED : "works");
+    caller->has_credential = round->host->has_credential;
+    if (round->image->image.repository[0] != '\0')
+        say(caller, "a pull of %s will work, from %s", round->image->name, url);
     else
-        conclude(round->caller, true, "works", "%s: %s", url, round->verdict.sentence);
+        say(caller, "%s: %s", url, round->verdict.sentence);
+    if (mirror->url)
+        say(caller, "; but the mirror %s fails: %s: start it, or take it out of %s", mirror->url,
+            mirror->reason, mirror->file ? mirror->file : "containerd's configuration");
 }
 
-static void conclude_fails(struct round *round, const cJSON *last, bool last_failed)
+static void conclude_fails(const struct round *round)
 {
-    const char *mirror = json_text(round->failed, "url");
+    const struct failure *mirror = &round->mirror, *last = &round->last;
+    struct doctor_caller *caller = round->caller;
 
-    if (round->not_tried && (round->failed || last_failed))
-        conclude(round->caller, false, DOCTOR_NOT_KNOWN,
-                 "%s fails: %s; whether %s has it is not tried here",
-                 round->failed ? mirror : json_text(last, "url"),
-                 round->failed ? round->reason : round->verdict.sentence, round->not_tried);
-    else if (round->failed && last_failed)
-        conclude(round->caller, false, "mirror-failed", "the mirror %s fails: %s; and %s: %s",
-                 mirror, round->reason, json_text(last, "url"), round->verdict.sentence);
-    else if (round->failed)
-        conclude(round->caller, false, "mirror-failed", "the mirror %s fails: %s", mirror,
-                 round->reason);
-    else if (last_failed)
-        conclude(round->caller, false, round->verdict.cause, "%s", round->verdict.sentence);
+    if (!mirror->url && !last->url)
+        return;
+    conclude(caller, false,
+             round->not_tried ? DOCTOR_NOT_KNOWN
+             : mirror->url    ? MIRROR_FAILED
+                              : last->cause);
+    if (mirror->url)
+        say(caller, "the mirror %s fails: %s", mirror->url, mirror->reason);
+    if (mirror->url && last->url)
+        say(caller, "; and %s: ", last->url);
+    if (last->url)
+        say(caller, "%s", last->reason);
+    if (round->not_tried)
+        say(caller, "; whether %s has it is not tried here", round->not_tried);
+}
+
+static void remember(struct round *round, const cJSON *host)
+{
+    const char *url = json_text(host, "url"), *server = json_text(round->server, "url");
+    struct failure *failure = server && strcmp(url, server) == 0 ? &round->last : &round->mirror;
+
+    if (failure->url)
+        return;
+    failure->url = url;
+    failure->file = json_text(host, "file");
+    (void)snprintf(failure->cause, sizeof(failure->cause), "%s", round->verdict.cause);
+    (void)snprintf(failure->reason, sizeof(failure->reason), "%s", round->verdict.sentence);
+}
+
+/* What is rendered may have the server as a mirror too. */
+static bool was_before(const cJSON *hosts, const cJSON *host)
+{
+    const char *url = json_text(host, "url");
+
+    for (const cJSON *item = hosts->child; url && item != host; item = item->next)
+        if (json_text(item, "url") && strcmp(json_text(item, "url"), url) == 0)
+            return true;
+    return false;
 }
 
 int doctor_ask_mirrors(struct doctor_caller *caller, const struct doctor_image *image,
@@ -206,30 +241,30 @@ int doctor_ask_mirrors(struct doctor_caller *caller, const struct doctor_image *
 {
     cleanup_release struct doctor_caller *steps = secret_alloc(sizeof(*steps));
     struct round round = { .image = image, .caller = caller, .host = steps };
-    const cJSON *host, *last = NULL;
-    enum outcome outcome = NOT_TRIED;
-    int r = steps ? 0 : error_memory(error);
+    const cJSON *host;
+    enum outcome outcome;
+    int r;
 
+    if (!steps)
+        return error_memory(error);
     cJSON_ArrayForEach(host, hosts) {
-        if (!can(host, "pull") || !can(host, "resolve"))
+        round.server = host;
+    }
+    cJSON_ArrayForEach(host, hosts) {
+        if (!can(host, "pull") || !can(host, "resolve") || was_before(hosts, host))
             continue;
-        if (r == 0)
-            r = ask(&round, host, &outcome, error);
+        r = ask(&round, host, &outcome, error);
         if (r < 0)
             return r;
-        last = host;
         if (outcome == HAS_IT) {
-            conclude_works(&round, host);
+            conclude_works(&round, json_text(host, "url"));
             return 0;
         }
-        if (outcome == NOT_TRIED && !round.not_tried)
+        if (outcome == FAILS)
+            remember(&round, host);
+        else if (!round.not_tried)
             round.not_tried = json_text(host, "url");
-        if (outcome == FAILS && !round.failed && strcmp(json_text(host, "role"), "mirror") == 0) {
-            round.failed = host;
-            (void)snprintf(round.reason, sizeof(round.reason), "%s", round.verdict.sentence);
-        }
     }
-    conclude_fails(&round, last,
-                   last && outcome == FAILS && strcmp(json_text(last, "role"), "server") == 0);
-    return r;
+    conclude_fails(&round);
+    return 0;
 }

@@ -324,6 +324,16 @@ static const char *ca_file(const struct doctor *doctor, const struct hosts_host 
     return ret;
 }
 
+/* What is rendered may have a host twice, and its helper once. */
+static const char *helper_of(const struct doctor *doctor, const struct doctor_host *host)
+{
+    for (size_t i = 0; host->host && i < doctor->host_count; i++)
+        if (doctor->hosts[i].host && doctor->hosts[i].host->helper &&
+            strcmp(doctor->hosts[i].url, host->url) == 0)
+            return doctor->hosts[i].host->helper;
+    return NULL;
+}
+
 /* Where whoever wants another order changes it. */
 static const char *file_to_edit(const struct doctor *doctor, const struct doctor_host *host)
 {
@@ -360,7 +370,7 @@ static void write_host(const struct doctor *doctor, const struct doctor_host *ho
                   (long long)host->expires, (long long)host->last_success);
     json_write_member(json, "ca_file", ca_file(doctor, file, path));
     json_write_member(json, "file", file_to_edit(doctor, host));
-    json_write_member(json, "helper", file ? file->helper : NULL);
+    json_write_member(json, "helper", helper_of(doctor, host));
     json_write_member(json, "class", host->last_answer);
     json_write_member(json, "message", host->message);
     buffer_append_text(json, "}");

@@ -55,6 +55,10 @@ class Machine(Template):
         """A hosts.toml with these mirrors before the gate."""
         self.put(self.file, f'server = "{url(self.gate)}"\n{self.trust()}{more}' + "".join(mirrors))
 
+    def authority(self):
+        with open(self.registry.ca, encoding="utf-8") as file:
+            return file.read()
+
     def trust(self):
         return f'ca = "{self.registry.ca}"\n'
 
@@ -92,13 +96,18 @@ def steps(caller, name):
 @case_of_root("the server alone has it, or has it not")
 def server():
     with machine() as there:
-        there.write()
+        there.write(table(url(there.gate), ca=there.registry.ca))
         caller = there.expect("works", True, f"a pull of {there.image} will work, from {url(there.gate)}")
-        equal(steps(caller, "server"), [url(there.gate)])
         check(there.gate.requests, "it was asked")
         equal(len(steps(caller, "manifest")), 1)
         there.gate.answer = lambda request: (404, [], b"") if "/manifests/" in request.path else None
-        there.expect("no-repository", False, REPOSITORY)
+        caller = there.expect("no-tag", False, REPOSITORY)
+        equal(len(steps(caller, "manifest")), 1)  # the same host twice is asked once
+        there.gate.answer = lambda request: None
+        os.unlink(there.path(there.file))
+        there.put(f"{CERTS}/{there.gate.address}/ca.crt", there.authority())
+        caller = there.expect("none", True)
+        check("is not tried: it has" in steps(caller, "server")[0], caller)
 
 
 @case_of_root("a mirror is down: the server has it, or is down as well")
@@ -130,13 +139,12 @@ def authorities():
     with machine() as there, Gate(there.registry) as other:
         other.answer = lambda request: None
         there.registry.make_client(there.path("/etc"))
-        there.variables["SSL_CERT_FILE"] = there.path("/etc/client.cert")
-        with open(there.registry.ca, encoding="utf-8") as file:
-            authority = file.read()
-        there.put(f"/etc/docker/certs.d/{other.address}/ca.crt", authority)
+        os.makedirs(there.path("/etc/ssl/certs"))
+        os.rename(there.path("/etc/client.cert"), there.path("/etc/ssl/certs/ca-certificates.crt"))
+        there.put(f"/etc/docker/certs.d/{other.address}/ca.crt", there.authority())
         there.write(table(url(other), **HOST))
         there.expect("mirror-failed", True, f"the mirror {url(other)} fails", "authorit")
-        there.put(f"{CERTS}/{there.gate.address}/own.crt", authority)
+        there.put(f"{CERTS}/{there.gate.address}/own.crt", there.authority())
         there.write(table(url(other), ca="own.crt", **HOST))
         there.expect("works", True, f"from {url(other)}")
 
