@@ -148,7 +148,7 @@ static int ask(struct round *round, const cJSON *host, enum outcome *ret,
         return 0;
     (void)snprintf(at.name, sizeof(at.name), "%s", round->image->name);
     memset(round->host, 0, sizeof(*round->host));
-    round->host->has_own_trust = true;
+    round->host->is_containerd = true;
     r = walk(round, host, &at, error);
     if (r == 0)
         *ret = judge(round, host);

@@ -108,6 +108,8 @@ static void advise(const struct doctor_caller *caller, const char *registry,
         else if (caller->can_log_in)
             say(verdict, "; %.*spullkey %slogin %s%s", (int)(gap - advice), advice,
                 caller->is_system ? "--system " : "", registry, gap + 2);
+        else if (caller->is_containerd && !caller->has_credential)
+            say(verdict, "; name a credHelper for it, unless pods have an imagePullSecret");
         else
             say(verdict, "; set it right where it comes from");
     }

@@ -304,7 +304,7 @@ int doctor_walk(const struct admin_call *call, struct doctor_caller *caller,
 {
     cleanup_buffer struct buffer options = BUFFER_INIT(JSON_SIZE_MAX);
     char authority[REGISTRY_CANONICAL_MAX];
-    const struct admin_call own = with_authority(call, image, caller->has_own_trust, authority);
+    const struct admin_call own = with_authority(call, image, caller->is_containerd, authority);
     const struct pullkey_probe *probe;
     struct registry_request request;
     struct pullkey_error why;

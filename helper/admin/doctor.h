@@ -34,7 +34,7 @@ struct doctor_caller {
     bool has_credential; /* there is one, and it was used */
     bool can_log_in;     /* `pullkey login` would replace it */
     bool is_system;      /* of the system's configuration */
-    bool has_own_trust;  /* what docker trusts is not asked for */
+    bool is_containerd;  /* its files say whom to trust and who has a credential, not docker's */
     /* What another program says of its steps, which doctor_judge takes over; "": nothing. */
     char judged_cause[DOCTOR_WORD_SIZE];
     char judged_sentence[DOCTOR_SENTENCE_SIZE];

@@ -62,10 +62,10 @@ class Machine(Template):
     def trust(self):
         return f'ca = "{self.registry.ca}"\n'
 
-    def doctor(self, *words, image=None):
+    def doctor(self, *words, caller=("--as", "hosts")):
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", MOUNTS + EXECUTE, "sh", self.root, PULLKEY, "doctor", image or self.image]
-            + ["--as", "hosts", *words],
+            ["unshare", "-m", "sh", "-c", MOUNTS + EXECUTE, "sh", self.root, PULLKEY, "doctor", self.image]
+            + [*caller, *words],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env=self.environment())
         equal(done.stderr, "")
         check(MARKER not in done.stdout, "a secret was printed")
@@ -159,6 +159,35 @@ def not_tried():
             check("is not tried: it has" in steps(caller, "mirror")[0], caller)
         there.gate.stop()
         there.expect("not-known", False, f"whether {DOWN} has it is not tried here")
+
+
+@case_of_root("docker and containerd: it works for all of them, or a mirror is said beside that")
+def all_of_them():
+    with machine() as there:
+        there.put("/bin/docker", "#!/bin/sh\n")
+        os.chmod(there.path("/bin/docker"), 0o755)
+        there.variables = {"HOME": there.path("/home"), "PATH": there.path("/bin") + ":/usr/bin:/bin"}
+        there.put("/home", None)
+        there.put(f"/etc/docker/certs.d/{there.gate.address}/ca.crt", there.authority())
+        there.write(table(url(there.gate), ca=there.registry.ca))
+        done = there.doctor("--json", caller=())
+        found = json.loads(done.stdout)
+        equal([(one["caller"], one["cause"]) for one in found["callers"]], [("docker", "works"), ("containerd", "works")])
+        equal((found["works"], found["cause"], done.returncode), (True, "works", 0))
+        last = f"a pull of {there.image} will work for all of them"
+        equal(there.doctor(caller=()).stdout.splitlines()[-1], last)
+        there.write(table(DOWN, **HOST))
+        done = there.doctor(caller=())
+        equal(done.returncode, 0)
+        check(done.stdout.splitlines()[-1].startswith(f"{last}; containerd: a pull of "), done.stdout)
+
+
+@case_of_root("whoever pulls has to bring a credential")
+def none():
+    with machine() as there:
+        there.gate.answer = there.gate._refuse
+        there.write(table(url(there.gate), ca=there.registry.ca))
+        there.expect("no-credential", False, "name a credHelper for it, unless pods have an imagePullSecret")
 
 
 ENV = {"type": "env", "username": "R_USER", "password": "R_TOKEN"}
