@@ -60,6 +60,18 @@ def without_docker():
         equal([one["caller"] for one in found["callers"]], ["containerd"])
 
 
+def without_root():
+    """What others than root may see of such a node."""
+    with Home() as home:
+        lost = " ".join(f"{name}=/etc/home/{name}" for name in home.env if name == "HOME" or name.startswith("XDG_"))
+        script = NODE + "mkdir -m 0700 /etc/home; chown 65534 /etc/home; "
+        script += f'set -- setpriv --reuid 65534 --regid 65534 --clear-groups env {lost} "$@"; '
+        (caller,) = json.loads(on_node(home, "--json", script=script).stdout)["callers"]
+        equal((caller["caller"], caller["cause"]), ("docker", "connection-refused"), str(caller))
+        (note,) = [step for step in caller["steps"] if step["step"] == "containerd"]
+        equal((note["state"], note["text"]), ("note", "as root this shows what containerd does too"))
+
+
 def hosts_alone():
     with Home() as home:
         done = on_node(home, "--as", "hosts", "--json")
@@ -84,6 +96,7 @@ if os.geteuid() == 0:
     if HAS_HOSTS:
         case("a node with nothing that asks as docker does has no docker")(without_docker)
         case("on a node docker and containerd stand side by side")(side_by_side)
+        case("without root docker alone, and a note of containerd")(without_root)
         case("containerd alone")(hosts_alone)
 else:
 

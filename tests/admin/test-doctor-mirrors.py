@@ -16,7 +16,7 @@ from live import EXECUTE, MOUNTS, case_of_root, daemon, published
 from node import CERTS, MARKER, SYSCONFDIR
 from registry import Registry, wait_for
 from service import Gate
-from tap import check, equal, run
+from tap import case, check, equal, run
 from template import TARGET, Template
 from traps import reads
 
@@ -64,7 +64,7 @@ class Machine(Template):
 
     def doctor(self, *words, caller=("--as", "hosts")):
         done = subprocess.run(
-            ["unshare", "-m", "sh", "-c", MOUNTS + EXECUTE, "sh", self.root, PULLKEY, "doctor", self.image]
+            ["unshare", "-m" if os.geteuid() == 0 else "-Urm", "sh", "-c", MOUNTS + EXECUTE, "sh", self.root, PULLKEY, "doctor", self.image]
             + [*caller, *words],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, env=self.environment())
         equal(done.stderr, "")
@@ -93,7 +93,7 @@ def steps(caller, name):
     return [step["text"] for step in caller["steps"] if step["step"] == name]
 
 
-@case_of_root("the server alone has it, or has it not")
+@case("the server alone has it, or has it not")
 def server():
     with machine() as there:
         there.write(table(url(there.gate), ca=there.registry.ca))
@@ -110,7 +110,7 @@ def server():
         check("is not tried: it has" in steps(caller, "server")[0], caller)
 
 
-@case_of_root("a mirror is down: the server has it, or is down as well")
+@case("a mirror is down: the server has it, or is down as well")
 def down():
     with machine() as there:
         there.write(table(DOWN, **HOST))
@@ -121,7 +121,7 @@ def down():
         there.expect("mirror-failed", False, f"the mirror {DOWN} fails", f"and {url(there.gate)}: ")
 
 
-@case_of_root("a mirror that has it ends it; one that has it not, and one with only a part of the work, do not")
+@case("a mirror that has it ends it; one that has it not, and one with only a part of the work, do not")
 def mirrors():
     with machine() as there, Gate(there.registry) as other:
         other.answer = lambda request: None
@@ -134,7 +134,7 @@ def mirrors():
         equal(steps(there.expect("works", True), "mirror"), [])
 
 
-@case_of_root("whom a mirror's certificate is from: ca of hosts.toml, and nobody else's")
+@case("whom a mirror's certificate is from: ca of hosts.toml, and nobody else's")
 def authorities():
     with machine() as there, Gate(there.registry) as other:
         other.answer = lambda request: None
@@ -149,7 +149,7 @@ def authorities():
         there.expect("works", True, f"from {url(other)}")
 
 
-@case_of_root("what is not tried is said, and is no failure")
+@case("what is not tried is said, and is no failure")
 def not_tried():
     with machine() as there:
         for values in ({"skip_verify": True}, {"ca": [there.registry.ca]}, {"override_path": True},
@@ -161,7 +161,7 @@ def not_tried():
         there.expect("not-known", False, f"whether {DOWN} has it is not tried here")
 
 
-@case_of_root("docker and containerd: it works for all of them, or a mirror is said beside that")
+@case("docker and containerd: it works for all of them, or a mirror is said beside that")
 def all_of_them():
     with machine() as there:
         there.put("/bin/docker", "#!/bin/sh\n")
@@ -182,7 +182,7 @@ def all_of_them():
         check(done.stdout.splitlines()[-1].startswith(f"{last}; containerd: a pull of "), done.stdout)
 
 
-@case_of_root("whoever pulls has to bring a credential")
+@case("whoever pulls has to bring a credential")
 def none():
     with machine() as there:
         there.gate.answer = there.gate._refuse
