@@ -166,6 +166,7 @@ def credential():
         equal({**own, "expires": 0, "last_success": 0},
               {"role": "mirror", "url": URL, "capabilities": ["pull"], "ca": True, "client": False,
                "override_path": True, "skip_verify": False, "credential": True, "expires": 0, "last_success": 0,
+               "ca_file": "/etc/ca.crt", "file": f"{there.path}{FILE}",
                "helper": there.helper.name, "class": None, "message": None})
         check(abs(own["last_success"] - time.time()) < 120, own)
         check(abs(own["expires"] - time.time() - 3600) < 120, own)
