@@ -7,7 +7,7 @@
         there.ask()         setup.cause, and setup.words in the last line
 
 `there.ask()` answers a Verdict; `there.pull()`, where a real client is at hand, is whether that pulls.
-SETUPS is the list of all; what kinds there are is in setups_docker.py and setups_node.py.
+SETUPS is the list of all; each setups_KIND.py adds those of its kind.
 """
 
 from collections.abc import Callable

@@ -15,6 +15,8 @@ from tap import CASES, check, comment, equal, run
 import_module("setups_docker")  # fills the list
 if os.environ["PULLKEY_TEST_HOSTS"] == "yes":
     import_module("setups_node")
+if "kubernetes" in os.environ["PULLKEY_PARTS"].split():
+    import_module("setups_kubernetes")
 
 LEAST = 25
 
