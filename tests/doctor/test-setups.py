@@ -12,7 +12,8 @@ import account
 from setups import SETUPS
 from tap import CASES, check, comment, equal, run
 
-import_module("setups_docker")  # fills the list
+for name in ("setups_docker", "setups_kubelet"):  # which fill the list
+    import_module(name)
 if os.environ["PULLKEY_TEST_HOSTS"] == "yes":
     import_module("setups_node")
 if "kubernetes" in os.environ["PULLKEY_PARTS"].split():
