@@ -5,11 +5,18 @@ import importlib.util
 import json
 import os
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
-from live import published
+from containerd import VERSIONS, Containerd
+from doctor import no_secret
+from home import Home
+from hosts import table
+from image import Image
+from live import MADE, published
 from node import BASIC, CERTS, CONFIG, SYSCONFDIR, Node
-from registry import wait_for
+from registry import Registry, wait_for
 from setups import Verdict, setup
+from tap import equal
 from traps import A as FILE
 from traps import HELPER, PLAIN, R, TARGET, config, header, reads
 
@@ -24,6 +31,7 @@ def module(name, path):
 
 node_doctor = module("node_doctor", "../hosts/doctor.py")
 IMAGE = "a.example/team/app"
+USER, REPOSITORY = "puller", "team/app"  # of a registry that is there
 
 
 class Place:
@@ -82,34 +90,81 @@ broken("a header that a shell was to expand", GOOD, {FILE: header('"Basic ${TOKE
 broken("a password in hosts.toml", GOOD, {FILE: header(f'"Basic {BASIC}"')}, "plaintext-header", FILE + ":2", "migrate")
 
 
-def served(*backends):
-    rule = {"match": "a.example", "use": list(backends)}
-    text = json.dumps({"version": 1, "rules": [rule]})
-    return {FILE: HELPER, SYSCONFDIR + "/config.json": text}
+ENV = {"type": "env", "username": "R_USER", "password": "R_TOKEN"}
+VARIABLES = {"R_USER": USER, "R_TOKEN": node_doctor.MARKER}
+PULLKEY = os.path.join(os.environ["PULLKEY_BINDIR"], "pullkey")
 
 
-VARIABLES = {"R_USER": "puller", "R_TOKEN": node_doctor.MARKER}
-ENV = served({"type": "env", "username": "R_USER", "password": "R_TOKEN"})
+class Machine(Place):
+    """This machine, whose daemon has the credential, as has the shell; and a real registry and containerd."""
+
+    def __init__(self, node, registry, image):
+        super().__init__(node, f"{registry.address}/{REPOSITORY}:{image.tag}")
+        self.name, self.ca = registry.address, registry.ca
+        self.config_path = node.path(MADE)  # what the daemon publishes
+
+    def ask(self):
+        """containerd's way as one of the callers, which adds nothing to what `pullkey hosts doctor` says."""
+        own = super().ask()
+        command = ("doctor", self.image, "--as", "hosts")
+        text, machine = (self.node.run(*command, *more, program=PULLKEY) for more in ([], ["--json"]))
+        for done in (text, machine):
+            no_secret(done.stdout + done.stderr, node_doctor.MARKER)
+            equal((done.stderr, done.returncode), ("", 0 if own.works else 1))
+        (caller,) = json.loads(machine.stdout)["callers"]
+        equal((caller["caller"], text.stdout.splitlines()[-1]), ("containerd", caller["text"]))
+        return Verdict(caller["works"], caller["cause"], caller["text"])
+
+    def pull(self):
+        with Home(self.ca) as home, Containerd(home, VERSIONS[0], self.config_path) as containerd:
+            return containerd.crictl_pull(self.image).returncode == 0
 
 
 @contextmanager
-def machine(**more):
-    """This machine, whose daemon has the credential, as has the shell."""
-    with node_doctor.Machine(ENV) as node, node.started(**VARIABLES, **more):
-        wait_for(lambda: BASIC in published(node, "a.example"), "containerd to be given the header")
+def running(name, text, **more):
+    """A node whose daemon has a credential for that registry; `text` is of its hosts.toml."""
+    rules = {"version": 1, "rules": [{"match": name, "use": [ENV]}]}
+    files = {f"{CERTS}/{name}/hosts.toml": text, SYSCONFDIR + "/config.json": json.dumps(rules)}
+    with node_doctor.Machine(files) as node, node.started(**VARIABLES, **more):
+        wait_for(lambda: BASIC in published(node, name), "containerd to be given the header")
         node.shell = VARIABLES
+        yield node
+
+
+@contextmanager
+def machine():
+    with Registry({USER: node_doctor.MARKER}) as registry, TemporaryDirectory() as place:
+        image = Image(place)
+        registry.push(image, REPOSITORY, USER)
+        text = table(f"https://{registry.address}", helper="pullkey", ca=registry.ca)
+        with running(registry.address, text) as node:
+            yield Machine(node, registry, image)
+
+
+@contextmanager
+def behind_proxy():
+    """Not of a registry on the loopback, which is asked without one."""
+    with running("a.example", HELPER, https_proxy="http://proxy.example:3128") as node:
         yield Place(node)
 
 
 if os.geteuid() == 0:
 
+    @setup("a containerd that reads no directory", "hosts", machine, "config-path-unset", "reads no hosts.toml", CONFIG)
+    def reads_none(there):
+        there.put(CONFIG, "version = 2\n")
+        there.config_path = ""
+
+    @setup("a containerd that reads what people write", "hosts", machine, "config-path-not-target",
+           f"set config_path to {TARGET}")
+    def reads_source(there):
+        there.put(CONFIG, config(CERTS))
+        there.config_path = there.node.path(CERTS)
+
     @setup("a credential in the unit only", "hosts", machine, "credential-in-unit", "of the daemon only", "the variable R_",
            warning=True)
     def in_unit(there):
         there.node.shell = {}
-
-    def behind_proxy():
-        return machine(https_proxy="http://proxy.example:3128")
 
     @setup("a proxy in the unit only", "hosts", behind_proxy, "proxy-not-in-containerd", "the daemon has a proxy", warning=True)
     def proxy_in_unit(there):

@@ -20,7 +20,7 @@ from helper import Helper
 from home import Home
 from hosts import table
 from live import daemon, words
-from node import BASIC, CERTS, MARKER
+from node import BASIC, CERTS, MARKER, PROGRAM
 from tap import check, equal
 from template import TARGET as LINK
 from template import Template
@@ -145,14 +145,14 @@ class Machine(Template):
     def environment(self):
         return {**super().environment(), **self.variables}
 
-    def run(self, *command):
+    def run(self, *command, program=PROGRAM):
         after = "" if self.containerd is None else RUNS.format(variables=self.containerd) + self.afterwards
         if after and not os.path.exists(self.path("/run/wait")):
             self.put("/run/wait", "exec 3<>/run/never\nread line <&3\n")
             shutil.copy("/bin/sh", self.path("/run/containerd"))
             os.mkfifo(self.path("/run/never"))
         done = subprocess.run(
-            words(self, "", after, *command),
+            words(self, "", after, *command, program=program),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

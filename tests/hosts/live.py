@@ -43,9 +43,9 @@ def case_of_root(name):
     return case(name) if os.geteuid() == 0 else lambda function: function
 
 
-def words(tree, before, after, *command):
+def words(tree, before, after, *command, program=PROGRAM):
     script = before + MOUNTS + after + EXECUTE
-    return ["unshare", "-m", "sh", "-c", script, "sh", tree.root, PROGRAM, *command]
+    return ["unshare", "-m", "sh", "-c", script, "sh", tree.root, program, *command]
 
 
 def migrate(tree, *options, before="", after=""):
