@@ -10,8 +10,14 @@
 SETUPS is the list of all; each setups_KIND.py adds those of its kind.
 """
 
+import os
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
+
+for place in ("../lib", "../fakes", "../hosts", "../admin"):  # the last is looked at first
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), place))
 
 SETUPS = []
 
@@ -41,3 +47,15 @@ def setup(name, caller, scene, cause, *words, **more):
         return harm
 
     return mark
+
+
+def load():
+    """Fills the list with those that this build, and this user, can make."""
+    kinds = ["docker", "kubelet"]
+    if os.environ["PULLKEY_TEST_HOSTS"] == "yes":
+        kinds.append("node")
+    if "kubernetes" in os.environ["PULLKEY_PARTS"].split():
+        kinds.append("kubernetes")
+    for kind in kinds:
+        import_module(f"setups_{kind}")
+    return SETUPS

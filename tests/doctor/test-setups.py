@@ -2,24 +2,17 @@
 """Of each set-up that is broken on purpose, in one way, pullkey doctor names the cause in its last line."""
 
 import os
+import subprocess
 import sys
 import traceback
-from importlib import import_module
 
-for name in ("../lib", "../fakes", "../hosts", "../admin"):  # the last is looked at first
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), name))
+import setups
 import account
-from setups import SETUPS
-from tap import CASES, check, comment, equal, run
+from tap import CASES, case, check, comment, equal, run
 
-for name in ("setups_docker", "setups_kubelet"):  # which fill the list
-    import_module(name)
-if os.environ["PULLKEY_TEST_HOSTS"] == "yes":
-    import_module("setups_node")
-if "kubernetes" in os.environ["PULLKEY_PARTS"].split():
-    import_module("setups_kubernetes")
-
-LEAST = 25
+SETUPS = setups.load()
+SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "setup")
+LEAST = 40
 
 
 def compare(setup):
@@ -51,13 +44,29 @@ def as_ordinary(setup):
     equal(os.waitpid(child, 0)[1], 0, "its process")
 
 
+@case("there are enough of them")
 def count():
     comment(f"{len(SETUPS)} set-ups")
     check(len(SETUPS) >= LEAST, f"{len(SETUPS)} are too few")
     equal(len({setup.name for setup in SETUPS}), len(SETUPS), "names")
 
 
-CASES.append(("there are enough of them", count))
+@case("one can be made by hand, asked, and is gone with the standard input")
+def by_hand():
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    done = subprocess.run([SCRIPT, "--list"], stdout=subprocess.PIPE, text=True, check=True)
+    equal(done.stdout.splitlines(), [f"{one.caller}\t{one.name}" for one in SETUPS])
+    for options, cause in ((["--working"], "works"), ([], "wrong-password")):
+        with subprocess.Popen([SCRIPT, *options, "wrong password"], **pipes) as made:
+            command, empty, verdict = (made.stdout.readline().rstrip("\n") for _ in range(3))
+            answer = subprocess.run(command, shell=True, capture_output=True, text=True)
+            equal((empty, verdict), ("", f"{cause}: {answer.stdout.splitlines()[-1]}"))
+            made.stdin.close()
+        equal(made.returncode, 0)
+        answer = subprocess.run(command, shell=True, capture_output=True, text=True)
+        check(verdict.split(": ", 1)[1] not in answer.stdout, "it is there still")
+
+
 for one in SETUPS:
     root = os.geteuid() == 0
     judge = as_ordinary if one.ordinary and root else compare
