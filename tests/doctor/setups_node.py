@@ -4,6 +4,7 @@
 import importlib.util
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
@@ -15,8 +16,9 @@ from image import Image
 from live import MADE, published
 from node import BASIC, CERTS, CONFIG, SYSCONFDIR, Node
 from registry import Registry, wait_for
+from service import Gate
 from setups import Verdict, setup
-from tap import equal
+from tap import check, equal
 from traps import A as FILE
 from traps import HELPER, PLAIN, R, TARGET, config, header, reads
 
@@ -94,25 +96,28 @@ ENV = {"type": "env", "username": "R_USER", "password": "R_TOKEN"}
 VARIABLES = {"R_USER": USER, "R_TOKEN": node_doctor.MARKER}
 PULLKEY = os.path.join(os.environ["PULLKEY_BINDIR"], "pullkey")
 
+PULL = {"capabilities": ["pull", "resolve"]}
+
 
 class Machine(Place):
     """This machine, whose daemon has the credential, as has the shell; and a real registry and containerd."""
 
-    def __init__(self, node, registry, image):
+    def __init__(self, node, registry, image, ca, text):
         super().__init__(node, f"{registry.address}/{REPOSITORY}:{image.tag}")
-        self.name, self.ca = registry.address, registry.ca
+        self.registry, self.name, self.ca, self.text = registry, registry.address, ca, text  # of hosts.toml
         self.config_path = node.path(MADE)  # what the daemon publishes
 
     def ask(self):
-        """containerd's way as one of the callers, which adds nothing to what `pullkey hosts doctor` says."""
+        """containerd's way as one of the callers; the hosts are asked then too."""
         own = super().ask()
         command = ("doctor", self.image, "--as", "hosts")
         text, machine = (self.node.run(*command, *more, program=PULLKEY) for more in ([], ["--json"]))
+        (caller,) = json.loads(machine.stdout)["callers"]
         for done in (text, machine):
             no_secret(done.stdout + done.stderr, node_doctor.MARKER)
-            equal((done.stderr, done.returncode), ("", 0 if own.works else 1))
-        (caller,) = json.loads(machine.stdout)["callers"]
+            equal((done.stderr, done.returncode == 0), ("", caller["works"]))
         equal((caller["caller"], text.stdout.splitlines()[-1]), ("containerd", caller["text"]))
+        check(own.works or (caller["works"], caller["cause"]) == (False, own.cause), f"{own} and {caller}")
         return Verdict(caller["works"], caller["cause"], caller["text"])
 
     def pull(self):
@@ -136,9 +141,21 @@ def machine():
     with Registry({USER: node_doctor.MARKER}) as registry, TemporaryDirectory() as place:
         image = Image(place)
         registry.push(image, REPOSITORY, USER)
-        text = table(f"https://{registry.address}", helper="pullkey", ca=registry.ca)
+        ca = shutil.copy(registry.ca, place)  # which is there longer than the registry
+        text = f'server = "https://{registry.address}"\nca = "{ca}"\n[auth]\ncredHelper = "pullkey"\n'
         with running(registry.address, text) as node:
-            yield Machine(node, registry, image)
+            yield Machine(node, registry, image, ca, text)
+
+
+@contextmanager
+def mirrored():
+    """A mirror of that registry, which lets everybody in, goes before it."""
+    with machine() as there, Gate(there.registry) as gate:
+        gate.answer = lambda request: None
+        there.mirror = gate
+        there.put(f"{CERTS}/{there.name}/hosts.toml", there.text + table(f"https://{gate.address}", ca=there.ca, **PULL))
+        wait_for(lambda: gate.address in published(there.node, there.name), "containerd to be given the mirror")
+        yield there
 
 
 @contextmanager
@@ -169,3 +186,14 @@ if os.geteuid() == 0:
     @setup("a proxy in the unit only", "hosts", behind_proxy, "proxy-not-in-containerd", "the daemon has a proxy", warning=True)
     def proxy_in_unit(there):
         there.node.containerd = "NO_PROXY="
+
+    @setup("a mirror that is down", "hosts", mirrored, "mirror-failed", "the mirror https://127.0.0.1:", "start it, or take it out",
+           warning=True)
+    def mirror_down(there):
+        there.mirror.stop()
+
+    @setup("a mirror and its registry that are down", "hosts", mirrored, "mirror-failed", "the mirror https://127.0.0.1:", "fails",
+           "and https://127.0.0.1:")
+    def all_down(there):
+        there.mirror.stop()
+        there.registry.stop()
