@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Broken set-ups of who asks docker-credential-pullkey; skopeo is the client that asks it too."""
+"""Broken set-ups of who asks docker-credential-pullkey; skopeo and docker ask it too."""
 
 import json
 import os
@@ -13,10 +13,11 @@ from doctor import MARKER, config, docker_config, preload, report, store
 from fake_registry import SECRET, basic_registry
 from fake_registry import USER as ROBOT
 from home import Home
-from image import OCI, Image
+from image import DOCKER, Image
 from keyring_home import SSH, keyring_home
 from registry import Registry, find_program
 from setups import Verdict, setup
+from tap import equal
 from tokens import TokenRegistry
 from wire import Reply, Server
 
@@ -31,6 +32,7 @@ class Place:
     def __init__(self, home, image, options=(), client=False):
         self.home, self.image, self.options, self.client = home, image, list(options), client
         self.name = image.split("/")[0]
+        self.with_docker = True
         self.server = self.keyring = None
 
     def ask(self):
@@ -41,16 +43,19 @@ class Place:
         """None where no real client can."""
         if not self.client:
             return None
-        command = [find_program("skopeo"), "inspect", "--raw", f"docker://{self.image}"]
-        self.done = self.home.run(command)
-        return self.done.returncode == 0
+        commands = [[find_program("skopeo"), "inspect", "--raw", f"docker://{self.image}"]]
+        if self.with_docker:
+            commands.append([find_program("docker", "docker.io"), "manifest", "inspect", self.image])
+        done = [self.home.run(command) for command in commands]
+        equal(len({one.returncode == 0 for one in done}), 1, str(done))
+        return done[0].returncode == 0
 
 
 @contextmanager
 def real(password=MARKER):
     """The distribution's registry with its image, and a login."""
     with Registry({USER: password}) as registry, Home(registry.ca) as home:
-        image = Image(os.path.join(home.path, "image"), OCI)
+        image = Image(os.path.join(home.path, "image"), DOCKER)
         registry.push(image, REPOSITORY, USER)
         docker_config(home, credHelpers={registry.address: "pullkey"})  # which skopeo reads too
         store(home, registry.address, password)
@@ -72,7 +77,7 @@ def real_with_token():
 def with_tokens():
     """A registry with a token server."""
     with TokenRegistry({USER: MARKER}) as registry, Home(registry.ca) as home:
-        image = Image(os.path.join(home.path, "image"), OCI)
+        image = Image(os.path.join(home.path, "image"), DOCKER)
         registry.push(image, REPOSITORY, USER)
         docker_config(home, credHelpers={registry.address: "pullkey"})
         store(home, registry.address)
@@ -110,6 +115,7 @@ def no_repository(there):
 @setup("unknown authority", "docker", real, "unknown-authority", "certs.d")
 def unknown_authority(there):
     there.options = []
+    there.with_docker = False  # which lets any authority pass on the loopback
     del there.home.env["SSL_CERT_FILE"]
 
 
