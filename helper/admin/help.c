@@ -99,11 +99,25 @@ static void write_command(const struct admin_command *command, struct buffer *te
     }
 }
 
-/* The whole help, or that of the commands named `words` or beginning with that word. False: there
- * is none. */
+/* Those that begin with a word. */
+static void write_group(const struct admin_command *command, size_t count, struct buffer *text)
+{
+    const size_t length = strcspn(command->name, " ");
+
+    buffer_printf(text, "%sUsage:%s pullkey %.*s COMMAND [ARGUMENTS] [OPTIONS]\n\n", output_bold(),
+                  output_plain(), (int)length, command->name);
+    for (size_t i = 0; i < count; i++)
+        buffer_printf(text, "  %-10s%s\n", command[i].name + length + 1, command[i].summary);
+    buffer_printf(text, "\n\"pullkey help %.*s COMMAND\" tells more.\n", (int)length,
+                  command->name);
+}
+
+/* The whole help, or that of the command named `words`, or of those that begin with that word. A
+ * group stands together. False: there is none. */
 static bool write_help(const char *words, struct buffer *text)
 {
-    bool found = false;
+    const struct admin_command *first = NULL;
+    size_t count = 0;
 
     if (words[0] == '\0') {
         write_overview(text);
@@ -112,12 +126,14 @@ static bool write_help(const char *words, struct buffer *text)
     for (size_t i = 0; i < admin_command_count; i++) {
         if (!is_called(&admin_commands[i], words))
             continue;
-        if (found)
-            buffer_append_text(text, "\n");
-        write_command(&admin_commands[i], text);
-        found = true;
+        first = first ? first : &admin_commands[i];
+        count++;
     }
-    return found;
+    if (count > 1)
+        write_group(first, count, text);
+    else if (count == 1)
+        write_command(first, text);
+    return count > 0;
 }
 
 int admin_show_help(const struct admin_call *call, struct pullkey_error *error)
@@ -141,27 +157,7 @@ int admin_show_help(const struct admin_call *call, struct pullkey_error *error)
                  : admin_usage(error, "there is no command \"%s\"; %s", words.data, advice.data);
 }
 
-/* The candidate that is most like what was typed. */
-struct guess {
-    const char *best;
-    size_t length, least;
-};
-
-/* One mistake in three characters is a mistake; more is another word. What begins a word, or leaves
- * out its end, is no mistake at all. */
-static void guess_try(struct guess *guess, const char *typed, size_t typed_length,
-                      const char *candidate, size_t length)
-{
-    size_t distance = text_distance(typed, typed_length, candidate, length);
-
-    if (typed_length >= 3 && typed_length < length && memcmp(typed, candidate, typed_length) == 0)
-        distance = 0;
-    if (3 * distance > typed_length || distance >= guess->least)
-        return;
-    *guess = (struct guess){ candidate, length, distance };
-}
-
-static void write_guess(const struct guess *guess, struct buffer *ret)
+static void write_guess(const struct text_guess *guess, struct buffer *ret)
 {
     if (guess->best)
         buffer_printf(ret, "did you mean \"%.*s\"?", (int)guess->length, guess->best);
@@ -171,34 +167,35 @@ static void write_guess(const struct guess *guess, struct buffer *ret)
 
 void admin_suggest(const char *const *words, size_t count, struct buffer *ret)
 {
-    struct guess guess = { .least = SIZE_MAX };
+    struct text_guess guess = { .least = SIZE_MAX };
     char both[2 * TEXT_DISTANCE_MAX];
     int length = snprintf(both, sizeof(both), "%s%s%s", words[0], count > 1 ? " " : "",
                           count > 1 ? words[1] : "");
 
     for (size_t i = 0; length > 0 && i < admin_command_count; i++)
         if ((size_t)length < sizeof(both))
-            guess_try(&guess, both, (size_t)length, admin_commands[i].name,
-                      strlen(admin_commands[i].name));
+            text_guess_try(&guess, both, (size_t)length, admin_commands[i].name,
+                           strlen(admin_commands[i].name));
     /* A first word that is right is no news. */
     if (guess.best || admin_is_word(words[0])) {
         write_guess(&guess, ret);
         return;
     }
     for (size_t i = 0; i < admin_command_count; i++)
-        guess_try(&guess, words[0], strlen(words[0]), admin_commands[i].name,
-                  strcspn(admin_commands[i].name, " "));
+        text_guess_try(&guess, words[0], strlen(words[0]), admin_commands[i].name,
+                       strcspn(admin_commands[i].name, " "));
     if (admin_has_hosts())
-        guess_try(&guess, words[0], strlen(words[0]), "hosts", 5);
+        text_guess_try(&guess, words[0], strlen(words[0]), "hosts", 5);
     write_guess(&guess, ret);
 }
 
 void admin_suggest_option(const char *text, size_t length, uint64_t options, struct buffer *ret)
 {
-    struct guess guess = { .least = SIZE_MAX };
+    struct text_guess guess = { .least = SIZE_MAX };
 
     for (int i = 0; i < ADMIN_OPTION_MAX; i++)
         if (options & ADMIN_BIT(i))
-            guess_try(&guess, text, length, admin_options[i].name, strlen(admin_options[i].name));
+            text_guess_try(&guess, text, length, admin_options[i].name,
+                           strlen(admin_options[i].name));
     write_guess(&guess, ret);
 }

@@ -234,3 +234,15 @@ size_t text_distance(const char *a, size_t a_length, const char *b, size_t b_len
     }
     return rows[a_length % 3][b_length];
 }
+
+void text_guess_try(struct text_guess *guess, const char *typed, size_t typed_length,
+                    const char *candidate, size_t length)
+{
+    size_t distance = text_distance(typed, typed_length, candidate, length);
+
+    if (typed_length >= 3 && typed_length < length && memcmp(typed, candidate, typed_length) == 0)
+        distance = 0;
+    if (3 * distance > typed_length || distance >= guess->least)
+        return;
+    *guess = (struct text_guess){ candidate, length, distance };
+}

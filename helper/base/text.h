@@ -43,4 +43,15 @@ char text_lower(char c);
 #define TEXT_DISTANCE_MAX 32
 size_t text_distance(const char *a, size_t a_length, const char *b, size_t b_length);
 
+/* The candidate that is most like what was typed; begins with `least` as SIZE_MAX. */
+struct text_guess {
+    const char *best; /* NULL: none */
+    size_t length, least;
+};
+
+/* One mistake in three characters is a mistake; more is another word. What begins a word, or leaves
+ * out its end, is no mistake at all. */
+void text_guess_try(struct text_guess *guess, const char *typed, size_t typed_length,
+                    const char *candidate, size_t length);
+
 #endif

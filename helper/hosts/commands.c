@@ -88,7 +88,7 @@ const struct hosts_command hosts_commands[] = {
             "in which order and with which credential; what the daemon says of each; proxies\n"
             "and variables of both. The last line says what is wrong and what to do; exit\n"
             "status 1 then. Only with --ask is anybody asked: the helpers, with the\n"
-            "environment of the daemon.\n",
+            "environment of the daemon, and the hosts for IMAGE, as containerd would.\n",
     },
     {
         .name = "migrate",

@@ -6,6 +6,7 @@
 #include "hosts.h"
 
 #include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +16,30 @@
 #include "base/log.h"
 #include "base/output.h"
 #include "base/process.h"
+#include "base/text.h"
 #include "ask.h"
 #include "pullkey-build.h"
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static int refuse_command(const char *typed, struct pullkey_error *error)
+{
+    struct text_guess guess = { .least = SIZE_MAX };
+
+    for (size_t i = 0; i < hosts_command_count; i++)
+        text_guess_try(&guess, typed, strlen(typed), hosts_commands[i].name,
+                       strlen(hosts_commands[i].name));
+    return hosts_usage(error, "there is no command \"%s\"; %s%s%s", typed,
+                       guess.best ? "did you mean \"" : "run \"pullkey hosts help",
+                       guess.best ? guess.best : "", guess.best ? "\"?" : "\"");
+}
 
 static int print_help(const char *command, struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(65536);
 
     if (!hosts_help(command, &text))
-        return hosts_usage(error, "there is no command \"%s\"; run \"pullkey hosts help\"",
-                           command);
+        return refuse_command(command, error);
     return output_buffer(&text, error);
 }
 
@@ -121,8 +134,7 @@ static int run(int argc, char **argv, struct pullkey_error *error)
         return ask_serve(STDIN_FILENO, STDOUT_FILENO, error);
     command = find_command(argv[at]);
     if (!command)
-        return hosts_usage(error, "there is no command \"%s\"; run \"pullkey hosts help\"",
-                           argv[at]);
+        return refuse_command(argv[at], error);
     /* getopt_long takes the first word for the program's name. */
     for (int i = at; i > 1; i--)
         argv[i] = argv[i - 1];

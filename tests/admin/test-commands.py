@@ -56,7 +56,7 @@ def usage_error(home, *arguments):
     done = pullkey(home, *arguments)
     equal((done.returncode, done.stdout), (2, ""), f"{arguments}: {done.stderr}")
     equal(done.stderr.count("\n"), 1, done.stderr)
-    check(done.stderr.startswith("pullkey: "), done.stderr)
+    check(done.stderr.startswith(("pullkey: ", "pullkey-hosts: ")), done.stderr)
     return done.stderr
 
 
@@ -79,8 +79,17 @@ def helps():
             named += [f"{first} {second}" for second in seconds[1].split("|")] if seconds else [first]
         check("\n\"pullkey help COMMAND\"" in overview, overview)
         equal(sorted(named + ["help"]), sorted(COMMANDS + ["hosts"] * has_hosts()))
-        check("config check" in pullkey(home, "help", "config").stdout, "a first word is enough")
-        check("config show" in pullkey(home, "config", "--help").stdout, "with --help too")
+        groups = {words.split()[0] for words in COMMANDS if " " in words}
+        for group in groups:
+            text = pullkey(home, "help", group).stdout
+            equal(text, pullkey(home, group, "--help").stdout)
+            lines = text.splitlines()
+            check(len(lines) <= 24 and max(map(len, lines)) <= 80, text)
+            seconds = [words.split()[1] for words in COMMANDS if words.startswith(group + " ")]
+            if len(seconds) > 1:
+                equal(sorted(line.split()[0] for line in lines if line.startswith("  ")), sorted(seconds))
+            else:
+                equal(text, pullkey(home, "help", group, *seconds).stdout)
 
 
 @case("a wrong command line: one line, exit 2")
@@ -108,6 +117,10 @@ def usage():
             (["confg"], 'did you mean "config"?'),
             (["confg", "chek"], 'did you mean "config check"?'),
             (["config", "shwo"], 'did you mean "config show"?'),
+            (["kubelet", "chekc"], 'did you mean "kubelet check"?'),
+            (["help", "kubelet", "cofnig"], 'did you mean "kubelet config"?'),
+            *([(["hosts", "doctr"], 'did you mean "doctor"?'), (["hosts", "help", "stauts"], 'did you mean "status"?'),
+               (["hosts", "frobnicate"], 'run "pullkey hosts help"')] if has_hosts() else []),
             (["list", "--jsno"], 'did you mean "--json"?'),
             (["login", "--user", "x"], 'did you mean "--username"?'),
             (["doctor", "--frob", "x"], 'run "pullkey help"'),
