@@ -113,6 +113,18 @@ static bool is_kubelet(const char *command)
     return strcmp(slash ? slash + 1 : command, "kubelet") == 0;
 }
 
+/* One with process numbers of its own is that of a container, as kind has them, and its files are
+ * not here. Where that cannot be read, it is taken. */
+static bool is_contained(const char *pid)
+{
+    char path[64];
+    struct stat own, other;
+
+    (void)snprintf(path, sizeof(path), "/proc/%.*s/ns/pid", PROCESS_NAME_MAX, pid);
+    return stat("/proc/self/ns/pid", &own) == 0 && stat(path, &other) == 0 &&
+           own.st_ino != other.st_ino;
+}
+
 /* Anybody may call a process kubelet: only root's and our own are looked at. */
 static bool read_process(const char *pid, struct buffer *words)
 {
@@ -155,7 +167,7 @@ static void find_process(struct kubelet_node *node)
         cleanup_buffer struct buffer words = BUFFER_INIT(COMMAND_LINE_MAX);
 
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
-            !read_process(entry->d_name, &words))
+            !read_process(entry->d_name, &words) || is_contained(entry->d_name))
             continue;
         node->pid = (pid_t)strtol(entry->d_name, NULL, 10);
         take_words(&words, node);

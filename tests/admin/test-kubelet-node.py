@@ -66,6 +66,16 @@ def running():
         equal((places(report)[:2], found), ((None, None), [("warning", "no-config")]), "not a kubelet")
 
 
+@case("a kubelet of a container is not this machine's")
+def contained():
+    with Machine() as machine:
+        words = " ".join([machine.kubelet, *machine.flags])
+        before = (f"mkfifo {machine.path}/fifo; unshare -pf --mount-proc {words} <>{machine.path}/fifo >/dev/null & "
+                  f"until readlink /proc/[0-9]*/exe 2>/dev/null | grep -qx {machine.kubelet}; do :; done")
+        report, found = machine.report(before=before)
+        equal((places(report)[:2], found), ((None, None), [("warning", "no-config")]))
+
+
 @case("one flag, none, and options that win")
 def flags():
     with Machine() as machine:
