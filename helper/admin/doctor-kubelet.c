@@ -6,16 +6,20 @@
 #include "doctor.h"
 #include "kubelet.h"
 
-#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "core/credential.h"
 
 #define ENVIRONMENT_MAX (2u * 1024 * 1024) /* as long as Linux has them */
+#define VARIABLES_MAX 4096                 /* each is compared with those before it */
+#define NAME_SIZE 256
+#define FINDINGS_SHOWN 8
 #define UNIT "set it in a drop-in of its unit, or in \"env\" of the provider"
 
 bool doctor_has_kubelet(const struct admin_call *call)
@@ -32,7 +36,7 @@ bool doctor_has_kubelet(const struct admin_call *call)
 /* What keeps it from starting, and what keeps it from asking anybody. */
 static void tell_findings(struct doctor_caller *caller, const struct kubelet_check *check)
 {
-    for (size_t i = 0; i < check->findings.count; i++) {
+    for (size_t i = 0, shown = 0; shown < FINDINGS_SHOWN && i < check->findings.count; i++) {
         const struct finding *finding = &check->findings.items[i];
         const bool is_error = finding->level == OUTPUT_ERROR;
         char line[32] = "";
@@ -42,6 +46,7 @@ static void tell_findings(struct doctor_caller *caller, const struct kubelet_che
                      : strcmp(finding->id, "kubelet-flags") != 0 &&
                            strcmp(finding->id, "no-config") != 0)
             continue;
+        shown++;
         if (finding->line > 0)
             (void)snprintf(line, sizeof(line), ":%zu", finding->line);
         doctor_tell(caller, "kubelet", is_error ? PULLKEY_STEP_FAILED : PULLKEY_STEP_NOTE, -1,
@@ -75,16 +80,21 @@ static const struct kubelet_provider *find_provider(struct doctor_caller *caller
 
         if (!pattern)
             continue;
-        *(provider->is_ours ? &ours : &other) = provider;
+        if (provider->is_ours && !ours)
+            ours = provider;
+        else
+            other = provider;
         doctor_tell(caller, "provider", PULLKEY_STEP_FINE, -1, "",
                     "%s: \"%s\" has the kubelet ask %s", provider->file->path, pattern,
                     provider->name ? provider->name : "a provider without a name");
     }
-    if (!ours && other)
+    if (other)
         doctor_tell(caller, "provider", PULLKEY_STEP_NOTE, -1, "kubelet-asks-another",
-                    "%s: the kubelet asks %s for %s, and not pullkey: add it to matchImages of "
-                    "pullkey-kubelet, and restart the kubelet",
-                    other->file->path, other->name ? other->name : "another", name);
+                    "%s: the kubelet asks %s for %s%s", other->file->path,
+                    other->name ? other->name : "another", name,
+                    ours ? " too, which is not looked at here"
+                         : ", and not pullkey: add it to matchImages of " KUBELET_PROGRAM
+                           ", and restart the kubelet");
     else if (!ours && check->provider_count > 0)
         doctor_tell(caller, "provider", PULLKEY_STEP_NOTE, -1, "image-not-matched",
                     "%s: no pattern in matchImages is for %s, so the kubelet asks no plugin: add "
@@ -98,39 +108,8 @@ static const struct kubelet_provider *find_provider(struct doctor_caller *caller
 struct surroundings {
     struct buffer text; /* of its process; parts end in NULs */
     struct buffer env;  /* of the provider, the same */
-    char **list;
-    char **own; /* what we have instead */
+    char **own;         /* what we had, in its order */
 };
-
-/* Appends to the list, which has room; the first of a name counts. */
-static size_t list_parts(const struct buffer *text, char **list, size_t count)
-{
-    size_t length;
-
-    for (size_t at = 0; at < text->length; at += length + 1) {
-        length = strlen(text->data + at);
-        if (strchr(text->data + at, '=') && !process_is_hostile(text->data + at)) {
-            if (list)
-                list[count] = text->data + at;
-            count++;
-        }
-    }
-    return count;
-}
-
-static void read_environment(pid_t pid, struct buffer *text)
-{
-    char path[64];
-    struct pullkey_error ignored;
-    int fd;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)buffer_read(text, fd, &ignored);
-    (void)close(fd);
-}
 
 /* "env" of the provider goes over that of the kubelet. */
 static void read_variables(const struct kubelet_provider *provider, struct buffer *text)
@@ -145,18 +124,47 @@ static void read_variables(const struct kubelet_provider *provider, struct buffe
     }
 }
 
+/* Copies the list, not what it names: libraries set variables too, and may move the list. */
+static int save(struct surroundings *around, struct pullkey_error *error)
+{
+    size_t count = 0;
+
+    while (environ && environ[count])
+        count++;
+    around->own = secret_alloc((count + 1) * sizeof(*around->own));
+    if (!around->own)
+        return error_memory(error);
+    if (count > 0)
+        memcpy(around->own, environ, count * sizeof(*around->own));
+    around->own[count] = NULL;
+    return 0;
+}
+
+static bool put(struct buffer *text)
+{
+    size_t count = 0, length;
+
+    for (size_t at = 0; at < text->length; at += length + 1) {
+        length = strlen(text->data + at);
+        if (text->data[at] == '=' || !strchr(text->data + at, '=') ||
+            process_is_hostile(text->data + at))
+            continue;
+        if (++count > VARIABLES_MAX || putenv(text->data + at) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* Puts it in place of ours. */
 static int enter(struct surroundings *around, const struct kubelet_check *check,
                  const struct kubelet_provider *provider, struct doctor_caller *caller,
                  struct pullkey_error *error)
 {
-    size_t count;
+    const bool is_read =
+        check->node.pid != 0 && kubelet_process_read(check->node.pid, "environ", &around->text);
     int r;
 
-    read_variables(provider, &around->env);
-    if (check->node.pid != 0)
-        read_environment(check->node.pid, &around->text);
-    if (around->text.length > 0)
+    if (is_read)
         doctor_tell(caller, "environment", PULLKEY_STEP_FINE, -1, "", "that of the kubelet (%d)",
                     (int)check->node.pid);
     else
@@ -165,73 +173,101 @@ static int enter(struct surroundings *around, const struct kubelet_check *check,
                         ? "that of the kubelet is for root to see: this shell's is "
                           "taken"
                         : "no kubelet runs: this shell's is taken");
+    read_variables(provider, &around->env);
     r = buffer_check(&around->env, error);
+    if (r == 0)
+        r = save(around, error);
     if (r < 0)
         return r;
-    for (char **own = environ; around->text.length == 0 && *own; own++)
-        buffer_append(&around->env, *own, strlen(*own) + 1);
-    count = list_parts(&around->text, NULL, list_parts(&around->env, NULL, 0));
-    around->list = secret_alloc((count + 1) * sizeof(*around->list));
-    if (!around->list || buffer_check(&around->env, error) < 0)
-        return error_memory(error);
-    count = list_parts(&around->text, around->list, list_parts(&around->env, around->list, 0));
-    around->list[count] = NULL;
-    around->own = environ;
-    environ = around->list;
+    if ((is_read && (clearenv() != 0 || !put(&around->text))) || !put(&around->env))
+        return error_set(error, PULLKEY_INVALID, "the kubelet has more than %d variables",
+                         VARIABLES_MAX);
     return 0;
 }
 
 static void leave(struct surroundings *around)
 {
-    if (around->own)
-        environ = around->own;
-    secret_release(around->list);
+    (void)clearenv();
+    for (char **own = around->own; own && *own; own++)
+        (void)putenv(*own);
+}
+
+static void surroundings_done(struct surroundings *around)
+{
+    secret_release(around->own);
     buffer_done(&around->text);
     buffer_done(&around->env);
 }
 
-/* What backends and the network look at, beside the variables that a rule names. */
-static bool is_of_use(const struct resolve_chain *chain, const char *variable)
+static bool begins_with_one(const char *variable, const char *const *starts)
 {
-    static const char *const starts[] = { "AWS_",        "AZURE_",
-                                          "GOOGLE_",     "HTTPS_PROXY",
-                                          "https_proxy", "HTTP_PROXY",
-                                          "http_proxy",  "DOCKER_AUTH_CONFIG=" };
-    const size_t length = strcspn(variable, "=");
-
-    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-        if (strncmp(variable, starts[i], strlen(starts[i])) == 0)
+    for (; *starts; starts++)
+        if (strncmp(variable, *starts, strlen(*starts)) == 0)
             return true;
-    for (size_t i = 0; i < chain->count; i++) {
-        const cJSON *option;
+    return false;
+}
 
-        if (strcmp(chain->items[i]->type, "env") != 0)
-            continue;
-        cJSON_ArrayForEach(option, chain->items[i]->options) {
-            if (cJSON_IsString(option) && strncmp(option->valuestring, variable, length) == 0 &&
-                option->valuestring[length] == '\0')
-                return true;
-        }
+/* Somewhere in the options. */
+static bool is_named(const cJSON *options, const char *variable)
+{
+    const size_t length = strcspn(variable, "=");
+    const cJSON *item;
+
+    if (cJSON_IsString(options))
+        return strncmp(options->valuestring, variable, length) == 0 &&
+               options->valuestring[length] == '\0';
+    cJSON_ArrayForEach(item, options) {
+        if (is_named(item, variable))
+            return true;
     }
     return false;
 }
 
-static bool has_variable(char **list, const char *variable)
+/* What may be missing, for this failure. */
+static bool is_of_use(const struct resolve_chain *chain, const char *variable, const char *failure)
 {
-    const size_t length = strcspn(variable, "=") + 1;
+    static const char *const proxies[] = { "HTTPS_PROXY=", "https_proxy=", "HTTP_PROXY=",
+                                           "http_proxy=", NULL };
+    static const char *const identities[] = { "AWS_", "AZURE_",    "GOOGLE_",    "GCE_METADATA_",
+                                              "MSI_", "IDENTITY_", "KUBECONFIG", NULL };
 
-    for (; *list; list++)
-        if (strncmp(*list, variable, length) == 0)
+    if (strcmp(failure, "backend-unreachable") == 0 && begins_with_one(variable, proxies))
+        return true;
+    if (strcmp(failure, "no-identity") == 0 && begins_with_one(variable, identities))
+        return true;
+    for (size_t i = 0; i < chain->count; i++)
+        if (is_named(chain->items[i]->options, variable) ||
+            (strcmp(chain->items[i]->type, "env") == 0 &&
+             strncmp(variable, "DOCKER_AUTH_CONFIG=", 19) == 0))
             return true;
     return false;
+}
+
+/* In either spelling: libraries read both. */
+static bool is_set_there(const char *variable)
+{
+    char name[NAME_SIZE];
+    const size_t length = strcspn(variable, "=");
+
+    (void)snprintf(name, sizeof(name), "%.*s", (int)length, variable);
+    if (secure_getenv(name))
+        return true;
+    for (char *c = name; *c != '\0'; c++)
+        *c = text_lower(*c);
+    return length > 6 && strcmp(name + length - 6, "_proxy") == 0 && secure_getenv(name);
 }
 
 /* Without a credential: what a shell has, and the kubelet has not. */
 static void compare(struct doctor_caller *caller, const struct surroundings *around,
                     const struct resolve_chain *chain)
 {
+    const char *failure = "no-credential";
+
+    for (size_t i = caller->count; i-- > 0;)
+        if (caller->steps[i].state == PULLKEY_STEP_FAILED)
+            failure = caller->steps[i].cause;
     for (char **own = around->own; *own; own++)
-        if (is_of_use(chain, *own) && !has_variable(around->list, *own))
+        if (is_of_use(chain, *own, failure) && !is_set_there(*own))
             doctor_tell(caller, "environment", PULLKEY_STEP_NOTE, -1, "not-in-kubelet",
                         "%.*s is set in this shell, and not for the kubelet: " UNIT,
                         (int)strcspn(*own, "="), *own);
@@ -288,6 +324,7 @@ int doctor_kubelet(const struct admin_call *call, const struct doctor_image *ima
     int r;
 
     caller->name = "kubelet";
+    caller->is_containerd = true; /* which pulls with what the kubelet has */
     r = kubelet_check_run(call, &check, &config, error);
     if (r < 0)
         return r;
@@ -299,7 +336,9 @@ int doctor_kubelet(const struct admin_call *call, const struct doctor_image *ima
         r = enter(&around, &check, provider, caller, error);
         if (r == 0)
             (void)ask_plugin(provider, &around, image, caller, &credential);
-        leave(&around);
+        if (around.own)
+            leave(&around);
     }
+    surroundings_done(&around);
     return r < 0 ? r : doctor_walk(call, caller, image, &credential, error);
 }

@@ -27,6 +27,7 @@ struct round {
         const char *file;
         char cause[DOCTOR_WORD_SIZE], reason[DOCTOR_SENTENCE_SIZE];
     } mirror, last;        /* the first mirror, and the server */
+    bool has_proxy;        /* somebody has one: containerd, the daemon or this shell */
     const char *not_tried; /* URL of the first that is not */
 };
 
@@ -67,9 +68,13 @@ static bool asks_pullkey(const cJSON *host)
     return is_set(host, "credential") && helper && strcmp(helper, "pullkey") == 0;
 }
 
-/* Where another credential than the one that was tried may change the answer. */
-static bool depends_on_credential(const struct round *round, const cJSON *host, const char *cause)
+/* Where another credential, or another proxy, than what was tried may change the answer. */
+static bool depends_on_caller(const struct round *round, const cJSON *host, const char *cause)
 {
+    static const char *const network[] = { "proxy",       "unknown-host",      "name-server",
+                                           "timeout",     "no-answer",         "connection-refused",
+                                           "unreachable", "broken-connection", NULL };
+
     static const char *const causes[] = {
         "no-credential", "no-right",          "no-tag", "no-repository",
         "forbidden",     "too-many-requests", NULL
@@ -78,6 +83,9 @@ static bool depends_on_credential(const struct round *round, const cJSON *host, 
     /* containerd sends it to whatever token server the registry names. */
     if (strcmp(cause, "token-server") == 0)
         return true;
+    for (size_t i = 0; round->has_proxy && network[i]; i++)
+        if (strcmp(network[i], cause) == 0)
+            return true;
     for (size_t i = 0; causes[i]; i++)
         if (strcmp(causes[i], cause) == 0)
             return is_set(host, "credential") && !round->host->has_credential;
@@ -94,11 +102,13 @@ static enum outcome judge(struct round *round, const cJSON *host)
     for (size_t i = 0; i < steps->count; i++) {
         const struct doctor_step *step = &steps->steps[i];
         const bool is_note =
-            step->state == PULLKEY_STEP_FAILED && depends_on_credential(round, host, step->cause);
+            step->state == PULLKEY_STEP_FAILED && depends_on_caller(round, host, step->cause);
 
         doctor_tell(round->caller, step->name, is_note ? PULLKEY_STEP_NOTE : step->state,
                     step->took_ms, step->cause, "%s%s", step->text,
-                    is_note ? "; containerd sends a header that is not tried here" : "");
+                    !is_note           ? ""
+                    : round->has_proxy ? "; containerd has its own proxy, which is not tried here"
+                                       : "; containerd sends a header that is not tried here");
         is_open = is_open || is_note;
     }
     return is_open ? NOT_TRIED : round->verdict.works ? HAS_IT : FAILS;
@@ -148,6 +158,7 @@ static int ask(struct round *round, const cJSON *host, enum outcome *ret,
         return 0;
     (void)snprintf(at.name, sizeof(at.name), "%s", round->image->name);
     memset(round->host, 0, sizeof(*round->host));
+    round->host->name = round->caller->name;
     round->host->is_containerd = true;
     r = walk(round, host, &at, error);
     if (r == 0)
@@ -196,8 +207,11 @@ static void conclude_fails(const struct round *round)
     const struct failure *mirror = &round->mirror, *last = &round->last;
     struct doctor_caller *caller = round->caller;
 
-    if (!mirror->url && !last->url)
+    if (!mirror->url && !last->url) {
+        if (round->not_tried)
+            say(caller, "; whether %s has it is not tried here", round->not_tried);
         return;
+    }
     conclude(caller, false,
              round->not_tried ? DOCTOR_NOT_KNOWN
              : mirror->url    ? MIRROR_FAILED
@@ -236,6 +250,16 @@ static bool was_before(const cJSON *hosts, const cJSON *host)
     return false;
 }
 
+/* As pullkey-hosts tells it of each process. */
+static bool has_proxy(const struct doctor_caller *caller)
+{
+    for (size_t i = 0; i < caller->count; i++)
+        if (strcmp(caller->steps[i].name, "proxy") == 0 &&
+            strstr(caller->steps[i].text, " through "))
+            return true;
+    return false;
+}
+
 int doctor_ask_mirrors(struct doctor_caller *caller, const struct doctor_image *image,
                        const cJSON *hosts, struct pullkey_error *error)
 {
@@ -247,6 +271,7 @@ int doctor_ask_mirrors(struct doctor_caller *caller, const struct doctor_image *
 
     if (!steps)
         return error_memory(error);
+    round.has_proxy = has_proxy(caller);
     cJSON_ArrayForEach(host, hosts) {
         round.server = host;
     }

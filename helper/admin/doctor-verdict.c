@@ -109,7 +109,9 @@ static void advise(const struct doctor_caller *caller, const char *registry,
             say(verdict, "; %.*spullkey %slogin %s%s", (int)(gap - advice), advice,
                 caller->is_system ? "--system " : "", registry, gap + 2);
         else if (caller->is_containerd && !caller->has_credential)
-            say(verdict, "; name a credHelper for it, unless pods have an imagePullSecret");
+            say(verdict, "; %s for it, unless pods have an imagePullSecret",
+                strcmp(caller->name, "kubelet") == 0 ? "have a backend of its rule get one"
+                                                     : "name a credHelper");
         else
             say(verdict, "; set it right where it comes from");
     }
@@ -143,12 +145,14 @@ void doctor_join(const struct doctor_caller *callers, const struct doctor_verdic
                  size_t count, const struct doctor_image *image, struct doctor_verdict *ret)
 {
     size_t failed = count, works = 0;
+    bool is_same;
 
     for (size_t i = 0; i < count; i++) {
         works += verdicts[i].works;
         if (!verdicts[i].works && failed == count)
             failed = i;
     }
+    is_same = works == 0;
     *ret = (struct doctor_verdict){ .cause = "works", .works = failed == count };
     if (count == 1) {
         *ret = verdicts[0];
@@ -159,7 +163,9 @@ void doctor_join(const struct doctor_caller *callers, const struct doctor_verdic
                 say(ret, "; %s: %s", callers[i].name, verdicts[i].sentence);
     } else {
         ret->cause = verdicts[failed].cause;
-        say(ret, "%s%s%s", works > 0 ? callers[failed].name : "", works > 0 ? ": " : "",
+        for (size_t i = failed; i < count; i++)
+            is_same = is_same && strcmp(verdicts[i].sentence, verdicts[failed].sentence) == 0;
+        say(ret, "%s%s%s", is_same ? "" : callers[failed].name, is_same ? "" : ": ",
             verdicts[failed].sentence);
     }
 }

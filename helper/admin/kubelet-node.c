@@ -125,21 +125,43 @@ static bool is_contained(const char *pid)
            own.st_ino != other.st_ino;
 }
 
-/* Anybody may call a process kubelet: only root's and our own are looked at. */
-static bool read_process(const char *pid, struct buffer *words)
+/* Nobody but root and ourselves: the real user counts too, as anybody can start a program that
+ * becomes root. What is inside the directory may belong to root in any case. */
+static bool is_trusted_process(int directory)
+{
+    cleanup_buffer struct buffer text = BUFFER_INIT(ANSWER_MAX);
+    const int fd = openat(directory, "status", O_RDONLY | O_CLOEXEC);
+    unsigned int real, effective, saved;
+    struct pullkey_error ignored;
+    const char *line;
+
+    if (fd < 0)
+        return false;
+    (void)buffer_read(&text, fd, &ignored);
+    (void)close(fd);
+    line = text.data ? strstr(text.data, "\nUid:") : NULL;
+    return line && sscanf(line, "\nUid: %u %u %u", &real, &effective, &saved) == 3 &&
+           file_is_trusted_owner(real) && file_is_trusted_owner(effective) &&
+           file_is_trusted_owner(saved);
+}
+
+bool kubelet_process_read(pid_t pid, const char *name, struct buffer *ret)
 {
     char path[64];
     struct pullkey_error ignored;
-    struct stat status;
-    int fd;
+    int directory, fd = -1;
     bool is_fine;
 
-    (void)snprintf(path, sizeof(path), "/proc/%.*s/cmdline", PROCESS_NAME_MAX, pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    (void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+    directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return false;
+    if (is_trusted_process(directory))
+        fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    (void)close(directory);
     if (fd < 0)
         return false;
-    is_fine = fstat(fd, &status) == 0 && file_is_trusted_owner(status.st_uid) &&
-              buffer_read(words, fd, &ignored) == 0 && words->data && is_kubelet(words->data);
+    is_fine = buffer_read(ret, fd, &ignored) == 0 && ret->data;
     (void)close(fd);
     return is_fine;
 }
@@ -165,11 +187,14 @@ static void find_process(struct kubelet_node *node)
 
     while (directory && node->pid == 0 && (entry = readdir(directory))) {
         cleanup_buffer struct buffer words = BUFFER_INIT(COMMAND_LINE_MAX);
+        pid_t pid;
 
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
-            !read_process(entry->d_name, &words) || is_contained(entry->d_name))
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || is_contained(entry->d_name))
             continue;
-        node->pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (!kubelet_process_read(pid, "cmdline", &words) || !is_kubelet(words.data))
+            continue;
+        node->pid = pid;
         take_words(&words, node);
         take_program(words.data, node);
     }

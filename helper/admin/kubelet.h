@@ -50,6 +50,9 @@ bool kubelet_version_parse(const char *text, struct kubelet_version *ret);
 int kubelet_node_find(const struct admin_call *call, struct kubelet_node *ret,
                       struct pullkey_error *error);
 
+/* /proc/PID/NAME of a process that is root's or our own; false if it is not, or cannot be read. */
+bool kubelet_process_read(pid_t pid, const char *name, struct buffer *ret);
+
 /* True if it is surely older, or (at_least) as new or newer. */
 static inline bool kubelet_is_before(const struct kubelet_version *version, int minor)
 {

@@ -156,15 +156,17 @@ static int put_yaml(struct setup *setup, struct change *file, const struct kubel
         convert_place(&parsed->json, parsed->places, parsed->place_count, list);
     cleanup_buffer struct buffer text = BUFFER_INIT(JSON_SIZE_MAX);
     size_t at = place->key_end, indent = 0;
+    bool has_colon;
 
     at += strspn(parsed->text + at, " \t");
-    at += parsed->text[at] == ':';
+    has_colon = parsed->text[at] == ':';
+    at += has_colon;
     at += strspn(parsed->text + at, " \t\r");
     if (parsed->text[at] == '#')
         at += strcspn(parsed->text + at, "\n");
     while (parsed->text[place->begin - indent - 1] == ' ')
         indent++;
-    if (parsed->text[at] != '\n' || parsed->text[place->begin] != '-' ||
+    if (!has_colon || parsed->text[at] != '\n' || parsed->text[place->begin] != '-' ||
         parsed->text[place->begin - indent - 1] != '\n')
         return json_error(&parsed->json, list, error,
                           "what is on this line is not changed here: write each provider on lines "
@@ -195,8 +197,56 @@ static int put_json(struct setup *setup, struct change *file, const struct kubel
                       NULL, error);
 }
 
+/* The next line that is none of the patterns. */
+static const char *skip_patterns(const char *text)
+{
+    static const char start[] = "      - \"";
+
+    while (strncmp(text, start, strlen(start)) == 0) {
+        text += strcspn(text, "\n");
+        text += *text == '\n';
+    }
+    return text;
+}
+
+/* What pullkey has written itself, for other rules: nothing is lost if it is written anew. */
+static bool is_generated(const char *old, const char *new)
+{
+    for (;;) {
+        size_t length;
+
+        old = skip_patterns(old);
+        new = skip_patterns(new);
+        length = strcspn(new, "\n");
+        if (strncmp(old, new, length) != 0 || old[length] != new[length])
+            return false;
+        if (new[length] == '\0')
+            return true;
+        old += length + 1;
+        new += length + 1;
+    }
+}
+
+/* The kubelet has one directory for all, and does not start where one is missing. */
+static void note_others(struct setup *setup, const struct kubelet_file *file)
+{
+    for (const cJSON *item = providers_of(file)->child; item; item = item->next) {
+        const char *name = kubelet_string(file, item, "name");
+        struct pullkey_error ignored;
+        char path[FILE_PATH_MAX];
+
+        if (name && file_join(path, PULLKEY_LIBEXECDIR, name, &ignored) == 0 &&
+            access(path, X_OK) < 0)
+            setup_note(setup,
+                       "First: link \"%s\" into " PULLKEY_LIBEXECDIR
+                       ", or the kubelet does not start",
+                       name);
+    }
+}
+
 /* Into a file that is there. */
-static int merge(struct setup *setup, struct change *file, struct pullkey_error *error)
+static int merge(struct setup *setup, struct change *file, bool has_bin_dir,
+                 struct pullkey_error *error)
 {
     static const char head[][16] = { "\"providers\":[", "providers:\n" };
     cleanup_buffer struct buffer text = BUFFER_INIT(4u * JSON_SIZE_MAX);
@@ -219,19 +269,22 @@ static int merge(struct setup *setup, struct change *file, struct pullkey_error 
     if (r < 0 ||
         (file->old.length == text.length && memcmp(file->old.data, text.data, text.length) == 0))
         return r;
-    if (is_alone)
+    if (is_alone && is_generated(file->old.data, text.data))
         return setup_edit(setup, file, 0, file->old.length, text.data, text.length, NULL, NULL,
                           error);
     if (ours) {
         r = kubelet_file_parse(KUBELET_PROGRAM, text.data, text.length, &fresh, error);
         return r < 0 ? r : check_ours(&parsed, ours, &fresh, error);
     }
+    if (!has_bin_dir)
+        note_others(setup, &parsed);
     item = strstr(text.data, head[parsed.is_yaml]) + strlen(head[parsed.is_yaml]);
     return parsed.is_yaml ? put_yaml(setup, file, &parsed, item, error)
                           : put_json(setup, file, &parsed, item, error);
 }
 
-static int put_providers(struct setup *setup, const char *path, struct pullkey_error *error)
+static int put_providers(struct setup *setup, const char *path, bool has_bin_dir,
+                         struct pullkey_error *error)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(4u * JSON_SIZE_MAX);
     struct admin_call call = *setup->call;
@@ -239,7 +292,7 @@ static int put_providers(struct setup *setup, const char *path, struct pullkey_e
     int r = setup_open(setup, path, 0644, &file, error);
 
     if (r < 0 || !change_is_new(file))
-        return r < 0 ? r : merge(setup, file, error);
+        return r < 0 ? r : merge(setup, file, has_bin_dir, error);
     call.values[ADMIN_JSON] = NULL;
     r = kubelet_config_text(&call, &text, error);
     return r < 0 ? r : setup_edit(setup, file, 0, 0, text.data, text.length, NULL, NULL, error);
@@ -297,7 +350,7 @@ int setup_kubelet(struct setup *setup, struct pullkey_error *error)
     if (r == 0)
         r = find_providers(&node, path, error);
     if (r == 0)
-        r = put_providers(setup, path, error);
+        r = put_providers(setup, path, node.has_config, error);
     if (r == 0 && !node.has_config)
         r = put_unit(setup, error);
     if (r < 0)

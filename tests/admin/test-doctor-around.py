@@ -183,7 +183,7 @@ def no_module():
         for server, word in ((name, "probe"), ("r.example.com", "kubernetes")):
             done = home.run(
                 ["unshare", "--map-root-user", "--mount", "sh", "-c", HIDE, "sh"]
-                + [home.pullkey, "doctor", server, "--json"],
+                + [home.pullkey, "doctor", server, "--as", "docker", "--json"],
             )
             equal((done.returncode, done.stderr), (1, ""))
             caller = json.loads(done.stdout)["callers"][0]

@@ -4,6 +4,7 @@
 import json
 import os
 import pwd
+import shlex
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -43,11 +44,11 @@ def side_by_side():
         docker, containerd = found["callers"]
         equal(docker["cause"], "connection-refused")
         equal(containerd["cause"], "config-path-unset")
-        equal((found["works"], found["cause"], found["text"]), (False, docker["cause"], docker["text"]))
+        equal((found["works"], found["cause"], found["text"]), (False, docker["cause"], "docker: " + docker["text"]))
         done = on_node(home)
         equal(done.returncode, 1)
         lines = done.stdout.splitlines()
-        equal(lines[-1], docker["text"])
+        equal(lines[-1], "docker: " + docker["text"])
         equal([line.split() for line in lines[-4:-1]],
               [["CALLER", "CREDENTIAL", "PULL"], ["docker", "none", docker["cause"]],
                ["containerd", "none", containerd["cause"]]])
@@ -91,7 +92,34 @@ def another_user():
         check("a secret of" not in str(other["steps"]), other)
 
 
+def own_of_another():
+    """In a home that is that user's, with a configuration that nobody else may read; no terminal is left to it."""
+    with Home() as home:
+        user = pwd.getpwnam("nobody")
+        script = ("mount -t tmpfs none /etc; echo 'root:x:0:0::/root:/bin/sh' >/etc/passwd; echo 'root:x:0:' >/etc/group; "
+                  f"echo 'other:x:{user.pw_uid}:{user.pw_gid}::{home.path}/other:/bin/sh' >>/etc/passwd; ")
+        folder = home.directory("other/.config/pullkey")
+        helper = home.write("other/docker-credential-own",
+                            "#!/bin/sh\n(: </dev/tty) 2>/dev/null && exit 1\n"
+                            'read name; echo "{\\"ServerURL\\": \\"$name\\", \\"Username\\": \\"oscar\\", \\"Secret\\": \\"x\\"}"\n')
+        home.write("other/.config/pullkey/config.json", json.dumps(
+            {"version": 1, "backends": {"own": {"type": "exec", "path": helper}}, "rules": [{"match": NAME, "use": "own"}]}))
+        os.chmod(helper, 0o755)
+        os.chmod(home.path, 0o755)
+        for path, names, files in os.walk(os.path.join(home.path, "other")):
+            for name in ("", *names, *files):
+                os.chown(os.path.join(path, name), user.pw_uid, user.pw_gid)
+        os.chmod(folder, 0o700)
+        os.chmod(os.path.join(folder, "config.json"), 0o600)
+        command = ["script", "-qec", shlex.join(["unshare", "-m", "sh", "-ec", script + 'exec "$@"', "sh", home.pullkey, "doctor",
+                                                 NAME, "--as", "user:other", "--json"]), "/dev/null"]
+        done = home.run(command)  # at a terminal
+        (caller,) = json.loads(done.stdout)["callers"]
+        check("own has a secret of oscar" in str(caller["steps"]), caller)
+
+
 if os.geteuid() == 0:
+    case("another user's own configuration and helper are, without the terminal")(own_of_another)
     case("as another user nothing of one's own is used")(another_user)
     if HAS_HOSTS:
         case("a node with nothing that asks as docker does has no docker")(without_docker)

@@ -76,6 +76,29 @@ def contained():
         equal((places(report)[:2], found), ((None, None), [("warning", "no-config")]))
 
 
+IMPOSTOR = """import ctypes, os, sys
+os.setresuid(65534, 65534, 65534)
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # not dumpable: what is inside its directory of /proc is root's
+open({!r}, "w").close()
+sys.stdin.read()
+"""
+
+
+def impostor():
+    with Machine() as machine:
+        ready = machine.directory("ready")
+        for path in (machine.path, ready):
+            os.chmod(path, 0o777)
+        ready += "/yes"
+        report, found = machine.report("kubelet", "-c", IMPOSTOR.format(ready), *machine.flags, kubelet=sys.executable,
+                                       before=f"until test -e {ready}; do :; done")
+        equal((places(report)[:2], found), ((None, None), [("warning", "no-config")]))
+
+
+if os.geteuid() == 0:
+    case("a process of another user is no kubelet, whatever it hides")(impostor)
+
+
 @case("one flag, none, and options that win")
 def flags():
     with Machine() as machine:

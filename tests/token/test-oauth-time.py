@@ -70,7 +70,7 @@ def doctor():
         it.oauth.members = {"expires_in": LIFE}
         it.exchange("basic")
         for said in ("and not from the cache", "from the cache"):
-            done = it.home.run([it.home.pullkey, "doctor", R, "--json"])
+            done = it.home.run([it.home.pullkey, "doctor", R, "--as", "docker", "--json"])
             (caller,) = json.loads(done.stdout)["callers"]
             (step,) = [step for step in caller["steps"] if "has a secret of" in step["text"]]
             check(re.search(f"token, {said}, good until 20[0-9: -]+ UTC$", step["text"]), step)
