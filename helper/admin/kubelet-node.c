@@ -18,7 +18,6 @@
 #define COMMAND_LINE_MAX (2u * 1024 * 1024) /* as long as Linux has them */
 #define ANSWER_MAX 4096
 #define ANSWER_WAIT_MS 5000
-#define PROCESS_NAME_MAX 10
 
 /* The samples of pullkey, for a package and for the manifests; EKS; k3s and RKE2; OpenShift; GKE;
  * AKS. */
@@ -113,33 +112,26 @@ static bool is_kubelet(const char *command)
     return strcmp(slash ? slash + 1 : command, "kubelet") == 0;
 }
 
-/* One with process numbers of its own is that of a container, as kind has them, and its files are
- * not here. Where that cannot be read, it is taken. */
-static bool is_contained(const char *pid)
-{
-    char path[64];
-    struct stat own, other;
-
-    (void)snprintf(path, sizeof(path), "/proc/%.*s/ns/pid", PROCESS_NAME_MAX, pid);
-    return stat("/proc/self/ns/pid", &own) == 0 && stat(path, &other) == 0 &&
-           own.st_ino != other.st_ino;
-}
-
-/* Nobody but root and ourselves: the real user counts too, as anybody can start a program that
- * becomes root. What is inside the directory may belong to root in any case. */
-static bool is_trusted_process(int directory)
+/* Root's or our own: the real user counts too, as anybody can start a program that becomes root.
+ * What is inside the directory may belong to root in any case. And none with a second number, which
+ * is that of a container, as kind has them: its files are not here. */
+static bool is_of_machine(int directory)
 {
     cleanup_buffer struct buffer text = BUFFER_INIT(ANSWER_MAX);
     const int fd = openat(directory, "status", O_RDONLY | O_CLOEXEC);
     unsigned int real, effective, saved;
     struct pullkey_error ignored;
-    const char *line;
+    const char *line, *numbers;
+    int first, second;
 
     if (fd < 0)
         return false;
     (void)buffer_read(&text, fd, &ignored);
     (void)close(fd);
     line = text.data ? strstr(text.data, "\nUid:") : NULL;
+    numbers = text.data ? strstr(text.data, "\nNSpid:") : NULL;
+    if (numbers && sscanf(numbers, "\nNSpid: %d%*[\t]%d", &first, &second) == 2)
+        return false;
     return line && sscanf(line, "\nUid: %u %u %u", &real, &effective, &saved) == 3 &&
            file_is_trusted_owner(real) && file_is_trusted_owner(effective) &&
            file_is_trusted_owner(saved);
@@ -156,7 +148,7 @@ bool kubelet_process_read(pid_t pid, const char *name, struct buffer *ret)
     directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         return false;
-    if (is_trusted_process(directory))
+    if (is_of_machine(directory))
         fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
     (void)close(directory);
     if (fd < 0)
@@ -189,7 +181,7 @@ static void find_process(struct kubelet_node *node)
         cleanup_buffer struct buffer words = BUFFER_INIT(COMMAND_LINE_MAX);
         pid_t pid;
 
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || is_contained(entry->d_name))
+        if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
             continue;
         pid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (!kubelet_process_read(pid, "cmdline", &words) || !is_kubelet(words.data))
