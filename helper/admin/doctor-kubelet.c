@@ -124,22 +124,6 @@ static void read_variables(const struct kubelet_provider *provider, struct buffe
     }
 }
 
-/* Copies the list, not what it names: libraries set variables too, and may move the list. */
-static int save(struct surroundings *around, struct pullkey_error *error)
-{
-    size_t count = 0;
-
-    while (environ && environ[count])
-        count++;
-    around->own = secret_alloc((count + 1) * sizeof(*around->own));
-    if (!around->own)
-        return error_memory(error);
-    if (count > 0)
-        memcpy(around->own, environ, count * sizeof(*around->own));
-    around->own[count] = NULL;
-    return 0;
-}
-
 static bool put(struct buffer *text)
 {
     size_t count = 0, length;
@@ -176,7 +160,7 @@ static int enter(struct surroundings *around, const struct kubelet_check *check,
     read_variables(provider, &around->env);
     r = buffer_check(&around->env, error);
     if (r == 0)
-        r = save(around, error);
+        r = process_copy_environment(&around->own, error);
     if (r < 0)
         return r;
     if ((is_read && (clearenv() != 0 || !put(&around->text))) || !put(&around->env))

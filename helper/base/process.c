@@ -199,17 +199,17 @@ void process_restore_signals(void)
     (void)signal(SIGPIPE, SIG_DFL);
 }
 
-static int keep_environment(struct process_caller *caller, struct pullkey_error *error)
+int process_copy_environment(char ***ret, struct pullkey_error *error)
 {
     size_t count = 0;
 
     while (environ && environ[count])
         count++;
-    caller->environment = secret_alloc((count + 1) * sizeof(*caller->environment));
-    if (!caller->environment)
+    *ret = secret_alloc((count + 1) * sizeof(**ret));
+    if (!*ret)
         return error_memory(error);
     if (count > 0)
-        memcpy(caller->environment, environ, count * sizeof(*caller->environment));
+        memcpy(*ret, environ, count * sizeof(**ret));
     return 0;
 }
 
@@ -241,7 +241,7 @@ int process_harden(struct pullkey_error *error)
 int process_harden_reversibly(struct process_caller *ret, struct pullkey_error *error)
 {
     struct rlimit no_core = { 0, 0 };
-    int r = keep_environment(ret, error);
+    int r = process_copy_environment(&ret->environment, error);
 
     if (r < 0)
         return r;

@@ -35,6 +35,10 @@ struct process_caller {
 int process_harden_reversibly(struct process_caller *ret, struct pullkey_error *error);
 void process_harden_finally(void);
 
+/* The list as it is now, with NULL at its end, to be released; the strings stay where they are.
+ * Libraries set variables too, and may move the list itself. */
+int process_copy_environment(char ***ret, struct pullkey_error *error);
+
 /*
  * In a child that will become the caller's command. The environment is the child's to hand over;
  * descriptors that were closed stay closed.

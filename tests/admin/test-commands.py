@@ -68,8 +68,7 @@ def helps():
             text = home.succeed([home.pullkey, "help", *words.split()])
             equal(text, home.succeed([home.pullkey, *words.split(), "--help"]), words)
             equal(text, home.succeed([home.pullkey, "-h", *words.split()]), words)
-            lines = text.splitlines()
-            check(len(lines) <= 24, f"{words}: {len(lines)} lines")
+            check(len(lines := text.splitlines()) <= 24, f"{words}: {len(lines)} lines")
             check(max(map(len, lines)) <= 80, f"{words}: {max(map(len, lines))} columns")
             check(lines[0].startswith(f"Usage: pullkey {words}".rstrip()), lines[0])
         # Each has a line, or its second word a place in the line of its first.
